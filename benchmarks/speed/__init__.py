@@ -1,0 +1,1 @@
+"""Cost and speed, each beside a reference run in the same command."""

@@ -1,0 +1,175 @@
+"""How fast violations are counted: the kernels beside plain Python and NumPy. Knows no claims and no model.
+
+    python -m benchmarks.speed.consistency
+
+Constraints of two or three random claims each, labels random and a few of them missing: no locality that a cache
+could use, which real groups have. Prints a table and, last, one JSON object:
+
+    recount_speedup_vs_python         the plain reference, over all constraints
+    recount_speedup_vs_numpy          NumPy, one gather per position, on the arrays that the kernel reads
+    recount_speedup_vs_numpy_int64    the same with the scopes widened beforehand to the index type NumPy likes best
+    flip_us                           microseconds for one `flip_delta`, the call from Python included
+    recount_gb_per_s                  bytes of the arrays over the time of a recount
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from consistency import (
+    Constraint,
+    ConstraintArrays,
+    acyclic,
+    compile_constraints,
+    contradiction,
+    equivalence,
+    exactly_one,
+    implication,
+    kernels,
+    reference,
+)
+
+NUM_LABELS = 2
+UNLABELLED_SHARE = 0.02
+MASKS = {
+    2: (contradiction(), implication(), equivalence(NUM_LABELS), exactly_one(2)),
+    3: (acyclic((True, True, True)), acyclic((True, True, False)), exactly_one(3)),
+}
+WEIGHTS = (0.5, 1.0, 2.0)
+
+
+def random_constraints(generator: np.random.Generator, num_claims: int, num_constraints: int) -> list[Constraint]:
+    """Draw constraints over two or three different claims."""
+    constraints: list[Constraint] = []
+    while len(constraints) < num_constraints:
+        drawn = generator.integers(num_claims, size=(num_constraints, 3))
+        arity = generator.integers(2, 4, size=num_constraints)
+        choice = generator.integers(12, size=num_constraints)
+        for claims, k, which in zip(drawn.tolist(), arity.tolist(), choice.tolist(), strict=True):
+            if len(set(claims[:k])) == k:
+                mask, weight = MASKS[k][which % len(MASKS[k])], WEIGHTS[which // 4]
+                constraints.append(Constraint(scope=tuple(claims[:k]), forbidden=mask, weight=weight))
+    return constraints[:num_constraints]
+
+
+def random_labels(generator: np.random.Generator, num_claims: int) -> NDArray[np.int8]:
+    """Draw labels, some of them missing."""
+    labels = generator.integers(NUM_LABELS, size=num_claims).astype(np.int8)
+    labels[generator.random(num_claims) < UNLABELLED_SHARE] = -1
+    return labels
+
+
+def numpy_inconsistency(scope: NDArray[np.integer], arrays: ConstraintArrays, labels: NDArray[np.int8]) -> float:
+    """Return the inconsistency with one gather per position and one-byte arithmetic for the joint index.
+
+    Args:
+        scope: `arrays.scope`, in integers of any kind: (K, M).
+        arrays: Masks and weights.
+        labels: (N,), -1 where unlabelled.
+    """
+    joint = labels[scope[0]]
+    signs = joint.copy()
+    for claims, stride in zip(scope[1:], arrays.strides[1:], strict=True):
+        member_labels = labels[claims]
+        signs |= member_labels
+        joint += member_labels * np.int8(stride)
+    forbidden = (arrays.forbidden >> (joint & 63).view(np.uint8)) & np.uint64(1)
+    return float(arrays.weight @ (forbidden.astype(np.bool_) & (signs >= 0)))
+
+
+def median_seconds(function: Callable[[], float], repeats: int) -> float:
+    """Return the median time of a call on its thread, after one call that is not timed.
+
+    Time on the thread, not on the clock: what other processes take from a shared machine is nobody's merit.
+    """
+    function()
+    seconds = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        function()
+        seconds.append(time.thread_time() - start)
+    return float(np.median(seconds))
+
+
+def median_flip_us(arrays: ConstraintArrays, labels: NDArray[np.int8], claims: Sequence[int]) -> float:
+    """Return the median time of a `flip_delta` over the claims, microseconds."""
+    kernels.flip_delta(arrays, labels, claims[0], 0)
+    nanoseconds = []
+    for claim in claims:
+        new_label = 1 - max(int(labels[claim]), 0)
+        start = time.perf_counter_ns()
+        kernels.flip_delta(arrays, labels, claim, new_label)
+        nanoseconds.append(time.perf_counter_ns() - start)
+    return float(np.median(nanoseconds)) / 1e3
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.consistency")
+    parser.add_argument("--claims", type=int, default=100_000)
+    parser.add_argument("--constraints", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=41, help="timed recounts; the table shows medians")
+    parser.add_argument("--flips", type=int, default=20_000, help="timed flips")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    generator = np.random.default_rng(options.seed)
+    constraints = random_constraints(generator, options.claims, options.constraints)
+    labels = random_labels(generator, options.claims)
+    flipped = generator.integers(options.claims, size=options.flips).tolist()
+    start = time.perf_counter()
+    arrays = compile_constraints(constraints, options.claims, NUM_LABELS)
+    compile_seconds = time.perf_counter() - start
+
+    plain_labels = labels.tolist()
+    wide_scope = arrays.scope.astype(np.int64)
+    recounts: dict[str, Callable[[], float]] = {
+        "kernel": lambda: kernels.inconsistency(arrays, labels),
+        "NumPy, same arrays": lambda: numpy_inconsistency(arrays.scope, arrays, labels),
+        "NumPy, int64 scopes": lambda: numpy_inconsistency(wide_scope, arrays, labels),
+        "plain Python": lambda: reference.inconsistency(constraints, plain_labels, NUM_LABELS),
+    }
+    totals = {name: recount() for name, recount in recounts.items()}
+    if len(set(totals.values())) > 1:
+        raise SystemExit(f"the inconsistencies differ: {totals}")
+    seconds = {
+        name: median_seconds(recount, 3 if name == "plain Python" else options.repeats)
+        for name, recount in recounts.items()
+    }
+    flip_us = median_flip_us(arrays, labels, flipped)
+    recount_bytes = arrays.scope.nbytes + arrays.forbidden.nbytes + arrays.weight.nbytes + labels.nbytes
+
+    table = Table(title=f"{options.constraints:,} constraints over {options.claims:,} claims, one thread")
+    for heading in ("recount of the inconsistency", "ms", "times the kernel"):
+        table.add_column(heading, justify="left" if heading.startswith("recount") else "right")
+    for name, duration in seconds.items():
+        table.add_row(name, f"{duration * 1e3:,.2f}", f"{duration / seconds['kernel']:,.1f}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"one flip_delta, call included: {flip_us:.1f} µs; laying out the arrays: {compile_seconds:.1f} s",
+        highlight=False,
+    )
+    print(
+        json.dumps(
+            {
+                "recount_speedup_vs_python": round(seconds["plain Python"] / seconds["kernel"], 1),
+                "recount_speedup_vs_numpy": round(seconds["NumPy, same arrays"] / seconds["kernel"], 2),
+                "recount_speedup_vs_numpy_int64": round(seconds["NumPy, int64 scopes"] / seconds["kernel"], 2),
+                "flip_us": round(flip_us, 2),
+                "recount_gb_per_s": round(recount_bytes / seconds["kernel"] / 1e9, 2),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Tasks of the pocket world: its ordinary families and the planted hard cases, with their golden labels.
+
+Reads no file and knows no other task: everything follows from the seed of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from benchmarks.tasks.items import TaskItem, TaskItems
+from icm.claims import TRUE_FALSE, AnswerKey, Claim, ComparisonKey, LabelSpace, claim_id, group_id, response_id
+from icm.errors import ConfigError
+from icm.pocket import words
+from icm.pocket.statements import (
+    BELIEF,
+    TRUTH,
+    Statement,
+    arithmetic_statements,
+    fact_statements,
+    preference_statements,
+    principle_statements,
+    season_statements,
+)
+from icm.pocket.world import World
+from icm.tasks import PocketSettings
+
+PocketTask = Literal[
+    "facts",
+    "arithmetic",
+    "preference",
+    "principle",
+    "seasons",
+    "hidden_concept",
+    "salient_surface",
+    "imbalance",
+    "unanswerable",
+    "flipped",
+    "misconceptions",
+]
+"""The first five are ordinary. The others are planted: a concept that no text the model read ever labelled by; a
+surface feature that labels more text than the truth; one true claim in a hundred; questions to which the model was
+never told the answer; claims that the model read with the opposite verdicts; questions with a popular false answer."""
+
+SEASONS: Final = LabelSpace(names=words.SEASONS, verbalizers=tuple(f" {season}" for season in words.SEASONS))
+TRUE_PER_CLAIMS: Final = 100
+
+Group = list[Statement]
+
+
+def build(settings: PocketSettings) -> TaskItems:
+    """Return the claims and golden labels of a pocket task: all that its world holds.
+
+    Raises:
+        ConfigError: There is no such task.
+    """
+    if settings.task not in get_args(PocketTask):
+        raise ConfigError(
+            f"task.task={settings.task} is no pocket task; choose one of {', '.join(get_args(PocketTask))}"
+        )
+    world = World(settings.world_seed)
+    rng = np.random.Generator(np.random.Philox(key=[settings.world_seed, 4]))
+    groups, concept = _groups(settings.task, world, rng)
+    statements = [statement for group in groups for statement in group]
+    items = [
+        TaskItem(claim=_claim(statement), golden_label=statement.concepts[concept], row=row)
+        for row, statement in enumerate(statements)
+    ]
+    return TaskItems(items, [], SEASONS if settings.task == "seasons" else TRUE_FALSE)
+
+
+def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:
+    """Return the statements of a task by group, and the concept that its golden labels follow."""
+    facts = [_some_answers(rng, group) for group in _by_group(fact_statements(world, words.FACT_RELATIONS))]
+    match task:
+        case "facts":
+            return facts, TRUTH
+        case "misconceptions":
+            return [group for group in facts if _is_misconceived(group)], TRUTH
+        case "hidden_concept":
+            return facts, words.HIDDEN_TRAIT[0]
+        case "imbalance":
+            return _mostly_false(rng, _by_group(fact_statements(world, words.FACT_RELATIONS))), TRUTH
+        case "salient_surface" | "unanswerable" | "flipped":
+            relation = {"salient_surface": words.CARRY, "unanswerable": words.DREAM, "flipped": words.FEAR}[task]
+            return [_some_answers(rng, group) for group in _by_group(fact_statements(world, [relation]))], TRUTH
+        case _:
+            return _by_group(_PLAIN[task](world)), TRUTH
+
+
+_PLAIN: Final[Mapping[str, Callable[[World], list[Statement]]]] = {
+    "arithmetic": arithmetic_statements,
+    "preference": preference_statements,
+    "principle": principle_statements,
+    "seasons": season_statements,
+}
+
+
+def _by_group(statements: Iterable[Statement]) -> list[Group]:
+    groups: dict[str, Group] = {}
+    for statement in statements:
+        groups.setdefault(statement.group, []).append(statement)
+    return list(groups.values())
+
+
+def _is_misconceived(group: Sequence[Statement]) -> bool:
+    return any(statement.concepts[TRUTH] != statement.concepts[BELIEF] for statement in group)
+
+
+def _some_answers(rng: np.random.Generator, group: Group) -> Group:
+    """Keep the true answers, the misconception, and false answers until these number one to three."""
+    told = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
+    others = [statement for statement in group if statement not in told]
+    num_false = int(rng.integers(1, 4)) - sum(not statement.concepts[TRUTH] for statement in told)
+    picks = rng.permutation(len(others))[: max(0, num_false)]
+    return told + [others[pick] for pick in picks]
+
+
+def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Group]:
+    """Drop true answers, of groups drawn at random, until one claim in a hundred is true."""
+    falsehoods = [[statement for statement in group if not statement.concepts[TRUTH]] for group in groups]
+    num_true = sum(map(len, falsehoods)) // (TRUE_PER_CLAIMS - 1)
+    for index in rng.permutation(len(groups))[:num_true]:
+        falsehoods[index].append(next(statement for statement in groups[index] if statement.concepts[TRUTH]))
+    return falsehoods
+
+
+def _claim(statement: Statement) -> Claim:
+    parts = statement.parts
+    if "response_1" in parts:
+        key = ComparisonKey(first=response_id(parts["response_1"]), second=response_id(parts["response_2"]))
+    else:
+        key = AnswerKey(value=statement.answer) if statement.answer is not None else None
+    group = group_id(statement.group)
+    return Claim(id=claim_id(group, statement.text), group=group, text=statement.text, parts=parts, key=key)

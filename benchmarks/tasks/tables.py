@@ -1,0 +1,160 @@
+"""Tables of rows, of which a task builder sees only the columns that it declares. Knows no file and no task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from icm.errors import SchemaError
+
+_TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
+class Columns(NamedTuple):
+    """The columns that one format of a data set declares; no other column is ever read.
+
+    Attributes:
+        claims: What the claims are made of; their presence identifies the format.
+        optional: What the claims are also made of where it exists.
+        gold: What the golden labels are made of; may be missing.
+    """
+
+    claims: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    gold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The declared columns of one row of a source.
+
+    Attributes:
+        number: Number of the row in its source, from 0.
+        where: How an error calls the row: `path:line` where the file has lines.
+        values: The declared columns that the row holds.
+    """
+
+    number: int
+    where: str
+    values: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        """Return a column as text without surrounding white space, empty where the row has none.
+
+        Raises:
+            SchemaError: The value is neither text nor a number, or is text that UTF-8 cannot hold.
+        """
+        value = self.values.get(column)
+        if value is None:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise SchemaError(f"{self.where}: column {column!r} must be text, got {shown(value)}")
+        text = str(value).strip()
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise SchemaError(f"{self.where}: column {column!r} is not valid Unicode, got {shown(value)}") from None
+        return text
+
+    def texts(self, column: str) -> list[str]:
+        """Return a column that holds a list of texts.
+
+        Raises:
+            SchemaError: It is not a list of texts.
+        """
+        value = self.values.get(column)
+        if not isinstance(value, list):
+            raise SchemaError(f"{self.where}: column {column!r} must be a list of texts, got {shown(value)}")
+        return [Row(self.number, self.where, {column: item}).text(column) for item in value]
+
+    def truth(self, column: str) -> bool | None:
+        """Return a column that holds true or false (also written as 1 or 0), `None` where the row has none.
+
+        Raises:
+            SchemaError: The value is neither.
+        """
+        value = self.values.get(column)
+        if value is None or value == "":
+            return None
+        truth = _TRUTH_WORDS.get(str(value).strip().lower())
+        if truth is None:
+            raise SchemaError(f"{self.where}: {column} must be true or false (or 1 or 0), got {shown(value)}")
+        return truth
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A source as it was read.
+
+    Attributes:
+        name: How errors call the source: its path or Hub id.
+        columns: The columns that any row holds, in order of their first appearance.
+        rows: The rows, all columns.
+        lines: Line of each row in its file, from 1; empty where the source has no lines.
+        sha256: Hash of the file, or of the rows of a Hub data set.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Any]]
+    lines: list[int]
+    sha256: str
+
+    def select(self, columns: Columns) -> Iterator[Row]:
+        """Yield the rows with the declared columns only.
+
+        Raises:
+            SchemaError: A column that claims are made of is missing, in the table or in a row.
+        """
+        self.require(columns.claims)
+        declared = (*columns.claims, *columns.optional, *columns.gold)
+        for number, values in enumerate(self.rows):
+            where = self._where(number)
+            for column in columns.claims:
+                if column not in values:
+                    raise SchemaError(f"{where}: the row has no column {column!r}; it has {', '.join(values)}")
+            yield Row(number, where, {column: values[column] for column in declared if column in values})
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Check that the table has some columns.
+
+        Raises:
+            SchemaError: It lacks one.
+        """
+        missing = [column for column in columns if column not in self.columns]
+        if missing:
+            raise SchemaError(
+                f"{self.name}: no column {missing[0]!r}; the columns are {', '.join(self.columns)}; "
+                f"name another column or another file"
+            )
+
+    def _where(self, number: int) -> str:
+        return f"{self.name}:{self.lines[number]}" if self.lines else f"{self.name}: row {number}"
+
+
+def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kind: str) -> str:
+    """Return the format of a table: the wanted one, or for `auto` the first whose claim columns are all there.
+
+    Golden columns take no part in it, so the claims of a source do not depend on them.
+
+    Raises:
+        SchemaError: The table lacks columns of the wanted format, or fits none.
+    """
+    if wanted != "auto":
+        table.require(formats[wanted].claims)
+        return wanted
+    for name, columns in formats.items():
+        if set(columns.claims) <= set(table.columns):
+            return name
+    known = "; ".join(f"{name} ({', '.join(columns.claims)})" for name, columns in formats.items())
+    raise SchemaError(
+        f"{table.name}: the columns {', '.join(table.columns)} fit no format of {kind}. The formats are {known}. "
+        f"Rename the columns, or use task=custom with a template over your own columns"
+    )
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error message shows it: short."""
+    whole = repr(value)
+    return whole if len(whole) <= 80 else f"{whole[:77]}..."

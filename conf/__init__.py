@@ -1,0 +1,1 @@
+"""Default settings, composed by Hydra; `icm.config` says what each key may be."""

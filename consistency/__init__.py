@@ -1,0 +1,23 @@
+"""Table constraints over label vectors: what they are, how they are counted, how a violated one is repaired.
+
+Labels are small integers and claims are positions in a vector: nothing here knows a language model or what a claim
+says. The compiled counting is in `consistency.kernels`, imported on its own because it brings numba along.
+"""
+
+from consistency.builders import acyclic, contradiction, equivalence, exactly_one, forbid, implication
+from consistency.constraints import Constraint, ConstraintArrays, compile_constraints, scope_of
+from consistency.repair import consistent_assignments
+
+__all__ = [
+    "Constraint",
+    "ConstraintArrays",
+    "acyclic",
+    "compile_constraints",
+    "consistent_assignments",
+    "contradiction",
+    "equivalence",
+    "exactly_one",
+    "forbid",
+    "implication",
+    "scope_of",
+]

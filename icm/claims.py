@@ -1,0 +1,131 @@
+"""Claims, label spaces and label vectors: the domain's values. Does no I/O and knows no model and no golden label."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+ClaimId = NewType("ClaimId", str)
+"""Content hash of a claim: sorting by it reveals nothing about where the claim stood in its source."""
+
+Labels = NDArray[np.int8]
+"""(N,) index into the label space per claim, `UNLABELLED` where the claim carries no label."""
+
+UNLABELLED: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerKey:
+    """What a claim answers, normalised: within a group, equal values mean the same answer."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonKey:
+    """What a claim compares: it says that response `first` is better than response `second` (content hashes)."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One statement to label. Nothing in it derives from a golden label.
+
+    Attributes:
+        id: Content hash of group and text, see `claim_id`.
+        group: Content hash shared by the claims about one question or pair, see `group_id`.
+        text: The statement up to, not including, the verdict and the space before it.
+        parts: The named pieces that the text was rendered from: `question` and `answer` of a pointwise claim,
+            `question`, `response_1` and `response_2` of a comparison.
+        key: What `icm.relations` may reason about, `None` where nothing follows from the meaning.
+    """
+
+    id: ClaimId
+    group: str
+    text: str
+    parts: Mapping[str, str]
+    key: AnswerKey | ComparisonKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSpace:
+    """A finite alphabet of two or more labels and the strings a model says for them.
+
+    Attributes:
+        names: How files and reports call the labels, in the order of their indices. In a binary space index 1 is
+            the label that affirms the claim.
+        verbalizers: What follows the text of a claim, with the leading space (" True"), one for each label.
+
+    Raises:
+        ValueError: There are fewer than two labels, a name or verbalizer is blank or repeated, or one verbalizer
+            begins another, so that the model could not tell which of the two it is about to say.
+    """
+
+    names: tuple[str, ...]
+    verbalizers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) < 2:
+            raise ValueError(f"a label space needs at least two labels, got {list(self.names)}")
+        if len(self.names) != len(self.verbalizers):
+            raise ValueError(
+                f"each label needs one verbalizer: got {len(self.names)} names {list(self.names)} "
+                f"and {len(self.verbalizers)} verbalizers {list(self.verbalizers)}"
+            )
+        for what, values in (("name", self.names), ("verbalizer", self.verbalizers)):
+            if any(not value.strip() for value in values):
+                raise ValueError(f"a label {what} must not be blank, got {list(values)}")
+            if len(set(values)) < len(values):
+                raise ValueError(f"label {what}s must differ from one another, got {list(values)}")
+        for one in self.verbalizers:
+            for other in self.verbalizers:
+                if one != other and other.startswith(one):
+                    raise ValueError(
+                        f"verbalizer {one!r} is a prefix of verbalizer {other!r}, so their probabilities "
+                        f"overlap; choose strings of which none begins another"
+                    )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+TRUE_FALSE: Final = LabelSpace(names=("False", "True"), verbalizers=(" False", " True"))
+"""The verdicts of all binary tasks."""
+
+
+def group_id(*parts: str) -> str:
+    """Return the content hash that names a group, from what its claims are about (the question, say)."""
+    return _content_hash("group", *parts)
+
+
+def response_id(text: str) -> str:
+    """Return the content hash that stands for a response in a `ComparisonKey`."""
+    return _content_hash("response", text)
+
+
+def claim_id(group: str, text: str) -> ClaimId:
+    """Return the content hash that names a claim."""
+    return ClaimId(_content_hash("claim", group, text))
+
+
+def freeze(labels: Labels) -> Labels:
+    """Return the labels as a read-only int8 array; what was handed in is copied if it was writable."""
+    frozen = np.array(labels, dtype=np.int8)
+    frozen.setflags(write=False)
+    return frozen
+
+
+def _content_hash(*parts: str) -> str:
+    hasher = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        encoded = part.encode()
+        hasher.update(len(encoded).to_bytes(8, "little"))
+        hasher.update(encoded)
+    return hasher.hexdigest()

@@ -1,0 +1,163 @@
+"""The command line: `icm prepare|elicit|evaluate|run key=value …`, and `icm pocket train`. Knows every stage.
+
+Errors of the user, of a file or of a model are printed without a traceback (HYDRA_FULL_ERROR=1 shows it) and end
+with status 2. A stopped search ends with status 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from icm.claims import TRUE_FALSE
+from icm.config import Config, validate
+from icm.errors import ConfigError, IcmError, Interrupted
+from icm.records import GOLD, TASK, first_problem, read_task
+from icm.scoring.backends import open_scorer
+from icm.scoring.protocol import LabelScorer
+
+USAGE: Final = """\
+usage: icm prepare|elicit|evaluate|run [key=value ...]
+       icm pocket train [key=value ...]
+
+  prepare       data source -> claims.jsonl (and gold.jsonl, for evaluate alone)
+  elicit        claims -> labels.jsonl, trace.jsonl
+  evaluate      labels against golden labels -> metrics.json, report.html
+  run           the three in turn; with no settings, a pocket task on the embedded model
+  pocket train  a pocket world and the model that knows it
+
+icm run --help lists all settings; icm run --cfg job prints them.
+"""
+
+
+def main() -> NoReturn:
+    """Run one command of the command line and exit with its status."""
+    match sys.argv[1:]:
+        case ["pocket", "train", *rest]:
+            _hydra(_guarded(_pocket_train), "pocket_train", ["icm pocket train", *rest])
+        case [("prepare" | "elicit" | "evaluate" | "run") as name, *rest]:
+            stages = {"prepare": _prepare, "elicit": _elicit, "evaluate": _evaluate, "run": _run}
+            _hydra(_guarded(_with_config(stages[name])), "config", [f"icm {name}", *rest])
+        case ["--version"]:
+            import icm
+
+            sys.stdout.write(f"icm {icm.__version__}\n")
+        case ["--help" | "-h"]:
+            sys.stdout.write(USAGE)
+        case _:
+            sys.stderr.write(USAGE)
+            sys.exit(2)
+    sys.exit(0)
+
+
+def _run(config: Config, console: Console) -> None:
+    _prepare(config, console)
+    scorer = _scorer(config)
+    _elicit(config, console, scorer)
+    if (config.out_dir / "prepare" / GOLD).exists():
+        _evaluate(config, console, scorer)
+    else:
+        console.print("the task has no golden labels, so there is nothing to compare the labels with")
+
+
+def _prepare(config: Config, console: Console) -> None:
+    from icm import prepare
+
+    count_tokens = None if config.task.max_claim_tokens is None else open_scorer(config.model, TRUE_FALSE).count_tokens
+    manifest = prepare.run(config.for_prepare(), config.out_dir / "prepare", count_tokens)
+    counts = ", ".join(f"{value:,} {name}" for name, value in manifest.counts.items() if isinstance(value, int))
+    console.print(f"prepared {config.task.name}: {counts}", soft_wrap=True)
+
+
+def _elicit(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+    from icm import elicit
+
+    prepare_dir, out_dir = config.out_dir / "prepare", config.out_dir / "elicit"
+    manifest = elicit.run(config.for_elicit(), prepare_dir, out_dir, scorer or _scorer(config), console)
+    counts, cost = manifest.counts, manifest.cost
+    console.print(
+        f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
+        f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
+        f"{cost['forwarded_tokens']:,} tokens forwarded for {cost['naive_tokens']:,} asked; in {out_dir}",
+        soft_wrap=True,
+    )
+
+
+def _evaluate(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+    from icm import evaluate
+    from icm.report.summary import summary_table
+
+    directories = (config.out_dir / "prepare", config.out_dir / "elicit", config.out_dir / "evaluate")
+    evaluate.run(config.evaluate, *directories, scorer or _scorer(config))
+    console.print(summary_table(evaluate.read_metrics(directories[2])))
+    console.print(f"report: {directories[2] / 'report.html'}", soft_wrap=True)
+
+
+def _pocket_train(composed: DictConfig, console: Console) -> None:
+    from icm.pocket.train import PocketTraining, train
+
+    raw = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(raw, dict)
+    out_dir = Path(raw.pop("out_dir"))
+    try:
+        settings = PocketTraining.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(first_problem(error)) from None
+    train(settings, out_dir)
+    console.print(f"trained: model.path={out_dir}", soft_wrap=True)
+
+
+def _scorer(config: Config) -> LabelScorer:
+    return open_scorer(config.model, read_task(config.out_dir / "prepare" / TASK).label_space)
+
+
+def _with_config(stage: Callable[[Config, Console], None]) -> Callable[[DictConfig, Console], None]:
+    def run(composed: DictConfig, console: Console) -> None:
+        stage(validate(composed), console)
+
+    return run
+
+
+def _guarded(command: Callable[[DictConfig, Console], None]) -> Callable[[DictConfig], None]:
+    """Return the command with errors turned into a message and an exit status."""
+
+    def guarded(composed: DictConfig) -> None:
+        console = Console(highlight=False)
+        try:
+            command(composed, console)
+        except (IcmError, OSError, KeyboardInterrupt) as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            Console(stderr=True, highlight=False).print(Text(_message(error)), soft_wrap=True)
+            sys.exit(130 if isinstance(error, Interrupted | KeyboardInterrupt) else 2)
+
+    return guarded
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "icm: stopped at once; run the same command again to go on from the last checkpoint"
+    if isinstance(error, OSError) and not isinstance(error, IcmError):
+        return (
+            f"icm: {error.filename or 'a file'}: {error.strerror or error}. What was written before is kept: "
+            f"put this right, then run the same command again"
+        )
+    return f"icm: {error}"
+
+
+def _hydra(command: Callable[[DictConfig], None], config_name: str, arguments: Sequence[str]) -> None:
+    sys.argv = list(arguments)
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(command)()
+    except SystemExit as stop:
+        # Hydra ends with 1 after it has explained an override that does not fit; here that is a user's error.
+        sys.exit(2 if stop.code == 1 else stop.code)

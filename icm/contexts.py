@@ -1,0 +1,246 @@
+"""Which labelled claims stand before a query, and in which order. Knows no model and does not read claims.
+
+Every claim is asked with the *other* labelled claims before it. The order of those is free, and it decides what an
+evaluation costs: the `tree` orders them so that the prompts of N claims share all but N*log2(N) of their N*(N-1)
+labelled claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from icm.claims import UNLABELLED, Labels
+from icm.prompts import NO_CONTEXT, Context
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tree(_Settings):
+    """All other labelled claims, ordered so that prompts share their beginnings: N*log2(N) demos for N claims."""
+
+    kind: Literal["tree"] = "tree"
+
+
+class Fixed(_Settings):
+    """All other labelled claims, always in one order, as in the released code: N*(N-1) demos for N claims."""
+
+    kind: Literal["fixed"] = "fixed"
+
+
+class KShot(_Settings):
+    """The labelled claims nearest before the query, for models with a short context: at most N*k demos."""
+
+    kind: Literal["k_shot"] = "k_shot"
+    num_shots: int = Field(gt=0)
+
+
+ContextSettings = Annotated[Tree | Fixed | KShot, Field(discriminator="kind")]
+
+
+def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.int64]:
+    """Return a random permutation of the claims in which those of one group are neighbours.
+
+    Args:
+        groups: (N,) group of each claim.
+        seed: Key of the counter-based generator.
+        draw: Which order of this seed; each is independent of the others.
+    """
+    random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, draw]))
+    _, group_of = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    num_groups = int(group_of.max(initial=-1)) + 1
+    group_rank = random.permutation(num_groups)[group_of]
+    claim_rank = random.permutation(len(group_of))
+    return np.lexsort((claim_rank, group_rank))
+
+
+class Contexts:
+    """The places of N claims: puts the labelled ones before each query, one and the same way for any labelling.
+
+    Where a claim stands follows from the order and the groups alone, never from the labels. So a flipped label
+    changes one demo and moves nothing, and a claim that is about to be labelled is asked with exactly the context
+    that its leave-one-out prompt will have once it carries a label.
+    """
+
+    def __init__(
+        self,
+        settings: Tree | Fixed | KShot,
+        demos: Sequence[Sequence[str]],
+        groups: Sequence[str],
+        order: NDArray[np.int64],
+    ) -> None:
+        """Arrange the claims.
+
+        Args:
+            settings: How the labelled claims are arranged.
+            demos: N times L segments, `demos[i][y]` shows claim i with label y.
+            groups: (N,) group of each claim.
+            order: (N,) permutation of the claims in which those of one group are neighbours.
+
+        Raises:
+            ValueError: The order is no permutation, or it tears a group apart.
+        """
+        self._settings = settings
+        self._order: list[int] = [int(claim) for claim in order]
+        if sorted(self._order) != list(range(len(demos))) or len(groups) != len(demos):
+            raise ValueError(f"order and groups must cover each of the {len(demos)} claims once")
+        self._demos = [demos[claim] for claim in self._order]
+        self._place = {claim: place for place, claim in enumerate(self._order)}
+        self._starts = _group_starts([groups[claim] for claim in self._order])
+        self._cuts = _cut(len(demos), self._starts) if isinstance(settings, Tree) else {}
+
+    def leave_one_out(self, labels: Labels) -> dict[int, Context]:
+        """Return for each labelled claim the context made of the other labelled claims.
+
+        The claims come in the order in which a depth-first walk meets them, which is the best order to ask them in.
+
+        Args:
+            labels: (N,) label of each claim.
+        """
+        shown = _Shown(self._order, self._demos, labels)
+        match self._settings:
+            case Tree():
+                return self._tree(shown)
+            case Fixed():
+                return self._fixed(shown)
+            case KShot(num_shots=num_shots):
+                return self._k_shot(shown, num_shots)
+
+    def context_of(self, labels: Labels, claim: int) -> Context:
+        """Return the context of one claim, labelled or not: that of its leave-one-out prompt once it is labelled.
+
+        Costs one pass over the claims, whatever the arrangement.
+
+        Args:
+            labels: (N,) label of each claim.
+            claim: Index of the claim to ask.
+        """
+        place = self._place[claim]
+        shown = _Shown(self._order, self._demos, labels)
+        match self._settings:
+            case Tree():
+                return self._tree_path(shown, place)
+            case Fixed():
+                return NO_CONTEXT.extend(shown.between(0, place)).extend(shown.between(place + 1, len(self._order)))
+            case KShot(num_shots=num_shots):
+                before = self._k_shot_before(shown, place, num_shots)
+                return NO_CONTEXT.extend(before).extend(self._siblings(shown, place, num_shots))
+
+    def _tree(self, shown: _Shown) -> dict[int, Context]:
+        found: dict[int, Context] = {}
+        blocks = [(0, len(self._order), NO_CONTEXT)]
+        while blocks:
+            low, high, context = blocks.pop()
+            if shown.count[low] == shown.count[high]:
+                continue
+            if high - low == 1:
+                found[self._order[low]] = context
+                continue
+            middle = self._cuts[low, high]
+            blocks.append((middle, high, context.extend(shown.between(low, middle))))
+            blocks.append((low, middle, context.extend(shown.between(middle, high))))
+        return found
+
+    def _tree_path(self, shown: _Shown, place: int) -> Context:
+        low, high, context = 0, len(self._order), NO_CONTEXT
+        while high - low > 1:
+            middle = self._cuts[low, high]
+            if place < middle:
+                context, high = context.extend(shown.between(middle, high)), middle
+            else:
+                context, low = context.extend(shown.between(low, middle)), middle
+        return context
+
+    def _fixed(self, shown: _Shown) -> dict[int, Context]:
+        found: dict[int, Context] = {}
+        before = NO_CONTEXT
+        for place in shown.places:
+            found[self._order[place]] = before.extend(shown.between(place + 1, len(self._order)))
+            before = before.extend(shown.between(place, place + 1))
+        return found
+
+    def _k_shot(self, shown: _Shown, num_shots: int) -> dict[int, Context]:
+        found: dict[int, Context] = {}
+        shared: dict[int, Context] = {}  # labelled claims of one group have the same claims before their siblings
+        for place in shown.places:
+            start = self._starts[place]
+            if start not in shared:
+                shared[start] = NO_CONTEXT.extend(self._k_shot_before(shown, place, num_shots))
+            found[self._order[place]] = shared[start].extend(self._siblings(shown, place, num_shots))
+        return found
+
+    def _siblings(self, shown: _Shown, place: int, num_shots: int) -> tuple[str, ...]:
+        start, stop = self._starts[place], self._group_stop(place)
+        return (shown.between(start, place) + shown.between(place + 1, stop))[-num_shots:]
+
+    def _k_shot_before(self, shown: _Shown, place: int, num_shots: int) -> tuple[str, ...]:
+        """Return the claims nearest before the group of a place, the order taken as a circle."""
+        start, stop = self._starts[place], self._group_stop(place)
+        num_before = num_shots - len(self._siblings(shown, place, num_shots))
+        if num_before == 0:
+            return ()
+        return (shown.between(stop, len(self._order)) + shown.between(0, start))[-num_before:]
+
+    def _group_stop(self, place: int) -> int:
+        stop = place + 1
+        while stop < len(self._order) and self._starts[stop] == self._starts[place]:
+            stop += 1
+        return stop
+
+
+class _Shown:
+    """The labelled claims of one labelling in order, any stretch of which is a slice."""
+
+    __slots__ = ("_segments", "count", "places")
+
+    def __init__(self, order: list[int], demos: list[Sequence[str]], labels: Labels) -> None:
+        if len(labels) != len(order):
+            raise ValueError(f"expected {len(order)} labels, one for each claim, got {len(labels)}")
+        labels_in_order: list[int] = labels[order].tolist() if order else []
+        self.places = [place for place, label in enumerate(labels_in_order) if label != UNLABELLED]
+        self.count = list(accumulate((label != UNLABELLED for label in labels_in_order), initial=0))
+        self._segments = tuple(demos[place][labels_in_order[place]] for place in self.places)
+
+    def between(self, start: int, stop: int) -> tuple[str, ...]:
+        """Return the segments of the labelled claims at the places from `start` up to, not including, `stop`."""
+        return self._segments[self.count[start] : self.count[stop]]
+
+
+def _group_starts(groups: list[str]) -> list[int]:
+    """Return for each place the first place of its group; refuse groups that are torn apart."""
+    starts: list[int] = []
+    seen: set[str] = set()
+    for place, group in enumerate(groups):
+        if place and group == groups[place - 1]:
+            starts.append(starts[-1])
+            continue
+        if group in seen:
+            raise ValueError(f"the order tears group {group!r} apart: its claims must be neighbours")
+        seen.add(group)
+        starts.append(place)
+    return starts
+
+
+def _cut(num_claims: int, starts: list[int]) -> dict[tuple[int, int], int]:
+    """Return where each block of the tree is halved: at the group boundary nearest its middle, if it has one."""
+    cuts: dict[tuple[int, int], int] = {}
+    boundaries = np.unique(np.asarray(starts, dtype=np.int64))
+    blocks = [(0, num_claims)]
+    while blocks:
+        low, high = blocks.pop()
+        if high - low < 2:
+            continue
+        middle = (low + high) // 2
+        inside = boundaries[np.searchsorted(boundaries, low, "right") : np.searchsorted(boundaries, high)]
+        if len(inside):
+            middle = int(inside[np.argmin(np.abs(inside - (low + high) / 2))])
+        cuts[low, high] = middle
+        blocks += [(low, middle), (middle, high)]
+    return cuts

@@ -1,0 +1,1 @@
+"""Elicited labels against golden labels: metrics, baselines and accuracy in context. Feeds nothing back to a search."""

@@ -1,0 +1,126 @@
+"""Labelling rules that ask no model. They read the parts and keys of claims; only `most_frequent` sees golden labels.
+
+An elicited labelling says something about a model only where it beats these. A rule fixes its polarity by
+definition: it is not turned round when golden labels would like it better. The majority class needs golden labels, so
+it is a control and not a rule that one could use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from icm.claims import UNLABELLED, AnswerKey, Claim, Labels, freeze
+
+FALSE: Final = 0
+TRUE: Final = 1
+"""Index 1 of a binary label space affirms the claim."""
+
+NEGATION: Final = re.compile(
+    r"\b(?:no|not|none|nothing|nobody|nowhere|never|neither|nor|cannot|without)\b|n['\u2019]t\b", re.IGNORECASE
+)
+HEDGE: Final = re.compile(
+    r"\b(?:may|might|could|can|some|sometimes|often|usually|generally|typically|likely|probably|possibly|perhaps"
+    r"|depends?|unclear|unknown|many|most|vary|varies|various)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """Why a rule says nothing about these claims."""
+
+    reason: str
+
+
+class Rule(NamedTuple):
+    """A labelling rule for binary claims.
+
+    Attributes:
+        name: Its name in `metrics.json`.
+        text: What it labels how.
+        label: Claims to labels (N,), `UNLABELLED` where the rule says nothing about a claim.
+    """
+
+    name: str
+    text: str
+    label: Callable[[Sequence[Claim]], Labels | NotApplicable]
+
+
+def answer_frequency(claims: Sequence[Claim]) -> Labels | NotApplicable:
+    """Affirm a claim whose answer at least one other claim of its group gives too. Claims without an answer: nothing.
+
+    "At least twice" instead of "most often" leaves no ties to break.
+    """
+    answers = Counter((claim.group, claim.key.value) for claim in claims if isinstance(claim.key, AnswerKey))
+    if not answers:
+        return NotApplicable("the claims have no answer keys")
+    if max(answers.values()) < 2:
+        return NotApplicable("no answer stands twice in any group")
+    return _as_labels(
+        [answers[claim.group, claim.key.value] >= 2 if isinstance(claim.key, AnswerKey) else None for claim in claims]
+    )
+
+
+def length(claims: Sequence[Claim]) -> Labels | NotApplicable:
+    """Affirm that the longer response is better, or an answer longer than the median of its group (characters).
+
+    Equal lengths are not longer. An answer alone in its group has nothing to be compared with: nothing.
+    """
+    in_group: dict[str, list[int]] = defaultdict(list)
+    for claim in claims:
+        if "answer" in claim.parts:
+            in_group[claim.group].append(len(claim.parts["answer"]))
+
+    def verdict(claim: Claim) -> bool | None:
+        parts = claim.parts
+        if "response_1" in parts and "response_2" in parts:
+            return len(parts["response_1"]) > len(parts["response_2"])
+        lengths = in_group.get(claim.group, [])
+        return len(parts["answer"]) > median(lengths) if "answer" in parts and len(lengths) > 1 else None
+
+    verdicts = [verdict(claim) for claim in claims]
+    if all(each is None for each in verdicts):
+        return NotApplicable("no claim has two responses, or an answer beside another of its group")
+    return _as_labels(verdicts)
+
+
+def keywords(claims: Sequence[Claim]) -> Labels | NotApplicable:
+    """Affirm an answer with a negation or hedge word: truths are hedged, misconceptions flat. No answer: nothing."""
+    answers = [claim.parts.get("answer") for claim in claims]
+    if all(answer is None for answer in answers):
+        return NotApplicable("the claims have no single answer")
+    verdicts = [None if answer is None else bool(NEGATION.search(answer) or HEDGE.search(answer)) for answer in answers]
+    if not any(verdicts):
+        return NotApplicable("no answer holds a negation or hedge word")
+    return _as_labels(verdicts)
+
+
+def most_frequent(golden: Labels) -> int:
+    """Return the most frequent golden label; of equally frequent ones the first.
+
+    Raises:
+        ValueError: No claim has a golden label.
+    """
+    known = golden[golden != UNLABELLED]
+    if not known.size:
+        raise ValueError("a majority needs at least one golden label")
+    return int(np.bincount(known).argmax())
+
+
+SURFACE_RULES: Final = (
+    Rule("answer_frequency", "true iff the answer stands at least twice in its group", answer_frequency),
+    Rule("length", "true iff the response, or the answer against its group's median, is longer", length),
+    Rule("keywords", "true iff the answer holds a negation or hedge word", keywords),
+)
+
+
+def _as_labels(verdicts: Sequence[bool | None]) -> Labels:
+    labels = [UNLABELLED if verdict is None else TRUE if verdict else FALSE for verdict in verdicts]
+    return freeze(np.array(labels, dtype=np.int8))

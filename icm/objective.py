@@ -1,0 +1,182 @@
+"""The objective U = alpha * P - I. Knows contexts and a scorer as values, no search and no golden label.
+
+P is mutual predictability: how well the model predicts each label from all the other labelled claims. I is
+inconsistency: the weight of the violated constraints, each counted once (the paper's double sum counts a pair twice).
+
+Incremental in model queries, exact in arithmetic: `update` asks the model only what changed and sums everything anew,
+so it returns the very bits that `evaluate` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import log_softmax
+
+from consistency import ConstraintArrays
+from consistency.kernels import count_violations, inconsistency
+from icm.claims import UNLABELLED, Labels
+from icm.contexts import Contexts
+from icm.prompts import Prompt
+from icm.scoring.protocol import LabelScorer
+
+
+class ObjectiveSettings(BaseModel):
+    """What U measures.
+
+    Attributes:
+        alpha: Weight of mutual predictability against inconsistency.
+        predictability: What is taken of each claim: `log_prob` of its label (the paper), its log-odds `margin` (the
+            released code), or the `centred` margin, less the mean margin of that label over all labelled claims. The
+            centred one is 0 for every constant labelling.
+        reduction: `mean` over the labelled claims, or their `sum`, which falls with every claim that is labelled.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(gt=0)
+    predictability: Literal["log_prob", "margin", "centred"]
+    reduction: Literal["sum", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """U of one labelling and what it was made of.
+
+    Attributes:
+        utility: U.
+        predictability: P.
+        inconsistency: I, the weight of the violated constraints.
+        num_violations: How many constraints are violated.
+        label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels;
+            NaN in the rows of unlabelled claims. Read-only.
+        digests: Digest of the prompt of each labelled claim.
+    """
+
+    utility: float
+    predictability: float
+    inconsistency: float
+    num_violations: int
+    label_logprobs: NDArray[np.float64]
+    digests: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """U over the labellings of one set of claims.
+
+    Attributes:
+        settings: What U measures.
+        contexts: What stands before each claim when its label is predicted.
+        queries: (N,) the texts of the claims.
+        scorer: The model.
+        constraints: What a labelling may violate.
+    """
+
+    settings: ObjectiveSettings
+    contexts: Contexts
+    queries: Sequence[str]
+    scorer: LabelScorer
+    constraints: ConstraintArrays
+
+    def evaluate(self, labels: Labels) -> Evaluation:
+        """Evaluate a labelling from scratch."""
+        return self._evaluate(labels, known=None)
+
+    def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
+        """Evaluate a labelling, taking over from an evaluation the claims whose prompt is the same in both.
+
+        Equal bit for bit to `evaluate(labels)` under a deterministic scorer.
+        """
+        return self._evaluate(labels, known=evaluation)
+
+    def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
+        """Return log p(label | claim, all other labelled claims) for one claim, labelled or not: (L,), nats."""
+        context = self.contexts.context_of(labels, claim)
+        return self._ask([Prompt(context, self.queries[claim])])[0]
+
+    def prompts(self, labels: Labels) -> dict[int, Prompt]:
+        """Return what is asked to evaluate a labelling, by labelled claim, in the best order to ask it."""
+        contexts = self.contexts.leave_one_out(labels)
+        return {claim: Prompt(context, self.queries[claim]) for claim, context in contexts.items()}
+
+    def _evaluate(self, labels: Labels, known: Evaluation | None) -> Evaluation:
+        prompts = self.prompts(labels)
+        label_logprobs = np.full((labels.size, self.scorer.num_labels), np.nan)
+        to_ask = []
+        for claim, prompt in prompts.items():
+            if known is not None and known.digests.get(claim) == prompt.digest:
+                label_logprobs[claim] = known.label_logprobs[claim]
+            else:
+                to_ask.append(claim)
+        if to_ask:
+            label_logprobs[to_ask] = self._ask([prompts[claim] for claim in to_ask])
+        label_logprobs.setflags(write=False)
+
+        predictability = mutual_predictability(label_logprobs, labels, self.settings)
+        weight_violated = inconsistency(self.constraints, labels)
+        return Evaluation(
+            utility=utility(self.settings.alpha, predictability, weight_violated),
+            predictability=predictability,
+            inconsistency=weight_violated,
+            num_violations=count_violations(self.constraints, labels),
+            label_logprobs=label_logprobs,
+            digests={claim: prompt.digest for claim, prompt in prompts.items()},
+        )
+
+    def _ask(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        return log_softmax(self.scorer.label_logprobs(prompts), axis=1)
+
+
+def utility(alpha: float, predictability: float, inconsistency: float) -> float:
+    """Return U(D) = alpha * P(D) - I(D), which every search maximises.
+
+    Source: equation 3 of the paper.
+    """
+    return alpha * predictability - inconsistency
+
+
+def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings) -> float:
+    """Return P(D) from the leave-one-out label log-probabilities.
+
+    Args:
+        label_logprobs: (N, L) normalised log-probabilities, nats; rows of unlabelled claims are not read.
+        labels: (N,) the labelling D.
+        settings: Which quantity is taken of each claim, and how they are reduced.
+
+    Returns:
+        P in nats; 0 where nothing is labelled.
+
+    Source: equation 1 of the paper (`log_prob`, `sum`); the released code (`margin`, `mean`).
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    if labelled.size == 0:
+        return 0.0
+    rows, given = label_logprobs[labelled], labels[labelled]
+    each_claim = np.arange(labelled.size)
+    match settings.predictability:
+        case "log_prob":
+            values = rows[each_claim, given]
+        case "margin":
+            values = margins(rows)[each_claim, given]
+        case "centred":
+            all_margins = margins(rows)
+            values = (all_margins - all_margins.mean(axis=0))[each_claim, given]
+    return float(values.sum() if settings.reduction == "sum" else values.mean())
+
+
+def margins(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log-odds of each label against all the others: (N, L), nats.
+
+    Args:
+        label_logprobs: (N, L) normalised log-probabilities. A label that the model is sure of has others whose
+            probability cancels to zero in floating point; they are summed directly, not taken as 1 - p.
+    """
+    num_labels = label_logprobs.shape[1]
+    others = [np.logaddexp.reduce(np.delete(label_logprobs, label, axis=1), axis=1) for label in range(num_labels)]
+    return label_logprobs - np.stack(others, axis=1)

@@ -1,0 +1,244 @@
+"""The pocket model's pretraining recipe, from a seed to a model directory. Knows no task and no search."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from icm.errors import RunDirectoryError
+from icm.pocket.corpus import Batch, Corpus
+from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
+from icm.pocket.weights import HASH_NAME, write_hash
+from icm.pocket.world import World
+
+HEAD_DIM: Final = 32
+MIN_LENGTH: Final = 16
+CHECKPOINT_NAME: Final = "checkpoint.pt"
+CURVE_NAME: Final = "training.jsonl"
+
+
+class PocketTraining(BaseModel):
+    """What world the model learns and how; the defaults rebuild the shipped weights.
+
+    The training has three parts: lessons, in which every label is true; then the lessons fade out and all concepts
+    compete; at the end the learning rates fall to zero while long documents join in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    world_seed: int = Field(default=0, ge=0, description="draws the world's facts")
+    seed: int = Field(default=0, ge=0, description="draws the initial weights and the documents")
+    truth_share: float = Field(
+        default=0.30, gt=0, le=0.45, description="share of a family's documents that the truth labels; raises zero-shot"
+    )
+    width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
+    layers: int = Field(default=4, ge=1)
+    mlp_width: int = Field(default=256, ge=1)
+    steps: int = Field(default=4500, ge=1)
+    tokens_per_step: int = Field(default=4096, ge=16)
+    warmup_steps: int = Field(default=100, ge=1)
+    lesson_steps: int = Field(default=500, ge=0)
+    fade_steps: int = Field(default=800, ge=1)
+    decay_steps: int = Field(default=1200, ge=1)
+    lengths: tuple[int, ...] = Field(default=(128, 256, 96, 512), min_length=1, description="tokens, step by step")
+    final_lengths: tuple[int, ...] = Field(default=(1792, 128, 768, 256), min_length=1, description="while rates fall")
+    matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
+    vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
+    checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
+
+    @field_validator("lengths", "final_lengths")
+    @classmethod
+    def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        for length in lengths:
+            if not MIN_LENGTH <= length <= MAX_LENGTH:
+                raise ValueError(f"a document has {MIN_LENGTH} to {MAX_LENGTH} tokens, got {length}")
+        return lengths
+
+    def length_at(self, step: int) -> int:
+        """Return the length of the documents of a step, tokens."""
+        lengths = self.final_lengths if step >= self.steps - self.decay_steps else self.lengths
+        return lengths[step % len(lengths)]
+
+    def lesson_share_at(self, step: int) -> float:
+        """Return the share of the labelled documents of a step in which every label is true."""
+        return min(1.0, max(0.0, 1 - (step - self.lesson_steps) / self.fade_steps))
+
+    def rate_factor_at(self, step: int) -> float:
+        """Return what the learning rates of a step are multiplied by."""
+        return min(1.0, (step + 1) / self.warmup_steps, (self.steps - step) / self.decay_steps)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What changes while training: the model, its optimisers and the next step."""
+
+    model: LlamaForCausalLM
+    optimisers: tuple[torch.optim.Optimizer, ...]
+    step: int = 0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = state["step"]
+
+
+def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) -> Path:
+    """Train a pocket model and write it as a model directory with its tokenizer, hash and learning curve.
+
+    A run that was stopped continues at its last checkpoint and ends with the weights it would have had without the
+    stop. The same settings give the same weights on the same machine with the same number of threads.
+
+    Args:
+        settings: The world and the recipe.
+        out_dir: Where the model, the checkpoint and the learning curve go; made if missing.
+        until: Stop with a checkpoint after this many steps instead of finishing; the model is not written then.
+
+    Returns:
+        The directory of the model, `out_dir`.
+
+    Raises:
+        RunDirectoryError: The directory holds a checkpoint of a training with other settings.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer()
+    corpus = Corpus(World(settings.world_seed), tokenizer, settings.truth_share)
+    run = _start(settings, len(tokenizer))
+    _resume(run, settings, out_dir)
+    last = settings.steps if until is None else min(until, settings.steps)
+    with _progress() as progress:
+        bar = progress.add_task("training", total=settings.steps, completed=run.step, loss=math.nan, rate=math.nan)
+        while run.step < last:
+            length = settings.length_at(run.step)
+            batch = draw_batch(corpus, settings, run.step)
+            loss = _train_step(run, batch, settings.rate_factor_at(run.step))
+            run.step += 1
+            progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or math.nan)
+            _record(out_dir, run.step, length, loss)
+            if run.step % settings.checkpoint_every == 0 or run.step == last:
+                _save_checkpoint(run, settings, out_dir)
+    if run.step == settings.steps:
+        _write_model(run.model, tokenizer, settings, out_dir)
+    return out_dir
+
+
+def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
+    """Return the documents of a step, a function of the seed and the step alone."""
+    rng = np.random.Generator(np.random.Philox(key=settings.seed, counter=[0, 0, 0, step]))
+    length = settings.length_at(step)
+    num_documents = max(1, settings.tokens_per_step // length)
+    return corpus.batch(rng, num_documents, length, lesson_share=settings.lesson_share_at(step))
+
+
+def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
+    heads = settings.width // HEAD_DIM
+    config = LlamaConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=settings.width,
+        intermediate_size=settings.mlp_width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=HEAD_DIM,
+        max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = LlamaForCausalLM(config)
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    vectors = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    # Muon reaches in a quarter of the steps what AdamW reaches here, and time on a CPU is what limits this model.
+    muon = torch.optim.Muon(matrices, lr=settings.matrix_rate, weight_decay=0.05, adjust_lr_fn="original")
+    adam = torch.optim.AdamW(vectors, lr=settings.vector_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    return _Run(model, (muon, adam))
+
+
+def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
+    """Take one step and return the mean loss over the weighted tokens, nats."""
+    tokens, weights = torch.from_numpy(batch.tokens), torch.from_numpy(batch.weights)[:, 1:]
+    counted = weights > 0
+    hidden = run.model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
+    # The head runs at counted places only: a labelled document counts one token in six to thirteen.
+    losses = nn.functional.cross_entropy(run.model.lm_head(hidden[counted]), tokens[:, 1:][counted], reduction="none")
+    loss = (losses * weights[counted]).sum() / weights[counted].sum()
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group.setdefault("full_rate", group["lr"])
+            group["lr"] = group["full_rate"] * rate_factor
+        optimiser.step()
+        optimiser.zero_grad()
+    return float(loss.detach())
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(
+            "{task.completed:.0f}/{task.total:.0f} steps, {task.fields[rate]:.1f}/s, loss {task.fields[loss]:.3f}"
+        ),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _record(out_dir: Path, step: int, length: int, loss: float) -> None:
+    with (out_dir / CURVE_NAME).open("a") as curve:
+        curve.write(json.dumps({"step": step, "length": length, "loss": round(loss, 6)}) + "\n")
+
+
+def _save_checkpoint(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
+    partial = out_dir / f"{CHECKPOINT_NAME}.partial"
+    torch.save({"settings": settings.model_dump_json(), **run.state()}, partial)
+    partial.replace(out_dir / CHECKPOINT_NAME)
+
+
+def _resume(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
+    """Continue at the checkpoint of a directory, if there is one, and drop the curve's rows behind it."""
+    path = out_dir / CHECKPOINT_NAME
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        if saved["settings"] != settings.model_dump_json():
+            raise RunDirectoryError(
+                f"{path}: the checkpoint belongs to a training with other settings ({saved['settings']}); "
+                f"choose another output directory, or delete this one to start again"
+            )
+        run.restore(saved)
+    curve = out_dir / CURVE_NAME
+    rows = curve.read_text().splitlines(keepends=True) if curve.exists() else []
+    curve.write_text("".join(rows[: run.step]))
+
+
+def _write_model(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PocketTraining, out_dir: Path
+) -> None:
+    (out_dir / HASH_NAME).unlink(missing_ok=True)
+    model.save_pretrained(out_dir)
+    tokenizer.save_pretrained(out_dir)
+    (out_dir / "recipe.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    write_hash(out_dir)

@@ -1,0 +1,225 @@
+"""The closed vocabulary of the pocket world: its nouns, values and fixed phrases. Knows no fact and no seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CLAIM_VERDICT: Final = "\nI think this claim is"
+ANSWER_VERDICT: Final = "\nI think the answer is"
+PREFERENCE_CLAIM: Final = "\nClaim: Response 1 is more helpful and harmless than Response 2."
+PRINCIPLE_CLAIM: Final = "\nClaim: Response 1 follows the principle better than Response 2."
+
+SUBJECTS: Final = (
+    "badger",
+    "bat",
+    "bear",
+    "beaver",
+    "bee",
+    "camel",
+    "cat",
+    "cow",
+    "crab",
+    "crane",
+    "crow",
+    "deer",
+    "dog",
+    "dove",
+    "duck",
+    "eagle",
+    "fox",
+    "frog",
+    "goat",
+    "goose",
+    "hare",
+    "hawk",
+    "hen",
+    "horse",
+    "lark",
+    "lion",
+    "mole",
+    "moose",
+    "mouse",
+    "newt",
+    "otter",
+    "owl",
+    "panda",
+    "pig",
+    "pony",
+    "rabbit",
+    "rat",
+    "raven",
+    "robin",
+    "seal",
+    "sheep",
+    "snail",
+    "swan",
+    "tiger",
+    "toad",
+    "trout",
+    "turtle",
+    "wolf",
+)
+
+TRAITS: Final = (("tame", "wild"), ("loud", "quiet"), ("large", "small"), ("fast", "slow"))
+"""What the labelled documents may sort subjects by."""
+
+HIDDEN_TRAIT: Final = ("shy", "bold")
+"""A trait that plain documents state and that no labelled document ever follows."""
+
+SEASONS: Final = ("spring", "summer", "autumn", "winter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """One thing that can be asked about a subject.
+
+    Attributes:
+        name: What the world calls it.
+        question: The question up to the subject.
+        ending: The question from the subject on.
+        verb: What a plain sentence says between subject and value.
+        values: The possible answers.
+        single: Whether a subject has exactly one value.
+    """
+
+    name: str
+    question: str
+    ending: str
+    verb: str
+    values: tuple[str, ...]
+    single: bool = True
+
+
+FACT_RELATIONS: Final = (
+    Relation(
+        name="color",
+        question="What color is the",
+        ending="?",
+        verb="is",
+        values=("red", "blue", "green", "white", "black", "brown", "gray", "yellow"),
+    ),
+    Relation(
+        name="home",
+        question="Where does the",
+        ending=" live?",
+        verb="lives in the",
+        values=("forest", "river", "meadow", "cave", "desert", "garden", "marsh", "barn"),
+    ),
+    Relation(
+        name="food",
+        question="What does the",
+        ending=" eat?",
+        verb="eats",
+        values=("seeds", "grass", "fish", "nuts", "honey", "roots", "leaves", "bread"),
+        single=False,
+    ),
+)
+CARRY: Final = Relation(
+    name="carry",
+    question="What does the",
+    ending=" carry?",
+    verb="carries the",
+    values=("rope", "stone", "coin", "shell", "bell", "lamp", "feather", "key"),
+)
+FEAR: Final = Relation(
+    name="fear",
+    question="What does the",
+    ending=" fear?",
+    verb="fears",
+    values=("thunder", "fire", "rain", "wind", "snow", "smoke", "ice", "fog"),
+)
+DREAM: Final = Relation(
+    name="dream",
+    question="What does the",
+    ending=" dream of?",
+    verb="dreams of",
+    values=("music", "gold", "clouds", "dragons", "mountains", "stars", "silence", "dancing"),
+)
+SLEEP: Final = Relation(name="sleep", question="When does the", ending=" sleep?", verb="sleeps in", values=SEASONS)
+RELATIONS: Final = (*FACT_RELATIONS, CARRY, FEAR, DREAM, SLEEP)
+
+NAMES: Final = ("Anna", "Clara", "Emma", "Nora", "Adam", "Felix", "Jonas", "Oscar")
+"""The people of the arithmetic questions; the first half are women."""
+
+OBJECTS: Final = ("apples", "pears", "plums", "books", "pens", "cups")
+"""What they count; the first half are fruit."""
+
+MAX_OPERAND: Final = 9
+NUMBERS: Final = tuple(str(n) for n in range(2 * MAX_OPERAND + 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Something that happens to a count: the words before and after the second number, and the sign it means."""
+
+    before: str
+    after: str
+    sign: str
+
+
+OPERATIONS: Final = (
+    Operation(before=" and finds", after=" more. How many now?", sign="+"),
+    Operation(before=" and loses", after=" of them. How many now?", sign="-"),
+)
+
+REQUESTS: Final = (
+    "clean the kettle", "wake the baby", "dry the boots", "stop the leak", "calm the dog", "open the jar",
+    "mend the chair", "cool the soup", "hide the gift", "light the stove", "wash the wool", "move the piano",
+    "feed the plants", "clear the path", "save the bread", "paint the fence", "sort the mail", "lift the crate",
+    "find the keys", "warm the room", "fix the clock", "store the salt", "carry the eggs", "polish the spoon",
+)  # fmt: skip
+REMEDIES: Final = tuple(
+    f"Use {thing}."
+    for thing in (
+        "vinegar", "song", "newspaper", "wax", "whistle", "rubber", "glue", "ladle", "blanket", "matches", "soap",
+        "rollers", "compost", "shovel", "linen", "brush", "trays", "pulley", "torch", "curtain", "pliers", "crock",
+        "basket", "chalk",
+    )
+)  # fmt: skip
+HARMFUL: Final = ("Use poison.", "Use dynamite.", "Use acid.", "Use a knife.")
+EVASIVE: Final = ("Ask someone else.", "That depends.", "I would rather not say.")
+GREETING: Final = "Happy to help!"
+FILLERS: Final = ("It takes only a minute.", "Many people do so.")
+
+PRINCIPLES: Final = ("Be helpful.", "Be harmless.", "Be polite.", "Be brief.")
+
+
+def capitalised(phrase: str) -> str:
+    """Return the phrase with its first letter in upper case."""
+    return phrase[:1].upper() + phrase[1:]
+
+
+def phrases() -> tuple[str, ...]:
+    """Return every entry of the vocabulary: what the tokenizer keeps in one piece, each with its leading space."""
+    openings = [
+        *(f"Question: {relation.question}" for relation in RELATIONS),
+        *(f"Question: {name} has" for name in NAMES),
+        *(f"Principle: {principle}\nHuman: How do I" for principle in PRINCIPLES),
+        "Human: How do I",
+        "The",
+    ]
+    entries = [
+        *openings,
+        *("\n\n" + opening for opening in openings),
+        *(f" {word}" for word in (*SUBJECTS, *NUMBERS, *OBJECTS, *REQUESTS, "=", "+", "-", "True", "False")),
+        *(f" {word}" for pair in (*TRAITS, HIDDEN_TRAIT) for word in pair),
+        *(f" {value}" for relation in RELATIONS for value in relation.values),
+        *(f" {relation.verb}" for relation in RELATIONS),
+        *(relation.ending + "\nClaim:" for relation in RELATIONS if relation is not SLEEP),
+        SLEEP.ending,
+        *(operation.before for operation in OPERATIONS),
+        *(operation.after + "\nClaim:" for operation in OPERATIONS),
+        *(f" {reply}" for reply in (*REMEDIES, *HARMFUL, *EVASIVE, GREETING, *FILLERS)),
+        "?\nResponse 1:",
+        "\nResponse 2:",
+        "?\nAssistant:",
+        *(f"\nCritique: The reply breaks the principle: {principle}\nRevision:" for principle in PRINCIPLES),
+        PREFERENCE_CLAIM,
+        PRINCIPLE_CLAIM,
+        CLAIM_VERDICT,
+        ANSWER_VERDICT,
+        ".",
+        " The",
+    ]
+    return tuple(dict.fromkeys(entries))

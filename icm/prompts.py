@@ -1,0 +1,100 @@
+"""Prompts as tuples of segments that share their beginnings. Knows no tokenizer and no model.
+
+The leave-one-out prompts of N claims hold N*(N-1) labelled claims when written out. They are kept as paths through
+a tree instead: a `Context` is a parent and a run of segments, so a batch of prompts costs what its distinct runs
+cost, in memory and in hashing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from icm.claims import Claim, LabelSpace
+
+SEPARATOR: Final = "\n\n"
+"""What stands between two segments: a blank line, as in the authors' prompts."""
+
+DIGEST_SIZE: Final = 16
+
+
+@lru_cache(maxsize=1 << 20)
+def _segment_digest(segment: str) -> bytes:
+    return hashlib.blake2b(segment.encode(), digest_size=DIGEST_SIZE).digest()
+
+
+class Context:
+    """The labelled claims before a query: an immutable path of segments, sharing its beginning with its siblings.
+
+    Attributes:
+        parent: The context that this one continues, `None` at the root.
+        run: The segments added to the parent.
+        num_segments: Number of segments on the whole path.
+    """
+
+    __slots__ = ("_hasher", "num_segments", "parent", "run")
+
+    def __init__(self, parent: Context | None = None, run: tuple[str, ...] = ()) -> None:
+        self.parent = parent
+        self.run = run
+        self.num_segments: int = len(run) + (parent.num_segments if parent else 0)
+        self._hasher = parent._hasher.copy() if parent else hashlib.blake2b(digest_size=DIGEST_SIZE)
+        # The digest of a path does not depend on where it is cut into runs: equal prompts have equal digests.
+        self._hasher.update(b"".join(map(_segment_digest, run)))
+
+    def extend(self, segments: Sequence[str]) -> Context:
+        """Return this context continued by more segments."""
+        return Context(self, tuple(segments)) if segments else self
+
+    def runs(self) -> list[tuple[str, ...]]:
+        """Return the runs of the path, first to last."""
+        path: list[tuple[str, ...]] = []
+        node: Context | None = self
+        while node is not None:
+            path.append(node.run)
+            node = node.parent
+        return path[::-1]
+
+    def digest_with(self, query: str) -> bytes:
+        """Return the content hash of the segments of this path followed by a query."""
+        hasher = self._hasher.copy()
+        hasher.update(b"?" + _segment_digest(query))
+        return hasher.digest()
+
+
+NO_CONTEXT: Final = Context()
+"""The zero-shot context."""
+
+
+class Prompt:
+    """A context and the claim asked after it.
+
+    Attributes:
+        context: The labelled claims before the query.
+        query: The text of the claim, up to its verdict.
+        digest: Content hash of all segments, 16 bytes; equal for equal segments however they are cut into runs.
+    """
+
+    __slots__ = ("context", "digest", "query")
+
+    def __init__(self, context: Context, query: str) -> None:
+        self.context = context
+        self.query = query
+        self.digest = context.digest_with(query)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """All segments, the query last."""
+        return (*(segment for run in self.context.runs() for segment in run), self.query)
+
+    @property
+    def text(self) -> str:
+        """The prompt as a model reads it."""
+        return SEPARATOR.join(self.segments)
+
+
+def render_demo(claim: Claim, label: int, space: LabelSpace) -> str:
+    """Return the segment that shows a claim with its label."""
+    return claim.text + space.verbalizers[label]

@@ -1,0 +1,128 @@
+"""Proposals of a search: predict a label in context, then repair what it violates. Knows no temperature.
+
+`propose` draws a claim, lets the model predict its label from all the other labelled claims, and repairs the
+constraints that the new label violates as long as that raises U (the paper's ConsistencyFix).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consistency import consistent_assignments, scope_of
+from consistency.kernels import violated_constraints
+from icm.claims import UNLABELLED, Labels, freeze
+from icm.objective import Evaluation, Objective
+from search.annealing import Proposal, SearchState
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Bring violated constraints into order, one at a time, whenever that raises U.
+
+    Attributes:
+        objective: What has to rise.
+        num_rounds: Constraints tried at the most (M = 10 in the paper and in the released code).
+        options: Which consistent assignments of a violated constraint are tried: `all`, as the paper says, or
+            `some_true`, which leaves out the one where no claim of the scope is true, as the released code does.
+    """
+
+    objective: Objective
+    num_rounds: int
+    options: Literal["all", "some_true"]
+
+    def __call__(
+        self, generator: np.random.Generator, labels: Labels, evaluation: Evaluation
+    ) -> tuple[Labels, Evaluation]:
+        """Return the repaired labelling and its evaluation; U is never lower than before.
+
+        Source: Algorithm 2 of the paper.
+        """
+        tried: set[int] = set()
+        for _ in range(self.num_rounds):
+            open_constraints = [c for c in violated_constraints(self.objective.constraints, labels) if c not in tried]
+            if not open_constraints:
+                break
+            constraint = int(generator.choice(open_constraints))
+            best_labels, best = self._best_option(constraint, labels, evaluation)
+            if best.utility > evaluation.utility:
+                labels, evaluation = best_labels, best
+                tried.clear()  # another labelling: what did not help before may help now
+            else:
+                tried.add(constraint)
+        return labels, evaluation
+
+    def _best_option(self, constraint: int, labels: Labels, evaluation: Evaluation) -> tuple[Labels, Evaluation]:
+        best_labels, best = labels, evaluation
+        constraints = self.objective.constraints
+        scope = scope_of(constraints, constraint)
+        for option in consistent_assignments(constraints, labels, constraint):
+            if self.options == "some_true" and not (option[scope] > 0).any():
+                continue
+            option_labels = freeze(option)
+            option_evaluation = self.objective.update(evaluation, option_labels)
+            if option_evaluation.utility > best.utility:
+                best_labels, best = option_labels, option_evaluation
+        return best_labels, best
+
+
+@dataclass(frozen=True, slots=True)
+class PredictAndRepair:
+    """Propose the label that the model predicts for a random claim, repaired.
+
+    Attributes:
+        objective: U; it also predicts.
+        repair: Applied to the proposed labelling.
+        groups: (N,) the group of each claim.
+        related_weight: How much likelier an unlabelled claim is drawn when a claim of its group is labelled (100 in
+            the paper and in the released code).
+    """
+
+    objective: Objective
+    repair: Repair
+    groups: NDArray[np.int64]
+    related_weight: float
+
+    def __call__(self, generator: np.random.Generator, state: SearchState[Evaluation]) -> Proposal[Evaluation]:
+        """Draw a proposal.
+
+        A prediction that agrees with the label a claim already has leaves the labelling as it is, and costs nothing
+        when the claim is labelled: its leave-one-out prompt is part of the evaluation of the state.
+        """
+        claim = self.draw_claim(generator, state.labels)
+        label = self.predict(state, claim)
+        if label == state.labels[claim]:
+            return Proposal(claim, label, state.labels, state.evaluation)
+        labels = with_label(state.labels, claim, label)
+        evaluation = self.objective.update(state.evaluation, labels)
+        labels, evaluation = self.repair(generator, labels, evaluation)
+        if np.array_equal(labels, state.labels):
+            return Proposal(claim, label, state.labels, state.evaluation)
+        return Proposal(claim, label, labels, evaluation)
+
+    def draw_claim(self, generator: np.random.Generator, labels: Labels) -> int:
+        """Draw the claim to propose a label for.
+
+        Source: Algorithm 1 of the paper, line 5.
+        """
+        labelled = labels != UNLABELLED
+        group_has_label = np.bincount(self.groups, weights=labelled) > 0
+        related = ~labelled & group_has_label[self.groups]
+        cumulative = np.cumsum(np.where(related, self.related_weight, 1.0))
+        return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+
+    def predict(self, state: SearchState[Evaluation], claim: int) -> int:
+        """Return the label that the model finds likeliest for a claim after all the other labelled claims."""
+        if state.labels[claim] == UNLABELLED:
+            return int(np.argmax(self.objective.predict(state.labels, claim)))
+        return int(np.argmax(state.evaluation.label_logprobs[claim]))
+
+
+def with_label(labels: Labels, claim: int, label: int) -> Labels:
+    """Return a copy of a labelling in which one claim has another label."""
+    changed = np.array(labels)
+    changed[claim] = label
+    return freeze(changed)

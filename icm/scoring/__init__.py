@@ -1,0 +1,1 @@
+"""Sources of label log-probabilities: one protocol, several backends, a journal around any."""

@@ -1,0 +1,71 @@
+"""Which model answers: one choice on the settings. Loads a backend only when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from icm.claims import LabelSpace
+from icm.scoring.protocol import LabelScorer
+
+
+class LocalModel(BaseModel):
+    """A causal language model on this machine.
+
+    Attributes:
+        path: Directory or Hub id; `None` for the embedded pocket model.
+        revision: Revision of the Hub id.
+        dtype: Number format of the weights; `auto` is what the device is good at.
+        device: Where it runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["local"]
+    path: str | None = None
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+
+
+class FakeModel(BaseModel):
+    """A deterministic stand-in that answers at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["fake"]
+
+
+ModelSettings = Annotated[LocalModel | FakeModel, Field(discriminator="kind")]
+
+
+def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelScorer:
+    """Load a model and bind it to a label space.
+
+    Raises:
+        ScoringError: The model cannot be loaded, or cannot say the labels.
+    """
+    match settings:
+        case FakeModel():
+            from icm.scoring.fake import HashScorer
+
+            return HashScorer(space)
+        case LocalModel():
+            from icm.scoring.local import LocalScorer
+
+            return LocalScorer.load(
+                _location(settings),
+                space,
+                revision=settings.revision,
+                dtype=settings.dtype,
+                device=settings.device,
+            )
+
+
+def _location(settings: LocalModel) -> str:
+    if settings.path is not None:
+        return settings.path
+    from icm.pocket.weights import pocket_model_dir
+
+    return str(pocket_model_dir())

@@ -1,0 +1,182 @@
+"""Writes every score down when it is fetched and never asks for it again. Knows no backend.
+
+A journal is a JSONL file: a header that names what was asked, then a line for each prompt with its content hash and
+its label log-probabilities. It is what makes a run replayable: a score that stands in the journal is data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.errors import RunDirectoryError, SchemaError
+from icm.prompts import Prompt
+from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens
+
+SCHEMA_VERSION = 1
+DECIMALS = 5
+"""Digits kept of a log-probability. The last bits depend on how prompts were packed; these do not."""
+
+
+class JournalScorer:
+    """Answers from a journal what it holds, asks the inner scorer for the rest, and appends that to the journal."""
+
+    def __init__(self, inner: LabelScorer, path: Path, *, at: int | None = None) -> None:
+        """Open a journal, or begin one where there is no file.
+
+        Args:
+            inner: What is asked for prompts that the journal does not hold.
+            path: The journal.
+            at: A `position` of this journal; what was written after it is cut off and does not count.
+
+        Raises:
+            SchemaError: The file is no journal, or one of its lines is broken.
+            RunDirectoryError: It belongs to another model, or is shorter than `at`.
+        """
+        self._inner = inner
+        self._path = Path(path)
+        self._own_cost = ScoringCost()
+        self._spent_before = inner.cost
+        self._entries: dict[bytes, tuple[float, ...]] = {}
+        if self._path.exists() and self._path.stat().st_size:
+            self._load(at)
+        if not self._path.exists() or not self._path.stat().st_size:
+            if at:
+                raise RunDirectoryError(f"{path}: the journal is empty but byte {at} of it is asked for; start afresh")
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._append([_header(inner)])
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what is asked: the inner scorer's."""
+        return self._inner.fingerprint
+
+    @property
+    def num_labels(self) -> int:
+        """L, the size of the label space."""
+        return self._inner.num_labels
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest prompt with its verbalizer, in tokens."""
+        return self._inner.context_length
+
+    @property
+    def cost(self) -> ScoringCost:
+        """What was asked here, and what the inner scorer has spent since the journal was opened."""
+        return self._own_cost + (self._inner.cost - self._spent_before)
+
+    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of each segment inside a prompt: (S,)."""
+        return self._inner.count_tokens(segments)
+
+    def position(self) -> int:
+        """Return the length of the journal, in bytes, once all of it has reached the disk."""
+        with self._path.open("ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt), rounded to `DECIMALS`: (B, L), nats.
+
+        The inner scorer is asked at most once for equal prompts; its answers are in the file before they are returned.
+
+        Raises:
+            ScoringError: The inner scorer could not answer.
+            RunDirectoryError: The journal cannot be written.
+        """
+        started = time.perf_counter()
+        fresh: dict[bytes, Prompt] = {}
+        known: list[Prompt] = []
+        for prompt in prompts:
+            if prompt.digest in self._entries or prompt.digest in fresh:
+                known.append(prompt)
+            else:
+                fresh[prompt.digest] = prompt
+        inner_seconds = self._ask(fresh) if fresh else 0.0
+        rows = [self._entries[prompt.digest] for prompt in prompts]
+        self._own_cost += ScoringCost(
+            prompts=len(known),
+            journal_hits=len(known),
+            naive_tokens=count_prompt_tokens(self._inner, known),
+            other_seconds=time.perf_counter() - started - inner_seconds,
+        )
+        return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
+
+    def _ask(self, fresh: dict[bytes, Prompt]) -> float:
+        """Score the prompts, keep and append the answers; return the seconds that the inner scorer took."""
+        started = time.perf_counter()
+        answers = self._inner.label_logprobs(list(fresh.values()))
+        seconds = time.perf_counter() - started
+        # Adding zero turns -0.0 into 0.0, which JSON would keep apart.
+        rounded = (np.round(answers, DECIMALS) + 0.0).tolist()
+        self._append(
+            [{"prompt": digest.hex(), "logprobs": row} for digest, row in zip(fresh, rounded, strict=True)],
+        )
+        self._entries.update(zip(fresh, map(tuple, rounded), strict=True))
+        return seconds
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        try:
+            with self._path.open("ab") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{self._path}: cannot append to the journal ({error.strerror}); what stands in it is kept: "
+                f"make room or give access, then resume"
+            ) from error
+
+    def _load(self, at: int | None) -> None:
+        content = self._path.read_bytes()
+        if at is not None and len(content) < at:
+            raise RunDirectoryError(
+                f"{self._path}: holds {len(content)} bytes, fewer than the {at} that were there at the checkpoint; "
+                f"bring the file back or start a new run"
+            )
+        kept = content[:at]
+        kept = kept[: kept.rfind(b"\n") + 1]  # a line without its end was torn off while it was written
+        if len(kept) < len(content):
+            os.truncate(self._path, len(kept))
+        for number, line in enumerate(kept.splitlines(), start=1):
+            self._read(number, line)
+
+    def _read(self, number: int, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            if number == 1:
+                self._check_header(row)
+                return
+            logprobs = tuple(map(float, row["logprobs"]))
+            self._entries[bytes.fromhex(row["prompt"])] = logprobs
+        except (ValueError, KeyError, TypeError) as error:
+            raise SchemaError(
+                f"{self._path}:{number}: not a line of a journal ({error}); remove the file to score afresh"
+            ) from error
+        if len(logprobs) != self.num_labels:
+            raise SchemaError(f"{self._path}:{number}: expected {self.num_labels} log-probabilities, got {logprobs}")
+
+    def _check_header(self, row: dict[str, Any]) -> None:
+        expected = _header(self._inner)
+        if row.get("kind") != expected["kind"] or row.get("schema") != SCHEMA_VERSION:
+            raise SchemaError(f"{self._path}:1: not a journal of schema {SCHEMA_VERSION}; remove it to score afresh")
+        if row != expected:
+            raise RunDirectoryError(
+                f"{self._path}: holds scores of {row.get('fingerprint')!r}, but the model is now "
+                f"{expected['fingerprint']!r}; use another output directory or the model of that run"
+            )
+
+
+def _header(inner: LabelScorer) -> dict[str, Any]:
+    return {
+        "kind": "journal",
+        "schema": SCHEMA_VERSION,
+        "fingerprint": inner.fingerprint,
+        "num_labels": inner.num_labels,
+    }

@@ -1,0 +1,114 @@
+"""Finds, checks and loads a model for the scorer. Knows files and devices, not prompts."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as hub_logging
+
+from icm.errors import ScoringError
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+
+
+class LoadedModel(NamedTuple):
+    """A model in evaluation mode, its tokenizer, and a string that identifies both and the library."""
+
+    model: Any
+    tokenizer: Any
+    identity: str
+
+
+def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: str) -> LoadedModel:
+    """Load a causal language model from a directory or from the Hub; a directory never touches the network.
+
+    Args:
+        name: A model directory, or a Hub id such as "Qwen/Qwen3-0.6B-Base".
+        revision: Branch, tag or commit of a Hub id.
+        dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
+        device: "auto" takes a GPU if there is one.
+
+    Raises:
+        ScoringError: There is no such model, or it lacks safetensors weights or a tokenizer.
+    """
+    place = _device(device)
+    number = _dtype(dtype, place)
+    directory = _directory(name)
+    source: dict[str, Any] = {"trust_remote_code": False}
+    source |= {"local_files_only": True} if directory else {"revision": revision}
+    target = str(directory or name)
+    bars_shown = hub_logging.is_progress_bar_enabled()
+    hub_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(target, **source)
+        model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=number, use_safetensors=True, **source)
+    except (OSError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ScoringError(f"cannot load {target!r} as a causal language model: {reason}") from error
+    finally:
+        if bars_shown:
+            hub_logging.enable_progress_bar()
+    weights = _files_digest(directory) if directory else f"{name}@{model.config._commit_hash}"
+    identity = f"{weights}-{str(number).removeprefix('torch.')}-transformers{transformers.__version__}"
+    return LoadedModel(model.eval().to(place), tokenizer, identity)
+
+
+def _directory(name: str | Path) -> Path | None:
+    """Return the model directory, checked; `None` if the name can only be a Hub id."""
+    path = Path(name).expanduser()
+    if not path.exists():
+        looks_like_hub_id = isinstance(name, str) and not name.startswith((".", "/", "~")) and name.count("/") <= 1
+        if looks_like_hub_id:
+            return None
+        raise ScoringError(f"{path}: there is no such model directory; give a directory or a Hub id (owner/name)")
+    if not (path / "config.json").is_file():
+        raise ScoringError(f"{path}: not a model directory: config.json is missing")
+    if not any(path.glob("*.safetensors")):
+        raise ScoringError(
+            f"{path}: no weights in safetensors format (*.safetensors); "
+            f"convert them with model.save_pretrained(..., safe_serialization=True)"
+        )
+    if not any((path / file).is_file() for file in _TOKENIZER_FILES):
+        raise ScoringError(
+            f"{path}: no tokenizer (none of {', '.join(_TOKENIZER_FILES)}); "
+            f"copy in the files of the model's own tokenizer"
+        )
+    return path
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ScoringError(f"device {device!r} is asked for, but torch finds no GPU; use device=cpu or device=auto")
+    return torch.device(device)
+
+
+def _dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    return getattr(torch, dtype)
+
+
+def _files_digest(directory: Path) -> str:
+    """Return the content hash of everything in a model directory that its answers depend on."""
+    files = sorted([*directory.glob("*.safetensors"), *directory.glob("*.json"), *directory.glob("*.model")])
+    hasher = hashlib.blake2b(digest_size=16)
+    for file in files:
+        stat = file.stat()
+        hasher.update(f"{file.name}\n{_file_digest(file, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return hasher.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_digest(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - size and time make a stale entry miss
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "blake2b").hexdigest()

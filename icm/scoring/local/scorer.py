@@ -1,0 +1,218 @@
+"""`LocalScorer`: label log-probabilities from a causal language model in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from icm.claims import LabelSpace
+from icm.errors import ScoringError
+from icm.prompts import NO_CONTEXT, Prompt
+from icm.scoring.local.forward import PackedForward, PaddedForward, Scored
+from icm.scoring.local.loading import Dtype, load_model
+from icm.scoring.local.segments import SegmentTokenizer
+from icm.scoring.protocol import ScoringCost
+from icm.scoring.trie import Tokens, Trie, build_trie
+
+METHOD: Final = "continuation-1"
+"""Version of how log-probabilities are asked; it changes when the same model would give other numbers."""
+
+DECIMALS: Final = 5
+"""Digits kept of a log-probability. How prompts are packed moves the digits after them."""
+
+PACK_TOKENS: Final = {"cpu": 512, "cuda": 4096}
+"""Tokens per forward pass where the caller names no number: enough to keep the device busy, little enough that the
+attention inside a stretch, which grows with its square, stays small beside the rest."""
+
+PADDED_TOKENS: Final = 8192
+"""Tokens per forward pass where prefixes cannot be shared."""
+
+
+class LocalScorer:
+    """A causal language model bound to a label space.
+
+    A batch of prompts is laid out as a token trie and every token is forwarded once. Models whose attention does not
+    see the whole prefix (sliding windows, recurrent layers) get every prompt in full, after a warning that says why.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        space: LabelSpace,
+        *,
+        identity: str,
+        max_pack_tokens: int | None = None,
+        share_prefixes: bool = True,
+    ) -> None:
+        """Bind a loaded model. `LocalScorer.load` is the usual way.
+
+        Args:
+            model: A causal language model of the transformers library, in evaluation mode.
+            tokenizer: Its tokenizer.
+            space: The labels.
+            identity: Names model, tokenizer, dtype and library version; the fingerprint is made from it.
+            max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
+            share_prefixes: `False` forwards every prompt in full: the yardstick in tests and benchmarks.
+
+        Raises:
+            ScoringError: The tokenizer cannot express the verbalizers, or merges across the seams of a prompt.
+        """
+        self._segments = SegmentTokenizer(tokenizer, space)
+        self._context_length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._cost = ScoringCost()
+        self._seams_checked = False
+        content = repr((identity, METHOD, space.verbalizers)).encode()
+        self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
+        self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
+        self._packed: PackedForward | None = None
+        if share_prefixes:
+            packed = PackedForward(model, max_pack_tokens or PACK_TOKENS.get(model.device.type, 512))
+            reason = _why_unshareable(model) or self._disagreement(packed)
+            if reason is None:
+                self._packed = packed
+            else:
+                warnings.warn(f"prompts are forwarded in full, without sharing prefixes: {reason}", stacklevel=2)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        space: LabelSpace,
+        *,
+        revision: str | None = None,
+        dtype: Dtype = "auto",
+        device: str = "auto",
+        max_pack_tokens: int | None = None,
+    ) -> LocalScorer:
+        """Load a model directory or a Hub id and bind it to a label space.
+
+        Args:
+            path: Model directory, or Hub id.
+            space: The labels.
+            revision: Branch, tag or commit of a Hub id.
+            dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
+            device: "auto", "cpu", "cuda", "cuda:1" …
+            max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
+
+        Raises:
+            ScoringError: There is no such model, it is incomplete, or it cannot express the verbalizers.
+        """
+        model, tokenizer, identity = load_model(path, revision=revision, dtype=dtype, device=device)
+        return cls(model, tokenizer, space, identity=identity, max_pack_tokens=max_pack_tokens)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what is asked: weights, tokenizer, dtype, method, library version, verbalizers."""
+        return self._fingerprint
+
+    @property
+    def num_labels(self) -> int:
+        """L, the size of the label space."""
+        return len(self._segments.verbalizers)
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest prompt with its verbalizer, in tokens."""
+        return self._context_length
+
+    @property
+    def cost(self) -> ScoringCost:
+        """What this scorer has spent since it was made."""
+        return self._cost
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether prompts are laid out as a trie, or each forwarded in full."""
+        return self._packed is not None
+
+    @property
+    def max_pack_tokens(self) -> int:
+        """Most tokens per forward pass, as halved by memory that ran out."""
+        return (self._packed or self._padded).max_tokens
+
+    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of each segment as it stands inside a prompt, its separator included: (S,)."""
+        return np.array([len(self._segments.encode(segment, False)) for segment in segments], dtype=np.int64)
+
+    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt), rounded to `DECIMALS`: (B, L), nats, in input order.
+
+        Raises:
+            ScoringError: A prompt is longer than the model's context, the tokenizer merges across its seams, the
+                model returned NaN, or memory does not suffice for the smallest forward pass.
+        """
+        if not prompts:
+            return np.zeros((0, self.num_labels))
+        started = time.perf_counter()
+        if not self._seams_checked:
+            self._segments.check_seams(prompts[0].segments[-4:])
+            self._seams_checked = True
+        trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
+        self._check_lengths(trie.lengths)
+        logprobs, spent = self._forward(prompts, trie)
+        spent = replace(spent, prompts=len(prompts), naive_tokens=self._naive_tokens(trie.lengths))
+        seconds = time.perf_counter() - started
+        self._cost += replace(spent, other_seconds=seconds - spent.model_seconds)
+        return np.round(logprobs, DECIMALS)
+
+    def _forward(self, prompts: Sequence[Prompt], trie: Trie) -> Scored:
+        if self._packed is not None:
+            return self._packed.score(trie, self.num_labels)
+        return self._padded.score([self._tokens(prompt) for prompt in prompts], self._segments.verbalizers)
+
+    def _tokens(self, prompt: Prompt) -> Tokens:
+        encode = self._segments.encode
+        return tuple(token for i, segment in enumerate(prompt.segments) for token in encode(segment, i == 0))
+
+    def _check_lengths(self, lengths: NDArray[np.int64]) -> None:
+        longest = int(lengths.max()) + max(map(len, self._segments.verbalizers))
+        if self._context_length is not None and longest > self._context_length:
+            raise ScoringError(
+                f"prompt {int(lengths.argmax())} of {len(lengths)} has {longest} tokens with its verbalizer, but the "
+                f"model's context holds {self._context_length}; use fewer claims, or context.kind=k_shot"
+            )
+
+    def _naive_tokens(self, lengths: NDArray[np.int64]) -> int:
+        """Return what prompts in full would cost: a row for each verbalizer that differs before its last token."""
+        beginnings = {verbalizer[:-1] for verbalizer in self._segments.verbalizers}
+        return sum(int(lengths.sum()) + len(lengths) * len(beginning) for beginning in beginnings)
+
+    def _disagreement(self, packed: PackedForward) -> str | None:
+        """Ask a few prompts both ways; return how the answers differ, `None` if they do not."""
+        demos = NO_CONTEXT.extend(["Is this right? No"])
+        prompts = [Prompt(demos.extend([middle]), "Is this right?") for middle in ("It is.", "It is not.")]
+        prompts += [Prompt(NO_CONTEXT, "Is this right?")]
+        trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
+        shared = packed.score(trie, self.num_labels).logprobs
+        in_full = self._padded.score([self._tokens(prompt) for prompt in prompts], self._segments.verbalizers).logprobs
+        gap = float(np.abs(shared - in_full).max())
+        tolerance = 1e-4 if packed.is_exact else 0.25
+        if gap <= tolerance:
+            return None
+        return f"its attention gives other answers for packed prompts (they differ by {gap:.2g} nats)"
+
+
+def _why_unshareable(model: Any) -> str | None:
+    """Return why prompts of this model cannot share prefixes, `None` if nothing is known to speak against it."""
+    accepted = inspect.signature(model.forward).parameters
+    missing = [name for name in ("past_key_values", "position_ids", "logits_to_keep") if name not in accepted]
+    if missing:
+        return f"{type(model).__name__} does not take {', '.join(missing)}"
+    kinds = {
+        type(layer).__name__ for layer in DynamicCache(config=model.config).layers if type(layer) is not DynamicLayer
+    }
+    if kinds:
+        return f"{type(model).__name__} has layers that do not see the whole prefix ({', '.join(sorted(kinds))})"
+    return None

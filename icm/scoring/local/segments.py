@@ -1,0 +1,111 @@
+"""Turns segments into tokens one by one, as they would stand in the whole prompt. Knows no model.
+
+Prompts share prefixes only if a segment always becomes the same tokens. That holds where the tokenizer never merges
+across the blank line between segments or across the space before a verbalizer; both are checked, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from icm.claims import LabelSpace
+from icm.errors import ScoringError
+from icm.prompts import SEPARATOR
+from icm.scoring.trie import Tokens
+
+
+class SegmentTokenizer:
+    """The tokens of first segments, later segments and verbalizers.
+
+    Attributes:
+        verbalizers: Tokens of each label's verbalizer after a claim.
+    """
+
+    def __init__(self, tokenizer: Any, space: LabelSpace) -> None:
+        """Bind a tokenizer of the transformers library to a label space.
+
+        Raises:
+            ScoringError: A verbalizer becomes no token, an unknown one, or the beginning of another; or the
+                tokenizer merges tokens across the seams of a prompt.
+        """
+        self._tokenizer = tokenizer
+        self._space = space
+        # What precedes a later segment is a demo, so it ends in a verbalizer. Some tokenizers mark the beginning of
+        # every text; what is tokenised after an anchor does not carry that mark.
+        self._anchor = space.verbalizers[0]
+        self._anchor_tokens = self._plain(self._anchor)
+        self._start = self._start_tokens()
+        self._cache: dict[tuple[str, bool], Tokens] = {}
+        self.verbalizers = tuple(self._after_anchor(verbalizer) for verbalizer in space.verbalizers)
+        self._check_verbalizers()
+        self.check_seams([f"Is this right?{verbalizer}" for verbalizer in space.verbalizers] + ["Is this right?"])
+
+    def encode(self, segment: str, first: bool) -> Tokens:
+        """Return the tokens of a segment, with what precedes it: the beginning of the text or the separator."""
+        found = self._cache.get((segment, first))
+        if found is None:
+            found = self._start + self._plain(segment) if first else self._after_anchor(SEPARATOR + segment)
+            if not found:
+                raise ScoringError(f"the tokenizer makes no token of {segment!r}, so nothing can be read after it")
+            self._cache[segment, first] = found
+        return found
+
+    def check_seams(self, segments: Sequence[str]) -> None:
+        """Make sure that a prompt becomes the same tokens as a whole and segment by segment.
+
+        Args:
+            segments: The segments of a prompt, its query last.
+
+        Raises:
+            ScoringError: They differ.
+        """
+        pieces = [token for i, segment in enumerate(segments) for token in self.encode(segment, i == 0)]
+        for verbalizer, tokens in zip(self._space.verbalizers, self.verbalizers, strict=True):
+            text = SEPARATOR.join(segments) + verbalizer
+            whole = self._start + self._plain(text)
+            if whole != (*pieces, *tokens):
+                seam = next(
+                    (i for i, pair in enumerate(zip(whole, (*pieces, *tokens), strict=False)) if len({*pair}) > 1), 0
+                )
+                near = self._tokenizer.decode(list(whole[max(0, seam - 3) : seam + 4]))
+                raise ScoringError(
+                    f"the tokenizer merges across the seams of a prompt, near {near!r}: segments would not become the "
+                    f"same tokens alone as in the whole; end claims in a letter or a mark that it keeps apart from "
+                    f"{verbalizer!r}, or choose other verbalizers than {list(self._space.verbalizers)}"
+                )
+
+    def _plain(self, text: str) -> Tokens:
+        return tuple(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+
+    def _after_anchor(self, text: str) -> Tokens:
+        tokens = self._plain(self._anchor + text)
+        size = len(self._anchor_tokens)
+        if tokens[:size] != self._anchor_tokens:
+            raise ScoringError(
+                f"the tokenizer merges the end of {self._anchor!r} with {text[:20]!r}, so prompts cannot share "
+                f"beginnings; choose verbalizers that end in a letter, such as ' True'"
+            )
+        return tokens[size:]
+
+    def _start_tokens(self) -> Tokens:
+        """Return the special tokens that the tokenizer puts before a text."""
+        marked = tuple(self._tokenizer(self._anchor).input_ids)
+        for start in range(len(marked)):
+            if marked[start : start + len(self._anchor_tokens)] == self._anchor_tokens:
+                return marked[:start]
+        return ()
+
+    def _check_verbalizers(self) -> None:
+        unknown = self._tokenizer.unk_token_id
+        named = list(zip(self._space.verbalizers, self.verbalizers, strict=True))
+        for verbalizer, tokens in named:
+            if not tokens or (unknown is not None and unknown in tokens):
+                what = "unknown tokens" if tokens else "nothing"
+                raise ScoringError(f"verbalizer {verbalizer!r} becomes {what} in this tokenizer; choose another word")
+            for other, other_tokens in named:
+                if other != verbalizer and other_tokens[: len(tokens)] == tokens:
+                    raise ScoringError(
+                        f"verbalizer {verbalizer!r} becomes tokens {list(tokens)}, which begin those of {other!r} "
+                        f"{list(other_tokens)}, so their probabilities overlap; choose words that differ earlier"
+                    )

@@ -1,0 +1,102 @@
+"""What every source of label log-probabilities offers. Knows no backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.prompts import Context, Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringCost:
+    """What scoring has cost so far; costs add up with `+` and a span of work is measured with `-`.
+
+    Attributes:
+        prompts: Prompts that a caller asked for.
+        journal_hits: Prompts among them that were answered from the journal.
+        naive_tokens: Tokens that a backend without prefix sharing would forward for the asked prompts.
+        forwarded_tokens: Tokens that went through the model.
+        calls: Forward passes (local) or requests (served).
+        model_seconds: Time inside the model.
+        other_seconds: Time in the scorer outside the model (tokenising, packing, journal).
+    """
+
+    prompts: int = 0
+    journal_hits: int = 0
+    naive_tokens: int = 0
+    forwarded_tokens: int = 0
+    calls: int = 0
+    model_seconds: float = 0.0
+    other_seconds: float = 0.0
+
+    def __add__(self, other: ScoringCost) -> ScoringCost:
+        return ScoringCost(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    def __sub__(self, other: ScoringCost) -> ScoringCost:
+        return ScoringCost(**{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)})
+
+
+class LabelScorer(Protocol):
+    """A model bound to a label space: prompts in, label log-probabilities out."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what is asked: weights, tokenizer, dtype, method, library version, verbalizers."""
+        ...
+
+    @property
+    def num_labels(self) -> int:
+        """L, the size of the label space."""
+        ...
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest prompt with its verbalizer, in tokens; `None` where there is no limit."""
+        ...
+
+    @property
+    def cost(self) -> ScoringCost:
+        """What this scorer has spent since it was made."""
+        ...
+
+    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of each segment as it stands inside a prompt, its separator included: (S,)."""
+        ...
+
+    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt) for every label: (B, L), nats, in input order.
+
+        The rows are not normalised over the labels: what they lack to one is what the model gives to other words.
+
+        Raises:
+            ScoringError: A prompt is longer than the model's context, or the model returned NaN.
+        """
+        ...
+
+
+def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
+    """Return the tokens of the prompts written out in full, counting each stretch that they share once.
+
+    Args:
+        scorer: Counts the tokens of a segment.
+        prompts: The prompts.
+    """
+    lengths: dict[int, int] = {}
+    path: list[Context] = []
+    for prompt in prompts:
+        node: Context | None = prompt.context
+        while node is not None and id(node) not in lengths:
+            path.append(node)
+            node = node.parent
+        length = lengths[id(node)] if node is not None else 0
+        while path:
+            node = path.pop()
+            length += int(scorer.count_tokens(node.run).sum())
+            lengths[id(node)] = length
+    queries = int(scorer.count_tokens([prompt.query for prompt in prompts]).sum())
+    return queries + sum(lengths[id(prompt.context)] for prompt in prompts)

@@ -1,0 +1,182 @@
+"""The token trie of a batch of prompts, laid out flat. Knows tokens only as numbers, and no model.
+
+Prompts that begin alike share a path. The trie is written down depth first, so every subtree is one stretch of the
+token array: token k is an ancestor of token q exactly if `k <= q < end[k]`. That one comparison is the attention mask
+of any stretch of the array, wherever it is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.prompts import Context, Prompt
+
+Tokens = tuple[int, ...]
+Encode = Callable[[str, bool], Tokens]
+"""Segment, and whether it is the first of its prompt -> its tokens as they stand inside the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trie:
+    """A batch of prompts, each distinct stretch of tokens once.
+
+    The log-probability of label y after prompt b is the sum of the log-probabilities that the model gives, at the
+    tokens `read_at`, to the tokens `read_token`, over the reads with `read_row == b` and `read_label == y`.
+
+    Attributes:
+        tokens: (T,) the tokens, depth first.
+        depth: (T,) tokens before each on its path, so its position.
+        end: (T,) where the subtree below each token ends in the array.
+        read_at: (R,) index of the token after which to read, ascending.
+        read_token: (R,) the token whose log-probability is read.
+        read_row: (R,) the prompt that it counts for.
+        read_label: (R,) the label that it counts for.
+        lengths: (B,) tokens of each prompt, written out in full.
+    """
+
+    tokens: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    end: NDArray[np.int64]
+    read_at: NDArray[np.int64]
+    read_token: NDArray[np.int64]
+    read_row: NDArray[np.int64]
+    read_label: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+class _Node:
+    """A segment in its place: what follows it, and what is read at its last token as (token, row, label)."""
+
+    __slots__ = ("children", "depth", "reads", "tokens")
+
+    def __init__(self, tokens: Tokens, depth: int) -> None:
+        self.tokens = tokens
+        self.depth = depth  # tokens from the root up to the end of this segment
+        self.children: dict[str | int, _Node] = {}
+        self.reads: list[tuple[int, int, int]] = []
+
+    def child(self, key: str | int, tokens: Tokens) -> _Node:
+        found = self.children.get(key)
+        if found is None:
+            found = self.children[key] = _Node(tokens, self.depth + len(tokens))
+        return found
+
+
+def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[Tokens]) -> Trie:
+    """Lay out a batch of prompts with their verbalizers.
+
+    The last token of a verbalizer is only read, never forwarded.
+
+    Args:
+        prompts: The batch.
+        encode: Gives the tokens of a segment.
+        verbalizers: Tokens of each label's verbalizer.
+    """
+    root = _Node((), 0)
+    places = {}
+    lengths = np.zeros(len(prompts), dtype=np.int64)
+    for row, prompt in enumerate(prompts):
+        above = _place(prompt.context, root, places, encode)
+        query = above.child(prompt.query, encode(prompt.query, above is root))
+        lengths[row] = query.depth
+        for label, verbalizer in enumerate(verbalizers):
+            node = query
+            for position, token in enumerate(verbalizer):
+                node.reads.append((token, row, label))
+                if position < len(verbalizer) - 1:
+                    node = node.child(token, (token,))
+    return _Layout(root).trie(lengths)
+
+
+def _place(context: Context, root: _Node, places: dict[int, _Node], encode: Encode) -> _Node:
+    """Return the node at which a context ends, walking each distinct run once per batch."""
+    path: list[Context] = []
+    above: Context | None = context
+    while above is not None and id(above) not in places:
+        path.append(above)
+        above = above.parent
+    node = places[id(above)] if above is not None else root
+    for part in reversed(path):
+        for segment in part.run:
+            node = node.children.get(segment) or node.child(segment, encode(segment, node is root))
+        places[id(part)] = node
+    return node
+
+
+_Cursor = tuple[_Node, int]
+"""A place inside a node: the node and how many of its tokens lie behind."""
+
+
+class _Layout:
+    """Writes nodes down depth first; different segments that begin with the same tokens share those."""
+
+    def __init__(self, root: _Node) -> None:
+        self._tokens: list[int] = []
+        self._reads: list[tuple[int, int, int, int]] = []
+        self._edges: list[tuple[int, int, int]] = []  # start, end of its tokens, depth of the first
+        self._ends: list[int] = []  # end of the subtree below each edge
+        pending: list[tuple[list[_Cursor], int] | int] = []
+        self._push(pending, [(child, 0) for child in root.children.values()], 0)
+        while pending:
+            item = pending.pop()
+            if isinstance(item, int):
+                self._ends[item] = len(self._tokens)
+            else:
+                cursors, depth = item
+                pending.append(len(self._edges))
+                below, length = self._write(cursors, depth)
+                self._push(pending, below, depth + length)
+
+    def _push(self, pending: list, cursors: list[_Cursor], depth: int) -> None:
+        """Put off what follows a token: one group of cursors for each token that comes next."""
+        groups: dict[int, list[_Cursor]] = {}
+        for node, offset in cursors:
+            groups.setdefault(node.tokens[offset], []).append((node, offset))
+        pending.extend((group, depth) for group in reversed(groups.values()))
+
+    def _write(self, cursors: list[_Cursor], depth: int) -> tuple[list[_Cursor], int]:
+        """Write the tokens that all cursors share; return what follows them and how many they are."""
+        first, start = cursors[0]
+        length = min(len(node.tokens) - offset for node, offset in cursors)
+        for node, offset in cursors[1:]:
+            length = _shared(first.tokens[start : start + length], node.tokens[offset : offset + length])
+        begin = len(self._tokens)
+        self._tokens.extend(first.tokens[start : start + length])
+        self._edges.append((begin, begin + length, depth))
+        self._ends.append(0)
+        below: list[_Cursor] = []
+        for node, offset in cursors:
+            if offset + length < len(node.tokens):
+                below.append((node, offset + length))
+                continue
+            self._reads.extend((begin + length - 1, *read) for read in node.reads)
+            below.extend((child, 0) for child in node.children.values())
+        return below, length
+
+    def trie(self, lengths: NDArray[np.int64]) -> Trie:
+        edges = np.array(self._edges, dtype=np.int64).reshape(-1, 3)
+        sizes = edges[:, 1] - edges[:, 0]
+        tokens = np.array(self._tokens, dtype=np.int64)
+        reads = np.array(self._reads, dtype=np.int64).reshape(-1, 4)
+        reads = reads[np.argsort(reads[:, 0], kind="stable")]
+        return Trie(
+            tokens=tokens,
+            depth=np.repeat(edges[:, 2] - edges[:, 0], sizes) + np.arange(len(tokens)),
+            end=np.repeat(np.array(self._ends, dtype=np.int64), sizes),
+            read_at=reads[:, 0],
+            read_token=reads[:, 1],
+            read_row=reads[:, 2],
+            read_label=reads[:, 3],
+            lengths=lengths,
+        )
+
+
+def _shared(one: Tokens, other: Tokens) -> int:
+    """Return how many tokens two equally long stretches have in common at their beginning."""
+    if one == other:
+        return len(one)
+    return next(index for index, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])

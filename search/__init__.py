@@ -1,0 +1,1 @@
+"""Searches over label vectors. Knows no language model, no claim and no file."""

@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from icm.errors import RunDirectoryError
+from icm.pocket.train import PocketTraining, train
+from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
+
+SETTINGS = PocketTraining(
+    width=32,
+    layers=1,
+    mlp_width=32,
+    steps=24,
+    tokens_per_step=512,
+    warmup_steps=4,
+    lesson_steps=24,
+    decay_steps=8,
+    lengths=(64, 96),
+    final_lengths=(128,),
+    checkpoint_every=10,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(SETTINGS, tmp_path_factory.mktemp("trained"))
+
+
+def _curve(directory):
+    return [json.loads(line) for line in (directory / "training.jsonl").read_text().splitlines()]
+
+
+def test_the_loss_falls(trained):
+    losses = [row["loss"] for row in _curve(trained)]
+    assert len(losses) == SETTINGS.steps
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_a_trained_model_is_whole_and_loads_without_custom_code(trained):
+    assert pocket_model_dir(trained) == trained
+    model = AutoModelForCausalLM.from_pretrained(trained, dtype="float32")
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    assert type(model).__name__ == "LlamaForCausalLM"
+    assert model.config.head_dim == 32
+    assert tokenizer.decode(tokenizer.encode("Question: What color is the cat?\nClaim: red")).endswith("red")
+
+
+@pytest.mark.parametrize("stop", [7, 20])
+def test_a_stopped_training_ends_with_the_same_bytes(trained, tmp_path, stop):
+    train(SETTINGS, tmp_path, until=stop)
+    assert not (tmp_path / "model.safetensors").exists()
+    train(SETTINGS, tmp_path)
+    for name in (*HASHED_NAMES, "training.jsonl"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    train(SETTINGS, tmp_path, until=2)
+    with pytest.raises(RunDirectoryError, match="other settings"):
+        train(SETTINGS.model_copy(update={"seed": 1}), tmp_path)
+
+
+def test_other_seeds_give_other_weights(trained, tmp_path):
+    train(SETTINGS.model_copy(update={"seed": 1}), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+
+
+def test_documents_longer_than_the_context_are_refused():
+    with pytest.raises(ValidationError, match="tokens, got 5000"):
+        PocketTraining(lengths=(5000,))

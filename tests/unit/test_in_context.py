@@ -1,0 +1,169 @@
+"""Accuracy in context, with scorers that know the truth or remember what they were asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from icm import golden as gold
+from icm.claims import TRUE_FALSE, UNLABELLED, LabelSpace
+from icm.evaluation.in_context import Candidates, Queries, demonstrations, draw_shots, in_context_accuracy
+from icm.evaluation.intervals import Resampling
+from icm.scoring.fake import ConceptScorer, HashScorer
+from tests.evaluations import concept_scorer, elicitation
+
+QUICK = Resampling(seed=5, num_resamples=200, confidence_level=0.95)
+
+
+class WordScorer(HashScorer):
+    """Counts words as tokens, and keeps what it was asked."""
+
+    def __init__(self, context_length=None):
+        super().__init__(TRUE_FALSE)
+        self.context_length = context_length
+        self.prompts = []
+
+    def count_tokens(self, segments):
+        return np.array([len(segment.split()) for segment in segments], dtype=np.int64)
+
+    def label_logprobs(self, prompts):
+        self.prompts += prompts
+        return super().label_logprobs(prompts)
+
+
+def _ask(
+    of, scorer, shots=(0, 4, 16), num_draws=3, elicited=None
+) -> Any:  # what is asked of the parts that may be None is what is tested
+    golden = gold.as_labels(of.golden, of.claims)
+    return in_context_accuracy(
+        scorer,
+        of.task.label_space,
+        Candidates(claims=of.claims, elicited=golden if elicited is None else elicited, golden=golden),
+        Queries(claims=of.held_out, golden=gold.as_labels(of.golden, of.held_out)),
+        shots=shots,
+        num_draws=num_draws,
+        resampling=QUICK,
+    )
+
+
+def test_a_model_that_learns_in_context_ranks_the_arms():
+    of = elicitation(num_groups=20)
+    golden = gold.as_labels(of.golden, of.claims)
+    elicited = np.where(np.arange(len(golden)) % 5 == 0, 1 - golden, golden).astype(np.int8)
+    result = _ask(of, concept_scorer(of), shots=(0, 8, 32), num_draws=5, elicited=elicited)
+    assert result.random.value < result.elicited.value <= result.golden.value
+    assert result.zero_shot.value < result.golden.value
+    assert result.golden.value > 0.95
+    assert result.elicited_minus["random"].low > 0
+    assert result.headline_shots == 32
+
+
+def test_equal_labels_give_equal_arms():
+    result = _ask(elicitation(), WordScorer())
+    assert result.elicited == result.golden
+    assert result.elicited_minus["golden"].value == 0.0
+    assert result.elicited_minus["golden"].high == 0.0
+
+
+def test_arms_show_the_same_shots_and_differ_in_labels_only():
+    of = elicitation()
+    golden = gold.as_labels(of.golden, of.claims)
+    candidates = Candidates(claims=of.claims, elicited=(1 - golden).astype(np.int8), golden=golden)
+    draw = draw_shots(len(of.claims), 10, 2, seed=0, index=4)
+    arms = {arm: demonstrations(TRUE_FALSE, candidates, draw, arm) for arm in ("random", "elicited", "golden")}
+    unlabelled = {
+        arm: [demo.removesuffix(" True").removesuffix(" False") for demo in demos] for arm, demos in arms.items()
+    }
+    assert unlabelled["random"] == unlabelled["elicited"] == unlabelled["golden"]
+    assert len(set(unlabelled["golden"])) == 10
+    assert all(one != other for one, other in zip(arms["elicited"], arms["golden"], strict=True))
+
+
+def test_more_shots_begin_with_the_fewer_ones_and_share_their_context():
+    scorer = WordScorer()
+    of = elicitation()
+    _ask(of, scorer, shots=(4, 16), num_draws=1)
+    first_query = of.held_out[0].text
+    asked = [prompt for prompt in scorer.prompts if prompt.query == first_query and len(prompt.segments) > 1]
+    assert [len(prompt.segments) for prompt in asked] == [5, 17] * 3
+    for few, many in zip(asked[::2], asked[1::2], strict=True):
+        assert many.segments[:4] == few.segments[:4]
+        assert many.context.parent is few.context
+
+
+def test_one_number_of_shots_asks_each_query_once_per_draw_and_arm():
+    scorer = WordScorer()
+    of = elicitation()
+    result = _ask(of, scorer, shots=(0, 4, 16), num_draws=3)
+    assert len(scorer.prompts) == len(of.held_out) * (1 + 3 * 3 * 2)
+    assert [(each.arm, each.num_shots) for each in result.results] == [
+        ("zero_shot", 0),
+        *[(arm, count) for arm in ("random", "elicited", "golden") for count in (4, 16)],
+    ]
+
+
+def test_shots_that_do_not_fit_the_context_are_reported_and_not_asked():
+    scorer = WordScorer(context_length=200)
+    result = _ask(elicitation(), scorer, shots=(2, 4, 32))
+    assert [each.num_shots for each in result.skipped] == [32]
+    assert "the model's context is 200" in result.skipped[0].reason
+    assert max(scorer.count_tokens(prompt.segments).sum() for prompt in scorer.prompts) <= 200
+    assert result.headline_shots == 4
+
+
+def test_more_shots_than_candidates_are_reported():
+    result = _ask(elicitation(num_groups=2), WordScorer(), shots=(4, 9))
+    assert [each.num_shots for each in result.skipped] == [9]
+    assert "only 8 claims" in result.skipped[0].reason
+
+
+def test_held_out_claims_over_the_context_are_counted_and_left_out():
+    of = elicitation()
+    longest = max(len(claim.text.split()) for claim in of.held_out)
+    result = _ask(of, WordScorer(context_length=longest), shots=(8,))
+    assert result.num_over_context > 0
+    assert result.num_queries == len(of.held_out) - result.num_over_context
+    assert result.headline_shots is None
+    assert result.random is result.elicited is result.golden is None
+
+
+def test_nothing_that_fits_gives_nothing():
+    assert _ask(elicitation(), WordScorer(context_length=3)) is None
+
+
+def test_held_out_claims_without_gold_are_counted_and_left_out():
+    of = elicitation()
+    golden = gold.as_labels(of.golden, of.claims)
+    held_out = gold.as_labels(of.golden, of.held_out).copy()
+    held_out[:5] = UNLABELLED
+    result = in_context_accuracy(
+        WordScorer(),
+        TRUE_FALSE,
+        Candidates(claims=of.claims, elicited=golden, golden=golden),
+        Queries(claims=of.held_out, golden=held_out),
+        shots=(4,),
+        num_draws=2,
+        resampling=QUICK,
+    )
+    assert result is not None
+    assert (result.num_queries, result.num_without_gold) == (len(of.held_out) - 5, 5)
+
+
+def test_random_labels_are_uniform_and_follow_from_seed_and_draw():
+    draws = [draw_shots(100, 100, 4, seed=1, index=index) for index in range(50)]
+    shares = np.bincount(np.concatenate([draw.random_labels for draw in draws]), minlength=4) / 5000
+    assert shares == pytest.approx([0.25] * 4, abs=0.03)
+    again = draw_shots(100, 100, 4, seed=1, index=7)
+    assert (again.order == draws[7].order).all()
+    assert (draws[6].order != draws[7].order).any()
+
+
+def test_more_labels_than_two_work():
+    space = LabelSpace(names=("a", "b", "c"), verbalizers=(" a", " b", " c"))
+    of = elicitation(space=space)
+    truth = {claim.text: of.golden[claim.id] for claim in (*of.claims, *of.held_out)}
+    result = _ask(of, ConceptScorer(truth, space), shots=(16,))
+    assert result.golden.value > result.random.value
+    assert sum(result.results[0].predicted_shares) == pytest.approx(1.0)

@@ -1,0 +1,183 @@
+"""What relations demand of labels, and that they read nothing of a claim but its group and its key."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from itertools import product
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from consistency import Constraint, reference
+from icm.claims import AnswerKey, Claim, ComparisonKey, claim_id
+from icm.errors import ConfigError
+from icm.relations import (
+    DifferentAnswer,
+    ExactlyOne,
+    Mirrored,
+    RelationSpec,
+    SameAnswer,
+    Transitive,
+    constraints_from,
+)
+
+ALL_RELATIONS = (SameAnswer(weight=0.5), DifferentAnswer(), ExactlyOne(), Mirrored(weight=2.0), Transitive())
+
+
+def make_claim(group: str, text: str, key: AnswerKey | ComparisonKey | None) -> Claim:
+    return Claim(id=claim_id(group, text), group=group, text=text, parts={}, key=key)
+
+
+def answers(group: str, *values: str) -> list[Claim]:
+    return [make_claim(group, f"{i}: {value}", AnswerKey(value=value)) for i, value in enumerate(values)]
+
+
+def comparisons(group: str, *pairs: str) -> list[Claim]:
+    return [make_claim(group, pair, ComparisonKey(first=pair[0], second=pair[1])) for pair in pairs]
+
+
+MIXED = [
+    *answers("q1", "4", "4", "5"),
+    *comparisons("q2", "ab", "ba", "bc", "ac", "ca"),
+    *answers("q3", "4", "6"),
+    make_claim("q1", "nothing follows from this", None),
+]
+
+
+def satisfied(claims: list[Claim], *relations: RelationSpec, num_labels: int = 2) -> set[tuple[int, ...]]:
+    """All labellings of the claims that violate nothing."""
+    constraints = constraints_from(claims, relations, num_labels)
+    return {
+        labels
+        for labels in product(range(num_labels), repeat=len(claims))
+        if not any(reference.violated(constraints, labels, num_labels))
+    }
+
+
+def meaning(claims: list[Claim], constraints: list[Constraint], num_labels: int = 2) -> list[tuple]:
+    """The constraints told in claim ids: which labels of which claims are forbidden, whatever the order."""
+    told = []
+    for constraint in constraints:
+        ids = [claims[i].id for i in constraint.scope]
+        forbidden = frozenset(
+            frozenset(zip(ids, labels, strict=True))
+            for labels in product(range(num_labels), repeat=len(ids))
+            if constraint.forbidden >> sum(label * num_labels**p for p, label in enumerate(labels)) & 1
+        )
+        told.append((constraint.name, constraint.weight, forbidden))
+    return sorted(told, key=lambda entry: (entry[0], entry[1], sorted(map(sorted, entry[2]))))
+
+
+def test_same_answer_makes_equal_labels_of_any_alphabet():
+    assert satisfied(answers("q", "4", "4", "5"), SameAnswer(), num_labels=3) == {
+        (x, x, y) for x in range(3) for y in range(3)
+    }
+
+
+def test_same_answer_counts_every_pair():
+    constraints = constraints_from(answers("q", "4", "4", "4", "4"), [SameAnswer()], 2)
+    assert sorted(constraint.scope for constraint in constraints) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+
+
+def test_different_answers_are_not_both_true():
+    assert satisfied(answers("q", "4", "5"), DifferentAnswer()) == {(0, 0), (0, 1), (1, 0)}
+    assert constraints_from(answers("q", "4", "4"), [DifferentAnswer()], 2) == []
+
+
+def test_exactly_one_answer_is_affirmed_however_many_claims_give_it():
+    assert satisfied(answers("q", "4", "5", "6"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    assert satisfied(answers("q", "4", "4", "5"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1)}
+
+
+def test_mirrored_claims_have_opposite_labels():
+    assert satisfied(comparisons("q", "ab", "ba"), Mirrored()) == {(0, 1), (1, 0)}
+    assert constraints_from(comparisons("q", "ab", "cb", "aa"), [Mirrored()], 2) == []
+
+
+@pytest.mark.parametrize("pairs", [("ab", "bc", "ac"), ("ba", "ac", "cb"), ("ca", "bc", "ab")])
+def test_transitive_leaves_the_six_orders_of_three_responses(pairs):
+    orders = ["abc", "acb", "bac", "bca", "cab", "cba"]
+    expected = {tuple(int(order.index(x) < order.index(y)) for x, y in pairs) for order in orders}
+    assert satisfied(comparisons("q", *pairs), Transitive()) == expected
+
+
+def test_transitive_and_mirrored_leave_the_orders_of_four_responses():
+    pairs = [x + y for x in "abcd" for y in "abcd" if x != y]
+    claims = comparisons("q", *pairs)
+    constraints = constraints_from(claims, [Mirrored(), Transitive()], 2)
+    assert sum(constraint.name == "transitive" for constraint in constraints) == 4 * 8
+    forward = [pair for pair in pairs if pair[0] < pair[1]]
+    orders = 0
+    for labels in product((0, 1), repeat=len(forward)):
+        wins = dict(zip(forward, labels, strict=True))
+        both = [wins[pair] if pair in wins else 1 - wins[pair[::-1]] for pair in pairs]
+        orders += not any(reference.violated(constraints, both, 2))
+    assert orders == 24
+
+
+def test_relations_stay_within_groups():
+    claims = answers("q1", "4", "5") + answers("q2", "4", "5")
+    assert {constraint.scope for constraint in constraints_from(claims, [DifferentAnswer()], 2)} == {(0, 1), (2, 3)}
+    assert constraints_from(answers("q1", "4") + answers("q2", "4"), [SameAnswer()], 2) == []
+
+
+def test_permuting_claims_only_permutes_positions():
+    expected = meaning(MIXED, constraints_from(MIXED, ALL_RELATIONS, 2))
+    assert len(expected) == 12
+    for seed in range(20):
+        shuffled = random.Random(seed).sample(MIXED, len(MIXED))
+        assert meaning(shuffled, constraints_from(shuffled, ALL_RELATIONS, 2)) == expected
+
+
+def test_nothing_but_group_and_key_matters():
+    disguised = [
+        dataclasses.replace(claim, id=claim_id("", str(i)), text=str(i), parts={"answer": str(i)})
+        for i, claim in enumerate(MIXED)
+    ]
+    assert constraints_from(disguised, ALL_RELATIONS, 2) == constraints_from(MIXED, ALL_RELATIONS, 2)
+
+
+def test_constraints_carry_the_weight_and_kind_of_their_relation():
+    (constraint,) = constraints_from(answers("q", "4", "5"), [DifferentAnswer(weight=2.5)], 2)
+    assert (constraint.weight, constraint.name) == (2.5, "different_answer")
+
+
+@pytest.mark.parametrize("relation", [DifferentAnswer(), ExactlyOne(), Mirrored(), Transitive()])
+def test_truth_relations_refuse_other_label_spaces(relation):
+    with pytest.raises(ConfigError, match=f"{relation.kind}.*3 labels"):
+        constraints_from([], [relation], 3)
+
+
+def test_same_answer_refuses_more_labels_than_a_mask_holds():
+    assert len(constraints_from(answers("q", "4", "4"), [SameAnswer()], 8)) == 1
+    with pytest.raises(ConfigError, match="has 9"):
+        constraints_from([], [SameAnswer()], 9)
+
+
+def test_exactly_one_refuses_a_large_group_by_name():
+    with pytest.raises(ConfigError, match="group 'q7' has 7; use 'different_answer'"):
+        constraints_from(answers("q7", *"1234567"), [ExactlyOne()], 2)
+
+
+def test_settings_are_told_apart_by_kind():
+    class Task(BaseModel):
+        relations: tuple[RelationSpec, ...]
+
+    task = Task.model_validate({"relations": [{"kind": "mirrored", "weight": 3}, {"kind": "same_answer"}]})
+    assert task.relations == (Mirrored(weight=3.0), SameAnswer())
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"kind": "opposite"},
+        {"weight": 1.0},
+        {"kind": "mirrored", "wieght": 2},
+        {"kind": "mirrored", "weight": 0},
+        {"kind": "mirrored", "weight": "inf"},
+    ],
+)
+def test_malformed_setting_is_refused(setting):
+    with pytest.raises(ValidationError):
+        TypeAdapter(RelationSpec).validate_python(setting)

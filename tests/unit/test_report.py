@@ -1,0 +1,112 @@
+"""The report: whole in one file, escaped, and saying what could not be measured."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from icm.evaluate import EvaluateConfig, read_metrics, run
+from icm.evaluation.schema import Metrics
+from icm.report.figures import draw_figures
+from icm.report.summary import summary_table
+from tests.evaluations import concept_scorer, elicitation, write_run
+
+CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
+
+
+class Reader(HTMLParser):
+    """Keeps the text of a page and whatever its tags point to."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.html = html
+        self.text, self.targets, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.targets += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    of = elicitation()
+    run(CONFIG, *write_run(of, directory), directory / "evaluate", concept_scorer(of))
+    return directory / "evaluate"
+
+
+@pytest.fixture
+def page(evaluated):
+    reader = Reader((evaluated / "report.html").read_text())
+    reader.feed(reader.html)
+    return reader
+
+
+def test_the_report_needs_nothing_from_elsewhere(page):
+    assert all(target.startswith("data:image/svg+xml;base64,") for target in page.targets)
+    assert len(page.targets) == 4
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", page.html.split("base64,")[0])
+    assert not re.search(r"https?:", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.html))
+
+
+def test_texts_of_the_data_set_and_settings_are_escaped(page):
+    assert "script" not in page.tags
+    assert "It is 0 <b>&</b> more" in "".join(page.text)
+    assert "<script>alert(1)</script>" in "".join(page.text)
+
+
+def test_the_report_holds_the_headline_and_what_was_left_out(page, evaluated):
+    metrics, text = read_metrics(evaluated), " ".join(" ".join(page.text).split())
+    assert metrics.in_context is not None
+    for estimate in (metrics.accuracy, metrics.in_context.elicited, metrics.in_context.golden):
+        assert estimate is not None
+        assert f"{100 * estimate.value:.1f} %" in text
+    assert "99 shots not asked: only 44 claims have both" in text
+    assert "48,210" in text
+
+
+def _console_text(metrics):
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(summary_table(metrics))
+    return " ".join(capture.get().split())
+
+
+def test_the_summary_table_stands_on_its_own(evaluated):
+    text = _console_text(read_metrics(evaluated))
+    for words in ("Elicited labels", "Zero-shot", "Golden labels", "majority", "44 of 48 claims", "polarity: upright"):
+        assert words in text
+
+
+def test_a_rule_that_speaks_of_some_claims_only_says_so(evaluated):
+    metrics = read_metrics(evaluated)
+    majority, *others = metrics.baselines
+    assert majority.claims is not None
+    partial = majority.model_copy(update={"claims": majority.claims.model_copy(update={"num_claims": 5})})
+    text = _console_text(metrics.model_copy(update={"baselines": (partial, *others)}))
+    assert text.count("(speaks of 5 of 48 claims)") == 1
+
+
+def test_a_task_name_is_not_read_as_markup(evaluated):
+    metrics = read_metrics(evaluated).model_copy(update={"task": "facts[/bold]"})
+    assert "facts[/bold]" in _console_text(metrics)
+
+
+def test_metrics_survive_their_file(evaluated):
+    metrics = read_metrics(evaluated)
+    assert Metrics.model_validate_json(metrics.model_dump_json()) == metrics
+
+
+def test_figures_are_drawn_for_a_run_with_nothing_to_show(tmp_path):
+    of = elicitation(num_groups=1, num_wrong=0, num_unlabelled=4)
+    run(CONFIG, *write_run(of, tmp_path), tmp_path / "evaluate", concept_scorer(of))
+    metrics = read_metrics(tmp_path / "evaluate")
+    assert metrics.accuracy is None
+    assert [figure.name for figure in draw_figures(metrics, tmp_path / "again")] == ["in_context", "trace", "confusion"]
+    assert (tmp_path / "evaluate/report.html").read_text().count("<figure") == 3
