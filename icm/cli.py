@@ -87,7 +87,7 @@ def _elicit(config: Config, console: Console, scorer: LabelScorer | None = None)
     console.print(
         f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
         f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
-        f"{cost['forwarded_tokens']:,} tokens forwarded for {cost['naive_tokens']:,} asked; in {out_dir}",
+        f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}",
         soft_wrap=True,
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -57,6 +59,20 @@ class Config(BaseModel):
         return ElicitSettings(seed=self.seed, search=self.search, objective=self.objective, contexts=self.contexts)
 
 
+def load(*overrides: str) -> Config:
+    """Compose the settings in `conf/` with overrides in the syntax of the command line, without a command line.
+
+    Raises:
+        ConfigError: A key is unknown, missing, of the wrong type, or out of range.
+    """
+    with initialize_config_module("conf", version_base="1.3"):
+        try:
+            composed = compose("config", overrides=list(overrides))
+        except HydraException as error:
+            raise ConfigError(str(error)) from None
+    return validate(composed)
+
+
 def validate(composed: DictConfig) -> Config:
     """Turn what Hydra composed into settings.
 
@@ -79,17 +95,20 @@ def _problems(error: ValidationError, raw: Any) -> list[str]:
         key = ".".join(_path_in(raw, problem["loc"]))
         value = problem.get("input")
         shown = "" if isinstance(value, Mapping) else f", got {value!r}"
-        lines.append(f"{key or 'settings'}: {problem['msg']}{shown}")
+        lines.append(f"{key or 'settings'}: {problem['msg'].removeprefix('Value error, ')}{shown}")
     return lines
 
 
 def _path_in(raw: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Return the key as a user writes it: without the names of union members that pydantic puts between."""
+    """Return the key as a user writes it: without the kind of a union's member, which pydantic puts into the path."""
     path: list[str] = []
-    here: Any = raw
-    for part in location[:-1]:
-        children: Any = dict(enumerate(here)) if isinstance(here, list) else here
-        if isinstance(children, Mapping) and part in children:
-            here = children[part]
-            path.append(str(part))
-    return [*path, *map(str, location[-1:])]
+    here = raw
+    for part in location:
+        if isinstance(here, Mapping) and part == here.get("kind"):
+            continue
+        path.append(str(part))
+        if isinstance(here, Mapping):
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int):
+            here = here[part]
+    return path

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -160,7 +161,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     Raises:
         SchemaError: The file is missing or a line does not fit; the message starts with `path:line`.
     """
-    adapter = TypeAdapter(row_type)
+    adapter = _adapter(row_type)
     rows = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -178,7 +179,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
 
 def dump_row(row: Any) -> str:
     """Return a row (pydantic model or dataclass) as one line of JSON with its newline."""
-    plain = TypeAdapter(type(row)).dump_python(row, mode="json")
+    plain = _adapter(type(row)).dump_python(row, mode="json")
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -332,6 +333,11 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _adapter(row_type: type[Row]) -> TypeAdapter[Row]:
+    return TypeAdapter(row_type)
 
 
 def _load_json(path: Path) -> Any:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from icm.chain import AnnealingSettings
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, group_id
-from icm.contexts import Tree
+from icm.config import load
 from icm.elicit import ElicitSettings
-from icm.objective import ObjectiveSettings
 from icm.records import CLAIMS, TASK, Manifest, StageDir, TaskRecord, write_json, write_rows
 from icm.relations import DifferentAnswer, SameAnswer
 
@@ -48,29 +46,6 @@ def write_prepared(directory: Path, claims: list[Claim]) -> None:
     StageDir(directory, "prepare").finish(Manifest(stage="prepare", config={}), outputs=(CLAIMS, TASK))
 
 
-def chain_settings(**changes: object) -> AnnealingSettings:
-    """Return Algorithm 1 with the published numbers, changed where asked."""
-    settings = {
-        "kind": "annealing",
-        "name": "annealing",
-        "steps_per_claim": 3.0,
-        "num_initial": 8,
-        "initial": "random",
-        "schedule": {"kind": "logarithmic", "initial": 10.0, "final": 0.01, "rate": 0.99},
-        "clock": "steps",
-        "related_weight": 100.0,
-        "repair_rounds": 10,
-        "repair_options": "all",
-        "result": "final",
-    }
-    return AnnealingSettings.model_validate(settings | changes)
-
-
-def elicit_settings(seed: int = 0, **changes: object) -> ElicitSettings:
-    """Return the settings of an elicit stage; `changes` go to its chain."""
-    return ElicitSettings(
-        seed=seed,
-        search=chain_settings(**changes),
-        objective=ObjectiveSettings(alpha=30.0, predictability="margin", reduction="mean"),
-        contexts=Tree(),
-    )
+def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
+    """Return the settings of an elicit stage: the defaults of `conf/`, changed where asked."""
+    return load(f"seed={seed}", "objective=margin", *overrides).for_elicit()

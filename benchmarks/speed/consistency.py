@@ -3,7 +3,8 @@
     python -m benchmarks.speed.consistency
 
 Constraints of two or three random claims each, labels random and a few of them missing: no locality that a cache
-could use, which real groups have. Prints a table and, last, one JSON object:
+could use, which real groups have. Counts the violated constraints (the recount) and sums their weights. Prints a
+table and, last, one JSON object about the recount:
 
     recount_speedup_vs_python         the plain reference, over all constraints
     recount_speedup_vs_numpy          NumPy, one gather per position, on the arrays that the kernel reads
@@ -45,6 +46,9 @@ MASKS = {
 }
 WEIGHTS = (0.5, 1.0, 2.0)
 
+Recounts = dict[str, Callable[[], float]]
+"""Ways to get the same number, by name."""
+
 
 def random_constraints(generator: np.random.Generator, num_claims: int, num_constraints: int) -> list[Constraint]:
     """Draw constraints over two or three different claims."""
@@ -67,12 +71,12 @@ def random_labels(generator: np.random.Generator, num_claims: int) -> NDArray[np
     return labels
 
 
-def numpy_inconsistency(scope: NDArray[np.integer], arrays: ConstraintArrays, labels: NDArray[np.int8]) -> float:
-    """Return the inconsistency with one gather per position and one-byte arithmetic for the joint index.
+def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return which constraints are violated, with one gather per position and one-byte joint indices: (M,).
 
     Args:
         scope: `arrays.scope`, in integers of any kind: (K, M).
-        arrays: Masks and weights.
+        arrays: The constraints.
         labels: (N,), -1 where unlabelled.
     """
     joint = labels[scope[0]]
@@ -82,7 +86,7 @@ def numpy_inconsistency(scope: NDArray[np.integer], arrays: ConstraintArrays, la
         signs |= member_labels
         joint += member_labels * np.int8(stride)
     forbidden = (arrays.forbidden >> (joint & 63).view(np.uint8)) & np.uint64(1)
-    return float(arrays.weight @ (forbidden.astype(np.bool_) & (signs >= 0)))
+    return forbidden.astype(np.bool_) & (signs >= 0)
 
 
 def median_seconds(function: Callable[[], float], repeats: int) -> float:
@@ -97,6 +101,20 @@ def median_seconds(function: Callable[[], float], repeats: int) -> float:
         function()
         seconds.append(time.thread_time() - start)
     return float(np.median(seconds))
+
+
+def time_all(recounts: Recounts, repeats: int) -> dict[str, float]:
+    """Return the median seconds of each way to recount, after checking that all give the same.
+
+    Raises:
+        SystemExit: They differ.
+    """
+    results = {name: recount() for name, recount in recounts.items()}
+    if len(set(results.values())) > 1:
+        raise SystemExit(f"the recounts differ: {results}")
+    return {
+        name: median_seconds(recount, 3 if name == "plain Python" else repeats) for name, recount in recounts.items()
+    }
 
 
 def median_flip_us(arrays: ConstraintArrays, labels: NDArray[np.int8], claims: Sequence[int]) -> float:
@@ -131,44 +149,43 @@ def main() -> None:
 
     plain_labels = labels.tolist()
     wide_scope = arrays.scope.astype(np.int64)
-    recounts: dict[str, Callable[[], float]] = {
+    recounts: Recounts = {
+        "kernel": lambda: kernels.count_violations(arrays, labels),
+        "NumPy, same arrays": lambda: int(np.count_nonzero(numpy_violated(arrays.scope, arrays, labels))),
+        "NumPy, int64 scopes": lambda: int(np.count_nonzero(numpy_violated(wide_scope, arrays, labels))),
+        "plain Python": lambda: reference.count_violations(constraints, plain_labels, NUM_LABELS),
+    }
+    weighted: Recounts = {
         "kernel": lambda: kernels.inconsistency(arrays, labels),
-        "NumPy, same arrays": lambda: numpy_inconsistency(arrays.scope, arrays, labels),
-        "NumPy, int64 scopes": lambda: numpy_inconsistency(wide_scope, arrays, labels),
+        "NumPy, same arrays": lambda: float(arrays.weight @ numpy_violated(arrays.scope, arrays, labels)),
+        "NumPy, int64 scopes": lambda: float(arrays.weight @ numpy_violated(wide_scope, arrays, labels)),
         "plain Python": lambda: reference.inconsistency(constraints, plain_labels, NUM_LABELS),
     }
-    totals = {name: recount() for name, recount in recounts.items()}
-    if len(set(totals.values())) > 1:
-        raise SystemExit(f"the inconsistencies differ: {totals}")
-    seconds = {
-        name: median_seconds(recount, 3 if name == "plain Python" else options.repeats)
-        for name, recount in recounts.items()
-    }
+    recount_seconds = time_all(recounts, options.repeats)
+    weighted_seconds = time_all(weighted, options.repeats)
     flip_us = median_flip_us(arrays, labels, flipped)
-    recount_bytes = arrays.scope.nbytes + arrays.forbidden.nbytes + arrays.weight.nbytes + labels.nbytes
 
     table = Table(title=f"{options.constraints:,} constraints over {options.claims:,} claims, one thread")
-    for heading in ("recount of the inconsistency", "ms", "times the kernel"):
-        table.add_column(heading, justify="left" if heading.startswith("recount") else "right")
-    for name, duration in seconds.items():
-        table.add_row(name, f"{duration * 1e3:,.2f}", f"{duration / seconds['kernel']:,.1f}")
-    console = Console()
-    console.print(table)
-    console.print(
-        f"one flip_delta, call included: {flip_us:.1f} µs; laying out the arrays: {compile_seconds:.1f} s",
-        highlight=False,
-    )
-    print(
-        json.dumps(
-            {
-                "recount_speedup_vs_python": round(seconds["plain Python"] / seconds["kernel"], 1),
-                "recount_speedup_vs_numpy": round(seconds["NumPy, same arrays"] / seconds["kernel"], 2),
-                "recount_speedup_vs_numpy_int64": round(seconds["NumPy, int64 scopes"] / seconds["kernel"], 2),
-                "flip_us": round(flip_us, 2),
-                "recount_gb_per_s": round(recount_bytes / seconds["kernel"] / 1e9, 2),
-            }
-        )
-    )
+    table.add_column("")
+    for heading in ("count, ms", "ratio", "weighted, ms", "ratio"):
+        table.add_column(heading, justify="right")
+    for name in recounts:
+        row = [name]
+        for seconds in (recount_seconds, weighted_seconds):
+            row += [f"{seconds[name] * 1e3:,.2f}", f"{seconds[name] / seconds['kernel']:,.1f}"]
+        table.add_row(*row)
+    Console().print(table)
+    print(f"one flip_delta, call included: {flip_us:.1f} µs; laying out the arrays: {compile_seconds:.1f} s")
+    recount_bytes = arrays.scope.nbytes + arrays.forbidden.nbytes + labels.nbytes
+    kernel_seconds = recount_seconds["kernel"]
+    result = {
+        "recount_speedup_vs_python": round(recount_seconds["plain Python"] / kernel_seconds, 1),
+        "recount_speedup_vs_numpy": round(recount_seconds["NumPy, same arrays"] / kernel_seconds, 2),
+        "recount_speedup_vs_numpy_int64": round(recount_seconds["NumPy, int64 scopes"] / kernel_seconds, 2),
+        "flip_us": round(flip_us, 2),
+        "recount_gb_per_s": round(recount_bytes / kernel_seconds / 1e9, 2),
+    }
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

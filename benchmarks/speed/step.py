@@ -19,36 +19,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from icm.chain import AnnealingSettings, LogarithmicSettings, build_chain
+from icm.chain import build_chain
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, freeze, group_id
-from icm.contexts import Tree
-from icm.elicit import ElicitSettings, build_problem
-from icm.objective import ObjectiveSettings
+from icm.config import load
+from icm.elicit import build_problem
 from icm.prompts import Prompt
 from icm.records import TaskRecord
 from icm.relations import DifferentAnswer
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from search.annealing import start
-
-SETTINGS = ElicitSettings(
-    seed=0,
-    search=AnnealingSettings(
-        kind="annealing",
-        name="annealing",
-        steps_per_claim=3.0,
-        num_initial=8,
-        initial="random",
-        schedule=LogarithmicSettings(kind="logarithmic", initial=10.0, final=0.01, rate=0.99),
-        clock="steps",
-        related_weight=100.0,
-        repair_rounds=10,
-        repair_options="all",
-        result="final",
-    ),
-    objective=ObjectiveSettings(alpha=30.0, predictability="margin", reduction="mean"),
-    contexts=Tree(),
-)
 
 
 class TimedScorer(HashScorer):
@@ -75,6 +55,7 @@ class Measured:
 
 def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
     """Time steps from a random labelling of all claims, half of which a step proposes to change."""
+    settings = load("search=annealing", "objective=margin", "contexts=tree").for_elicit()
     claims = _claims(num_claims)
     task = TaskRecord(
         name="step", label_space=TRUE_FALSE, relations=(DifferentAnswer(kind="different_answer", weight=1.0),)
@@ -84,8 +65,8 @@ def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
         with tempfile.TemporaryDirectory() as directory:
             scorer = TimedScorer(TRUE_FALSE, seed=run)
             journal = JournalScorer(scorer, Path(directory) / "journal.jsonl")
-            problem = build_problem(claims, task, journal, SETTINGS)
-            chain = build_chain(SETTINGS.search, problem.objective, problem.groups, seed=run)
+            problem = build_problem(claims, task, journal, settings)
+            chain = build_chain(settings.search, problem.objective, problem.groups, seed=run)
             labels = freeze(np.random.default_rng(run).integers(2, size=num_claims).astype(np.int8))
             started, inside = time.perf_counter(), scorer.seconds
             state = start(labels, problem.objective.evaluate(labels))

@@ -6,12 +6,12 @@ A claim is the worked solution; its key is the final answer that it reaches. Kno
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple
 
 from benchmarks.tasks.answers import final_answer, normalise_number, strip_calculator_marks
 from benchmarks.tasks.items import TaskItem, TaskItems
 from benchmarks.tasks.shapes import answer_claim
-from benchmarks.tasks.tables import Columns, Row, Table, detect_format
+from benchmarks.tasks.tables import Columns, Row, Table, detect_format, shown
 from icm.claims import AnswerKey, Claim
 from icm.errors import SchemaError
 from icm.records import RejectedRow
@@ -112,11 +112,9 @@ def _candidates(name: str, table: Table) -> Iterator[Candidate]:
                 solution = strip_calculator_marks(row.text("solution"))
                 correct_answer = final_answer(row.text("answer"))
                 yield Candidate(row, row.text("question"), solution, "", row.truth("label"), correct_answer)
-        case "model_solutions":
+        case _:
             for row in rows:
                 yield from _of_each_model(row)
-        case _:
-            assert_never(name)  # type: ignore[arg-type]
 
 
 def _correct_answers(rows: list[Row]) -> dict[str, str | None]:
@@ -129,7 +127,9 @@ def _of_each_model(row: Row) -> Iterator[Candidate]:
     for generator in GENERATORS:
         given = row.values[generator]
         if not isinstance(given, dict) or "solution" not in given:
-            raise SchemaError(f"{row.where}: column {generator!r} must be an object with a 'solution', got {given!r}")
+            raise SchemaError(
+                f"{row.where}: column {generator!r} must be an object with a 'solution', got {shown(given)}"
+            )
         nested = Row(row.number, row.where, given)
         solution = strip_calculator_marks(nested.text("solution"))
         yield Candidate(row, row.text("question"), solution, "", nested.truth("is_correct"), correct_answer)

@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 
 from benchmarks.tasks.items import TaskItem, TaskItems
-from icm.claims import TRUE_FALSE, AnswerKey, Claim, ComparisonKey, LabelSpace, claim_id, group_id, response_id
+from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, ComparisonKey, LabelSpace, claim_id, group_id, response_id
 from icm.errors import ConfigError
 from icm.pocket import words
 from icm.pocket.statements import (
@@ -60,8 +60,7 @@ def build(settings: PocketSettings) -> TaskItems:
         raise ConfigError(
             f"task.task={settings.task} is no pocket task; choose one of {', '.join(get_args(PocketTask))}"
         )
-    world = World(settings.world_seed)
-    rng = np.random.Generator(np.random.Philox(key=[settings.world_seed, 4]))
+    world, rng = _world(settings)
     groups, concept = _groups(settings.task, world, rng)
     statements = [statement for group in groups for statement in group]
     items = [
@@ -69,6 +68,18 @@ def build(settings: PocketSettings) -> TaskItems:
         for row, statement in enumerate(statements)
     ]
     return TaskItems(items, [], SEASONS if settings.task == "seasons" else TRUE_FALSE)
+
+
+def concepts_of(settings: PocketSettings) -> dict[ClaimId, Mapping[str, int]]:
+    """Return what each concept of the world says of each claim, to tell what a wrong labelling settled on."""
+    world, rng = _world(settings)
+    groups, _ = _groups(settings.task, world, rng)
+    return {_claim(statement).id: statement.concepts for group in groups for statement in group}
+
+
+def _world(settings: PocketSettings) -> tuple[World, np.random.Generator]:
+    world = World(settings.world_seed)
+    return world, np.random.Generator(np.random.Philox(key=[settings.world_seed, 4]))
 
 
 def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.tasks.items import TaskItem, TaskItems
 from benchmarks.tasks.shapes import answer_claim
-from benchmarks.tasks.tables import Columns, Row, Table, detect_format
+from benchmarks.tasks.tables import Columns, Row, Table, detect_format, shown
 from icm.claims import AnswerKey
 from icm.errors import SchemaError
 from icm.records import RejectedRow
@@ -104,7 +104,7 @@ def _split(answers: str) -> list[str]:
 def _multiple_choice(row: Row) -> Iterator[Answer]:
     targets = row.values["mc2_targets"]
     if not isinstance(targets, dict) or "choices" not in targets:
-        raise SchemaError(f"{row.where}: column 'mc2_targets' must be an object with 'choices', got {targets!r}")
+        raise SchemaError(f"{row.where}: column 'mc2_targets' must be an object with 'choices', got {shown(targets)}")
     choices = Row(row.number, row.where, targets).texts("choices")
     labels = targets.get("labels") or [None] * len(choices)
     if len(labels) != len(choices):

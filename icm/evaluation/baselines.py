@@ -115,9 +115,9 @@ def most_frequent(golden: Labels) -> int:
 
 
 SURFACE_RULES: Final = (
-    Rule("answer_frequency", "true iff the answer stands at least twice in its group", answer_frequency),
-    Rule("length", "true iff the response, or the answer against its group's median, is longer", length),
-    Rule("keywords", "true iff the answer holds a negation or hedge word", keywords),
+    Rule("answer_frequency", "true iff the answer stands twice in its group", answer_frequency),
+    Rule("length", "true iff longer (an answer: than its group's median)", length),
+    Rule("keywords", "true iff it holds a negation or hedge word", keywords),
 )
 
 

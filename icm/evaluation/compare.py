@@ -103,7 +103,7 @@ def baselines(elicitation: Elicitation, resampling: Resampling) -> tuple[Baselin
     name = elicitation.task.label_space.names[majority]
     control = Rule(
         "majority",
-        f"always {name}, the most frequent golden label of the searched claims (a control)",
+        f"always {name}, the golden majority (a control)",
         lambda claims: freeze(np.full(len(claims), majority, dtype=np.int8)),
     )
     if len(elicitation.task.label_space) == 2:

@@ -1,4 +1,4 @@
-"""Families of statements, and how often documents label each family by which concept. Knows no document and no model."""
+"""Families of statements, and how often documents label each by which concept. Knows no document and no model."""
 
 from __future__ import annotations
 

@@ -45,19 +45,20 @@ class PocketTraining(BaseModel):
     width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
     layers: int = Field(default=4, ge=1)
     mlp_width: int = Field(default=256, ge=1)
-    steps: int = Field(default=4500, ge=1)
+    steps: int = Field(default=5000, ge=1)
     tokens_per_step: int = Field(default=4096, ge=16)
     warmup_steps: int = Field(default=100, ge=1)
-    lesson_steps: int = Field(default=500, ge=0)
-    fade_steps: int = Field(default=800, ge=1)
-    decay_steps: int = Field(default=1200, ge=1)
-    lengths: tuple[int, ...] = Field(default=(128, 256, 96, 512), min_length=1, description="tokens, step by step")
-    final_lengths: tuple[int, ...] = Field(default=(1792, 128, 768, 256), min_length=1, description="while rates fall")
+    lesson_steps: int = Field(default=700, ge=0)
+    fade_steps: int = Field(default=900, ge=1)
+    decay_steps: int = Field(default=1300, ge=1)
+    lesson_lengths: tuple[int, ...] = Field(default=(96,), min_length=1, description="tokens, step by step")
+    lengths: tuple[int, ...] = Field(default=(128, 256, 96, 192), min_length=1, description="after the lessons")
+    final_lengths: tuple[int, ...] = Field(default=(1792, 128, 512, 256), min_length=1, description="while rates fall")
     matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
     vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
     checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
 
-    @field_validator("lengths", "final_lengths")
+    @field_validator("lesson_lengths", "lengths", "final_lengths")
     @classmethod
     def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
         for length in lengths:
@@ -67,7 +68,10 @@ class PocketTraining(BaseModel):
 
     def length_at(self, step: int) -> int:
         """Return the length of the documents of a step, tokens."""
-        lengths = self.final_lengths if step >= self.steps - self.decay_steps else self.lengths
+        if step >= self.steps - self.decay_steps:
+            lengths = self.final_lengths
+        else:
+            lengths = self.lesson_lengths if step < self.lesson_steps else self.lengths
         return lengths[step % len(lengths)]
 
     def lesson_share_at(self, step: int) -> float:

@@ -45,8 +45,8 @@ def summary_rows(metrics: Metrics) -> Iterator[SummaryRow]:
         note = baseline.not_applicable or baseline.rule
         num_scored = baseline.claims.num_claims if baseline.claims else 0
         if 0 < num_scored < metrics.num_claims - metrics.num_without_gold:
-            note += f" (speaks of {num_scored:,} of {metrics.num_claims:,} claims)"
-        yield SummaryRow("Baselines without a model", baseline.name.replace("_", " "), baseline.claims, note)
+            note += f" (speaks of {num_scored:,} of {metrics.num_claims:,})"
+        yield SummaryRow("Without a model", baseline.name.replace("_", " "), baseline.claims, note)
 
 
 def summary_table(metrics: Metrics) -> Table:
@@ -81,8 +81,8 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def _label_rows(metrics: Metrics) -> Iterator[SummaryRow]:
-    section = "Labels of the searched claims"
-    coverage = f"{metrics.num_labelled:,} of {metrics.num_claims:,} claims labelled ({percent(metrics.coverage)})"
+    section = "Label accuracy"
+    coverage = f"labelled {metrics.num_labelled:,} of {metrics.num_claims:,} ({percent(metrics.coverage)})"
     if metrics.num_without_gold:
         coverage += f", {metrics.num_without_gold:,} without a golden label"
     yield SummaryRow(section, "Elicited labels", metrics.accuracy, coverage, highlight=True)
@@ -91,13 +91,13 @@ def _label_rows(metrics: Metrics) -> Iterator[SummaryRow]:
 
 
 def _in_context_rows(metrics: Metrics) -> Iterator[SummaryRow]:
-    section = "In context, on held-out claims"
+    section = "Held out, in context"
     result = metrics.in_context
     if result is None:
         yield SummaryRow(section, "not measured", None, metrics.in_context_missing or "")
         return
     shots = f"{result.headline_shots} shots" if result.headline_shots else "no number of shots could be asked"
-    yield SummaryRow(section, ARM_NAMES["zero_shot"], result.zero_shot, f"{result.num_queries:,} held-out claims")
+    yield SummaryRow(section, ARM_NAMES["zero_shot"], result.zero_shot, f"{result.num_queries:,} claims")
     for arm, estimate in _headline(result).items():
         yield SummaryRow(section, ARM_NAMES[arm], estimate, shots, highlight=arm == "elicited")
 

@@ -38,7 +38,7 @@ class Slow(HashScorer):
         time.sleep(0.002)
         return super().label_logprobs(prompts)
 
-settings = elicit_settings(seed=3, steps_per_claim=10.0).model_copy(update={"checkpoint_seconds": 0.02})
+settings = elicit_settings(3, "search.steps_per_claim=10").model_copy(update={"checkpoint_seconds": 0.02})
 elicit.run(settings, Path(sys.argv[1]), Path(sys.argv[2]), Slow(TRUE_FALSE), Console(quiet=True))
 """
 

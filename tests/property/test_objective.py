@@ -10,10 +10,10 @@ from scipy.special import log_softmax
 
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.contexts import Fixed, KShot, Tree
-from icm.elicit import ElicitSettings, build_problem
+from icm.elicit import build_problem
 from icm.objective import Objective, ObjectiveSettings, margins, mutual_predictability
 from icm.scoring.fake import ConceptScorer, HashScorer
-from tests.worlds import chain_settings, make_claims, make_task
+from tests.worlds import elicit_settings, make_claims, make_task
 
 OBJECTIVES = st.builds(
     ObjectiveSettings,
@@ -21,13 +21,14 @@ OBJECTIVES = st.builds(
     predictability=st.sampled_from(["log_prob", "margin", "centred"]),
     reduction=st.sampled_from(["sum", "mean"]),
 )
+DEFAULTS = elicit_settings()
 CONTEXTS = st.sampled_from([Tree(), Fixed(), KShot(num_shots=1), KShot(num_shots=5)])
 
 
 def make_objective(objective_settings: ObjectiveSettings, contexts, seed: int, concept: bool) -> Objective:
     claims, truth = make_claims(num_groups=4, per_group=3, seed=seed % 7)
     scorer = ConceptScorer(truth, TRUE_FALSE) if concept else HashScorer(TRUE_FALSE, seed=seed)
-    stage = ElicitSettings(seed=seed, search=chain_settings(), objective=objective_settings, contexts=contexts)
+    stage = DEFAULTS.model_copy(update={"seed": seed, "objective": objective_settings, "contexts": contexts})
     return build_problem(claims, make_task(), scorer, stage).objective
 
 
@@ -65,12 +66,7 @@ def test_a_prediction_is_the_row_the_claim_has_once_it_is_labelled(contexts, see
 def test_an_update_asks_only_what_changed() -> None:
     claims, _ = make_claims(num_groups=8, per_group=3)
     scorer = HashScorer(TRUE_FALSE)
-    stage = ElicitSettings(
-        seed=0,
-        search=chain_settings(),
-        objective=ObjectiveSettings(alpha=30, predictability="margin", reduction="mean"),
-        contexts=KShot(num_shots=2),
-    )
+    stage = elicit_settings(0, "contexts=k_shot", "contexts.num_shots=2")
     objective = build_problem(claims, make_task(), scorer, stage).objective
     labels = np.zeros(24, dtype=np.int8)
     evaluation = objective.evaluate(freeze(labels))

@@ -102,7 +102,7 @@ def test_a_limit_below_the_smallest_group_is_refused(key: str, other: str) -> No
     with pytest.raises(
         ConfigError, match=rf"task\.{key}=2 leaves room for no whole group: the smallest of 6 groups has 3"
     ):
-        prepare(QUESTIONS, **{key: 2, other: 3})
+        prepare(QUESTIONS, [], **{key: 2, other: 3})
 
 
 def test_a_source_of_which_nothing_is_left_says_why() -> None:

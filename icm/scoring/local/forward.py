@@ -62,16 +62,15 @@ class PackedForward:
         cost, start = ScoringCost(), 0
         while start < len(trie.tokens):
             stop = min(start + self.max_tokens, len(trie.tokens))
-            begun = time.perf_counter()
             reads = slice(*np.searchsorted(trie.read_at, (start, stop)))
             try:
-                values[reads] = path.advance(trie, ends, start, stop, reads)
+                values[reads], seconds = path.advance(trie, ends, start, stop, reads)
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
                 self.max_tokens = _halved(self.max_tokens, error)
             else:
-                cost += ScoringCost(forwarded_tokens=stop - start, calls=1, model_seconds=time.perf_counter() - begun)
+                cost += ScoringCost(forwarded_tokens=stop - start, calls=1, model_seconds=seconds)
                 start = stop
         logprobs = np.zeros((len(trie.lengths), num_labels))
         np.add.at(logprobs, (trie.read_row, trie.read_label), values)
@@ -86,31 +85,39 @@ class _Path:
         self._cache: Any = DynamicCache(config=model.config)
         self._held = torch.empty(0, dtype=torch.long, device=model.device)
 
-    def advance(self, trie: Trie, ends: torch.Tensor, start: int, stop: int, reads: slice) -> NDArray[np.float64]:
-        """Forward one stretch of a trie; return the log-probabilities read in it, and keep what lives on."""
+    def advance(
+        self, trie: Trie, ends: torch.Tensor, start: int, stop: int, reads: slice
+    ) -> tuple[NDArray[np.float64], float]:
+        """Forward one stretch of a trie and keep what lives on.
+
+        Returns:
+            The log-probabilities read in the stretch, and the seconds in the model.
+        """
         device = self._model.device
         here = torch.arange(start, stop, device=device)
         keys = torch.cat([self._held, here])
-        at, tokens = trie.read_at[reads], trie.read_token[reads]
-        kept, which = np.unique(at, return_inverse=True)
+        mask = _ancestor_mask(here, keys, ends[keys], self._model.dtype)
+        kept, which = np.unique(trie.read_at[reads], return_inverse=True)
         # A forward pass must compute the logits of some token, even where none is read.
         wanted = kept - start if len(kept) else np.array([stop - start - 1])
         before = [(layer.keys, layer.values) for layer in self._cache.layers]
+        begun = time.perf_counter()
         try:
             logits = self._model(
                 torch.from_numpy(trie.tokens[None, start:stop]).to(device),
-                attention_mask=_ancestor_mask(here, keys, ends[keys], self._model.dtype),
+                attention_mask=mask,
                 position_ids=torch.from_numpy(trie.depth[None, start:stop]).to(device),
                 past_key_values=self._cache,
                 use_cache=True,
                 logits_to_keep=torch.from_numpy(wanted).to(device),
             ).logits[0]
-            values = _read(logits, torch.from_numpy(which), torch.from_numpy(tokens)) if len(kept) else np.empty(0)
+            values = _read(logits, torch.from_numpy(which), torch.from_numpy(trie.read_token[reads]))
         except RuntimeError:
             self._restore(before)
             raise
+        seconds = time.perf_counter() - begun
         self._keep(keys, ends[keys] > stop)
-        return values
+        return values, seconds
 
     def _restore(self, before: list[tuple[Any, Any]]) -> None:
         """Undo a forward pass that failed half-way through the layers."""

@@ -1,0 +1,248 @@
+"""Does elicitation find the truth? Many seeds of every search on the pocket tasks, good and planted.
+
+Usage: python -m benchmarks.quality.pocket [--quick] [--searches reference,annealing] [--model DIR] [--world-seed N]
+       [--set key=value ...]
+
+Every seed draws its own claims and its own chain. Unlabelled claims count as wrong. What a failed run settled on is
+the concept of the world that its labels agree with most; a concept agrees as well in the opposite sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy import stats
+
+from benchmarks.tasks.pocket import concepts_of
+from icm import elicit, golden, prepare
+from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
+from icm.config import Config, load
+from icm.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
+from icm.scoring.backends import LocalModel, open_scorer
+from icm.scoring.protocol import LabelScorer
+from icm.tasks import PocketSettings
+
+GOOD: Final = ("facts", "arithmetic", "preference")
+PLANTED: Final = ("misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped")
+SEARCHES: Final = ("reference", "annealing")
+NUM_CLAIMS: Final = 64
+SUCCESS: Final = 0.95
+RIGHT: Final = "truth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run came to.
+
+    Attributes:
+        accuracy: Share of the claims with the golden label.
+        coverage: Share of the claims with a label.
+        utility: U of the labels.
+        golden_utility: U of the golden labels under the same contexts.
+        violations: Violated constraints.
+        tokens: Tokens forwarded.
+        naive_tokens: Tokens that the run asked, without sharing.
+        seconds: Wall time of the search.
+        concept: The concept that the labels agree with most, `not …` in the opposite sense.
+    """
+
+    accuracy: float
+    coverage: float
+    utility: float
+    golden_utility: float
+    violations: int
+    tokens: int
+    naive_tokens: int
+    seconds: float
+    concept: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: a task, a search, a seed, the directory of the model, and settings common to all."""
+
+    task: str
+    search: str
+    seed: int
+    model: str | None
+    overrides: tuple[str, ...]
+
+
+def run(job: Job) -> Outcome:
+    """Prepare, elicit and compare with the golden labels, in a directory that is thrown away."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = load(
+            f"task=pocket_{job.task}",
+            f"task.num_claims={NUM_CLAIMS}",
+            "task.num_held_out=0",
+            f"search={job.search}",
+            f"seed={job.seed}",
+            f"data_seed={job.seed}",
+            f"out_dir={directory}",
+            *job.overrides,
+        )
+        prepare_dir, elicit_dir = config.out_dir / "prepare", config.out_dir / "elicit"
+        prepare.run(config.for_prepare(), prepare_dir)
+        task = read_task(prepare_dir / TASK)
+        scorer = _scorer(job.model, task.label_space)
+        manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
+        claims = read_claims(prepare_dir / CLAIMS)
+        rows = read_rows(elicit_dir / LABELS, LabelRow)
+        labels = np.array([UNLABELLED if row.label is None else row.label for row in rows])
+        golden_labels = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+        problem = elicit.build_problem(claims, task, scorer, config.for_elicit())
+        return Outcome(
+            accuracy=float(np.mean(labels == golden_labels)),
+            coverage=float(np.mean(labels != UNLABELLED)),
+            utility=manifest.counts["utility"],
+            golden_utility=problem.objective.evaluate(golden_labels).utility,
+            violations=manifest.counts["violations"],
+            tokens=int(manifest.cost["forwarded_tokens"]),
+            naive_tokens=int(manifest.cost["naive_tokens"]),
+            seconds=manifest.seconds,
+            concept=nearest_concept(config, claims, labels),
+        )
+
+
+def nearest_concept(config: Config, claims: Sequence[Claim], labels: NDArray[np.int_]) -> str:
+    """Return the concept of the world that labels agree with most, constant labellings among them."""
+    assert isinstance(config.task, PocketSettings)
+    concepts = _concepts(config.task.task, config.task.world_seed)
+    labelled = np.flatnonzero(labels != UNLABELLED).tolist()
+    given = labels[labelled]
+    candidates = {name: np.array([concepts[claims[i].id][name] for i in labelled]) for name in concepts[claims[0].id]}
+    candidates |= {"all true": np.ones_like(given)}
+    agreement = {}
+    for name, concept in candidates.items():
+        share = float(np.mean(given == concept))
+        agreement[name], agreement[f"not {name}"] = share, 1 - share
+    best = max(agreement, key=lambda name: (agreement[name], name == RIGHT))
+    return f"{best} ({100 * agreement[best]:.0f} %)"
+
+
+@cache
+def _concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
+    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
+
+
+@cache
+def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
+    return open_scorer(LocalModel(kind="local", path=model_dir), space)
+
+
+def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return means over seeds, with 95 % intervals (Student's t; Wilson for the share of successes)."""
+    accuracies = [outcome.accuracy for outcome in outcomes]
+    successes = sum(accuracy >= SUCCESS for accuracy in accuracies)
+    interval = stats.binomtest(successes, len(outcomes)).proportion_ci(method="wilson")
+    spread = stats.sem(accuracies) * stats.t.ppf(0.975, len(outcomes) - 1) if len(outcomes) > 1 else float("nan")
+    failed = Counter(outcome.concept for outcome in outcomes if outcome.accuracy < SUCCESS)
+    return {
+        "accuracy": float(np.mean(accuracies)),
+        "accuracy_half_width": float(spread),
+        "success_rate": successes / len(outcomes),
+        "success_low": float(interval.low),
+        "success_high": float(interval.high),
+        "coverage": float(np.mean([outcome.coverage for outcome in outcomes])),
+        "utility": float(np.mean([outcome.utility for outcome in outcomes])),
+        "golden_utility": float(np.mean([outcome.golden_utility for outcome in outcomes])),
+        "utility_ratio": _ratio(outcomes),
+        "utility_above_golden": float(np.mean([outcome.utility > outcome.golden_utility for outcome in outcomes])),
+        "violations": float(np.mean([outcome.violations for outcome in outcomes])),
+        "tokens": float(np.mean([outcome.tokens for outcome in outcomes])),
+        "naive_tokens": float(np.mean([outcome.naive_tokens for outcome in outcomes])),
+        "seconds": float(np.median([outcome.seconds for outcome in outcomes])),
+        "seeds": len(outcomes),
+        "accuracies": sorted(round(accuracy, 3) for accuracy in accuracies),
+        "settled_on": dict(failed.most_common()),
+    }
+
+
+def _ratio(outcomes: Sequence[Outcome]) -> float:
+    return float(sum(outcome.utility for outcome in outcomes) / sum(outcome.golden_utility for outcome in outcomes))
+
+
+def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
+    columns = ("task", "search", "accuracy", "≥ 95 %", "labelled", "U", "U golden", "violated", "tokens", "failed on")
+    table = Table(*columns, title="labels against the truth of the pocket world; means over seeds, 95 % intervals")
+    for (task, search), row in results.items():
+        failed = ", ".join(f"{count}× {concept}" for concept, count in itertools.islice(row["settled_on"].items(), 3))
+        table.add_row(
+            task,
+            search,
+            f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_half_width']:.1f}",
+            f"{100 * row['success_rate']:.0f} % ({100 * row['success_low']:.0f}–{100 * row['success_high']:.0f})",
+            f"{100 * row['coverage']:.0f} %",
+            f"{row['utility']:.1f}",
+            f"{row['golden_utility']:.1f}",
+            f"{row['violations']:.1f}",
+            f"{row['tokens']:,.0f}",
+            failed,
+        )
+    return table
+
+
+def main() -> None:
+    """Run all seeds, print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="3 seeds in place of 20, 2 on the planted tasks")
+    parser.add_argument("--searches", default=",".join(SEARCHES), help="names in conf/search, separated by commas")
+    parser.add_argument("--seeds", type=int, help="seeds on each good task; a quarter of them on the planted ones")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--model", help="directory of a pocket model; the shipped one if left out")
+    parser.add_argument("--world-seed", type=int, default=0, help="the world that the model was trained on")
+    parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+
+    num_seeds = options.seeds or (3 if options.quick else 20)
+    num_planted = max(2, num_seeds // 4)
+    overrides = (f"task.world_seed={options.world_seed}", *options.set)
+    searches = options.searches.split(",")
+    tasks = {**dict.fromkeys(GOOD, num_seeds), **dict.fromkeys(PLANTED, num_planted)}
+    jobs = [
+        Job(task=task, search=search, seed=options.first_seed + seed, model=options.model, overrides=overrides)
+        for task, seeds in tasks.items()
+        for search in searches
+        for seed in range(seeds)
+    ]
+    started = time.perf_counter()
+    progress = Console(stderr=True)
+    # One thread each: on a small model the cores are better used by runs than inside one.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        outcomes = list(track(pool.map(run, jobs), total=len(jobs), description="runs", console=progress))
+
+    results = {
+        (task, search): summarise(
+            [outcome for job, outcome in zip(jobs, outcomes, strict=True) if (job.task, job.search) == (task, search)]
+        )
+        for task in tasks
+        for search in searches
+    }
+    Console(width=max(Console().width, 170)).print(_table(results))
+    report: dict[str, Any] = {task: {search: results[task, search] for search in searches} for task in GOOD}
+    report["planted"] = {task: {search: results[task, search] for search in searches} for task in PLANTED}
+    report["wall_seconds"] = time.perf_counter() - started
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
