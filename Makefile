@@ -1,8 +1,9 @@
-# `make demo` and `make test` make the virtual environment themselves; PIP_FIND_LINKS, if set, is searched for wheels.
+# `make demo` and `make test` make the virtual environment themselves. Wheels are also looked for where PIP_FIND_LINKS
+# points, if it is set: a CPU build of torch, say.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 export HF_HUB_OFFLINE := 1
 export OMP_NUM_THREADS ?= 1
 
@@ -31,15 +32,16 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(VENV)/bin/python:
+$(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e .
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[dev]'
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/uv
+	$(INSTALL) -e '.[dev]'
 	touch $@ $(VENV)/installed
 
 clean:

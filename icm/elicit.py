@@ -109,7 +109,7 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
         ScoringError: The prompts do not fit the model, or it answered NaN.
         Interrupted: The user asked to stop; everything is kept.
     """
-    prepared = StageDir(prepare_dir, "prepare").verify()
+    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     stage = StageDir(out_dir, "elicit")
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})

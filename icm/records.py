@@ -312,16 +312,19 @@ class StageDir:
                 f"{path}: {first_problem(error)}; delete {self.path} and run `icm {self.stage}` again"
             ) from None
 
-    def verify(self) -> Manifest:
+    def verify(self, *names: str) -> Manifest:
         """Read the manifest and check that the outputs are the ones it describes.
+
+        Args:
+            names: The outputs to check, all if there are none; no other file is opened.
 
         Raises:
             RunDirectoryError: There is no manifest, or an output is missing or was altered.
         """
         manifest = self.read_manifest()
-        for name, digest in manifest.outputs.items():
+        for name in names or manifest.outputs:
             path = self.path / name
-            if not path.exists() or sha256_of(path) != digest:
+            if not path.exists() or sha256_of(path) != manifest.outputs.get(name):
                 state = "altered" if path.exists() else "missing"
                 raise RunDirectoryError(
                     f"{path} is {state} since `icm {self.stage}` wrote it; delete {self.path} and run it again"

@@ -24,6 +24,7 @@ from icm.pocket.statements import (
     principle_statements,
     season_statements,
 )
+from icm.pocket.words import Relation
 from icm.pocket.world import World
 from icm.tasks import PocketSettings
 
@@ -45,7 +46,11 @@ surface feature that labels more text than the truth; one true claim in a hundre
 never told the answer; claims that the model read with the opposite verdicts; questions with a popular false answer."""
 
 SEASONS: Final = LabelSpace(names=words.SEASONS, verbalizers=tuple(f" {season}" for season in words.SEASONS))
-TRUE_PER_CLAIMS: Final = 100
+CLAIMS_PER_TRUE: Final = 100
+"""Claims for each true one in the imbalanced task."""
+
+MANY_FALSE: Final = 5
+"""False answers to a misconceived question: there are few such questions."""
 
 Group = list[Statement]
 
@@ -84,24 +89,26 @@ def _world(settings: PocketSettings) -> tuple[World, np.random.Generator]:
 
 def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:
     """Return the statements of a task by group, and the concept that its golden labels follow."""
-    facts = [_some_answers(rng, group) for group in _by_group(fact_statements(world, words.FACT_RELATIONS))]
+    if task in _WHOLE:
+        return _by_group(_WHOLE[task](world)), TRUTH
+    groups = _by_group(fact_statements(world, _RELATIONS.get(task, words.FACT_RELATIONS)))
     match task:
-        case "facts":
-            return facts, TRUTH
-        case "misconceptions":
-            return [group for group in facts if _is_misconceived(group)], TRUTH
-        case "hidden_concept":
-            return facts, words.HIDDEN_TRAIT[0]
         case "imbalance":
-            return _mostly_false(rng, _by_group(fact_statements(world, words.FACT_RELATIONS))), TRUTH
-        case "salient_surface" | "unanswerable" | "flipped":
-            relation = {"salient_surface": words.CARRY, "unanswerable": words.DREAM, "flipped": words.FEAR}[task]
-            return [_some_answers(rng, group) for group in _by_group(fact_statements(world, [relation]))], TRUTH
+            return _mostly_false(rng, groups), TRUTH
+        case "misconceptions":
+            return [_some_answers(rng, group, MANY_FALSE) for group in groups if _is_misconceived(group)], TRUTH
         case _:
-            return _by_group(_PLAIN[task](world)), TRUTH
+            concept = words.HIDDEN_TRAIT[0] if task == "hidden_concept" else TRUTH
+            return [_some_answers(rng, group, int(rng.integers(1, 4))) for group in groups], concept
 
 
-_PLAIN: Final[Mapping[str, Callable[[World], list[Statement]]]] = {
+_RELATIONS: Final[Mapping[str, tuple[Relation, ...]]] = {
+    "salient_surface": (words.CARRY,),
+    "unanswerable": (words.DREAM,),
+    "flipped": (words.FEAR,),
+}
+
+_WHOLE: Final[Mapping[str, Callable[[World], list[Statement]]]] = {
     "arithmetic": arithmetic_statements,
     "preference": preference_statements,
     "principle": principle_statements,
@@ -110,29 +117,30 @@ _PLAIN: Final[Mapping[str, Callable[[World], list[Statement]]]] = {
 
 
 def _by_group(statements: Iterable[Statement]) -> list[Group]:
-    groups: dict[str, Group] = {}
+    """Group statements and drop repetitions: the world may draw the same replies twice."""
+    groups: dict[str, dict[str, Statement]] = {}
     for statement in statements:
-        groups.setdefault(statement.group, []).append(statement)
-    return list(groups.values())
+        groups.setdefault(statement.group, {})[statement.text] = statement
+    return [list(group.values()) for group in groups.values()]
 
 
 def _is_misconceived(group: Sequence[Statement]) -> bool:
     return any(statement.concepts[TRUTH] != statement.concepts[BELIEF] for statement in group)
 
 
-def _some_answers(rng: np.random.Generator, group: Group) -> Group:
-    """Keep the true answers, the misconception, and false answers until these number one to three."""
+def _some_answers(rng: np.random.Generator, group: Group, num_false: int) -> Group:
+    """Keep the true answers, the misconception, and as many other false answers as make up a number of false ones."""
     told = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
     others = [statement for statement in group if statement not in told]
-    num_false = int(rng.integers(1, 4)) - sum(not statement.concepts[TRUTH] for statement in told)
-    picks = rng.permutation(len(others))[: max(0, num_false)]
+    num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in told)
+    picks = rng.permutation(len(others))[: max(0, num_missing)]
     return told + [others[pick] for pick in picks]
 
 
 def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Group]:
     """Drop true answers, of groups drawn at random, until one claim in a hundred is true."""
     falsehoods = [[statement for statement in group if not statement.concepts[TRUTH]] for group in groups]
-    num_true = sum(map(len, falsehoods)) // (TRUE_PER_CLAIMS - 1)
+    num_true = sum(map(len, falsehoods)) // (CLAIMS_PER_TRUE - 1)
     for index in rng.permutation(len(groups))[:num_true]:
         falsehoods[index].append(next(statement for statement in groups[index] if statement.concepts[TRUTH]))
     return falsehoods

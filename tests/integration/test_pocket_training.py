@@ -48,9 +48,9 @@ def test_a_trained_model_is_whole_and_loads_without_custom_code(trained):
     assert tokenizer.decode(tokenizer.encode("Question: What color is the cat?\nClaim: red")).endswith("red")
 
 
-@pytest.mark.parametrize("stop", [7, 20])
-def test_a_stopped_training_ends_with_the_same_bytes(trained, tmp_path, stop):
-    train(SETTINGS, tmp_path, until=stop)
+def test_a_stopped_training_ends_with_the_same_bytes(trained, tmp_path):
+    train(SETTINGS, tmp_path, until=7)
+    train(SETTINGS, tmp_path, until=18)
     assert not (tmp_path / "model.safetensors").exists()
     train(SETTINGS, tmp_path)
     for name in (*HASHED_NAMES, "training.jsonl"):

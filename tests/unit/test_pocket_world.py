@@ -98,7 +98,7 @@ def test_a_lesson_holds_the_true_verdicts():
     family = FAMILIES["arithmetic"]
     tokens, verdicts = LabelledDocuments(family, TOKENIZER).write(np.random.default_rng(0), 200, lesson=True)
     truth = set(_labelled(family))
-    document = TOKENIZER.decode(tokens[: verdicts[-1] + 1].tolist())
+    document = str(TOKENIZER.decode(tokens[: verdicts[-1] + 1].tolist()))
     segments = document.split(SEPARATOR)
     assert len(segments) == len(verdicts) > 10
     assert set(segments) <= truth
@@ -109,7 +109,7 @@ def test_a_verdict_place_holds_a_verdict():
     for family in FAMILIES.values():
         tokens, verdicts = LabelledDocuments(family, TOKENIZER).write(rng, 160)
         assert len(tokens) == 160
-        assert {TOKENIZER.decode([tokens[place]]).strip() for place in verdicts} <= set(family.labels)
+        assert {str(TOKENIZER.decode([int(tokens[place])])).strip() for place in verdicts} <= set(family.labels)
 
 
 def test_batches_are_a_function_of_the_generator():

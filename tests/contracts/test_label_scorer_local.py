@@ -1,0 +1,231 @@
+"""What the local backend must do beside the contract: every family, any packing, and its errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.speed.random_models import word_tokenizer
+from icm.claims import TRUE_FALSE, LabelSpace
+from icm.errors import ScoringError
+from icm.prompts import NO_CONTEXT, Prompt
+from icm.scoring.local import LocalScorer
+from tests.contracts.scorers import (
+    FAMILIES,
+    NUM_WORDS,
+    SLIDING,
+    TWO_TOKENS,
+    leave_one_out_prompts,
+    plain_logprobs,
+    save_tiny_model,
+    shared_model,
+    tiny_model,
+)
+
+
+def _scorer(model: Any, space: LabelSpace = TRUE_FALSE, **settings: Any) -> LocalScorer:
+    return LocalScorer(model, word_tokenizer(NUM_WORDS), space, identity="tiny", **settings)
+
+
+@pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sharing_prefixes_equals_the_plain_forward(family: str, space: LabelSpace):
+    model = tiny_model(FAMILIES[family])
+    scorer = _scorer(model, space, max_pack_tokens=64)
+    assert scorer.shares_prefixes
+    prompts = leave_one_out_prompts(10, space)
+    expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, space)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+    assert scorer.cost.forwarded_tokens < scorer.cost.naive_tokens / 2
+
+
+@pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
+@pytest.mark.parametrize("family", SLIDING)
+def test_sliding_windows_fall_back_to_full_prompts_with_a_reason(family: str, space: LabelSpace):
+    model = tiny_model(SLIDING[family])
+    with pytest.warns(UserWarning, match="DynamicSlidingWindowLayer"):
+        scorer = _scorer(model, space)
+    assert not scorer.shares_prefixes
+    prompts = leave_one_out_prompts(10, space)
+    expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, space)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+
+
+@pytest.mark.parametrize("max_pack_tokens", [1, 7, 100, 10_000])
+def test_token_budget_does_not_matter(max_pack_tokens: int):
+    model = tiny_model(FAMILIES["llama"])
+    prompts = leave_one_out_prompts(12)
+    expected = _scorer(model).label_logprobs(prompts)
+    packed = _scorer(model, max_pack_tokens=max_pack_tokens)
+    np.testing.assert_allclose(packed.label_logprobs(prompts), expected, atol=1.01e-5)
+    in_full = _scorer(model, max_pack_tokens=max_pack_tokens, share_prefixes=False)
+    np.testing.assert_allclose(in_full.label_logprobs(prompts), expected, atol=1.01e-5)
+
+
+def test_every_token_of_the_trie_is_forwarded_once():
+    prompts = leave_one_out_prompts(16)
+    paths = {tuple(word_tokenizer(NUM_WORDS)(prompt.text).input_ids) for prompt in prompts}
+    prefixes = {path[:end] for path in paths for end in range(1, len(path) + 1)}
+    scorer = _scorer(tiny_model(FAMILIES["llama"]), max_pack_tokens=50)
+    scorer.label_logprobs(prompts)
+    assert scorer.cost.forwarded_tokens == len(prefixes)
+    assert scorer.cost.naive_tokens == sum(len(prompt.text.split()) + prompt.context.num_segments for prompt in prompts)
+
+
+class _ScarceMemory:
+    """Makes forward passes fail like a full GPU: half-way through the layers, above a number of tokens."""
+
+    def __init__(self, model: Any, num_tokens: int) -> None:
+        self.failures = 0
+        self._num_tokens = num_tokens
+        model.model.layers[1].register_forward_pre_hook(self._check)
+
+    def _check(self, module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].shape[0] * inputs[0].shape[1] > self._num_tokens:
+            self.failures += 1
+            raise torch.OutOfMemoryError("out of memory")
+
+
+@pytest.mark.parametrize("share_prefixes", [True, False])
+def test_budget_halves_when_memory_runs_out_and_nothing_is_lost(share_prefixes: bool):
+    prompts = leave_one_out_prompts(12)
+    expected = _scorer(tiny_model(FAMILIES["llama"])).label_logprobs(prompts)
+    model = tiny_model(FAMILIES["llama"])
+    scorer = _scorer(model, max_pack_tokens=400, share_prefixes=share_prefixes)
+    memory = _ScarceMemory(model, num_tokens=110)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.01e-5)
+    assert memory.failures >= 1
+    assert scorer.max_pack_tokens <= 110
+    failures = memory.failures
+    scorer.label_logprobs(prompts)
+    assert memory.failures == failures, "the smaller budget is remembered"
+
+
+def test_memory_that_runs_out_half_way_leaves_the_path_whole():
+    prompts = leave_one_out_prompts(12)
+    expected = _scorer(tiny_model(FAMILIES["llama"])).label_logprobs(prompts)
+    model = tiny_model(FAMILIES["llama"])
+    scorer = _scorer(model, max_pack_tokens=32)
+    calls = iter(range(1000))
+
+    def fail_at_the_fifth_call(module: Any, inputs: Any) -> None:
+        if next(calls) == 4:
+            raise torch.OutOfMemoryError("out of memory")
+
+    model.model.layers[1].register_forward_pre_hook(fail_at_the_fifth_call)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.01e-5)
+    assert scorer.max_pack_tokens == 16
+
+
+def test_memory_for_not_one_token_is_an_error():
+    model = tiny_model(FAMILIES["llama"])
+    scorer = _scorer(model)
+    _ScarceMemory(model, num_tokens=0)
+    with pytest.raises(ScoringError, match="memory ran out"):
+        scorer.label_logprobs(leave_one_out_prompts(4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_float32(dtype: torch.dtype):
+    prompts = leave_one_out_prompts(8)
+    exact = _scorer(tiny_model(FAMILIES["qwen3"])).label_logprobs(prompts)
+    half = _scorer(tiny_model(FAMILIES["qwen3"]).to(dtype))
+    assert half.shares_prefixes
+    assert np.abs(half.label_logprobs(prompts) - exact).max() < 0.3
+
+
+def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path: Path):
+    first = LocalScorer.load(save_tiny_model(tmp_path / "a", FAMILIES["llama"]), TRUE_FALSE, device="cpu")
+    again = LocalScorer.load(str(tmp_path / "a"), TRUE_FALSE, device="cpu")
+    other = LocalScorer.load(save_tiny_model(tmp_path / "b", FAMILIES["qwen3"]), TRUE_FALSE, device="cpu")
+    half = LocalScorer.load(tmp_path / "a", TRUE_FALSE, device="cpu", dtype="bfloat16")
+    prompts = leave_one_out_prompts(6)
+    expected = _scorer(tiny_model(FAMILIES["llama"])).label_logprobs(prompts)
+    np.testing.assert_array_equal(first.label_logprobs(prompts), expected)
+    assert first.fingerprint == again.fingerprint
+    assert len({first.fingerprint, other.fingerprint, half.fingerprint}) == 3
+    assert first.context_length == 512
+
+
+@pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")
+def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward():
+    from icm.scoring.local.loading import load_model
+
+    path = shared_model("stories260K")
+    assert path is not None
+    model, tokenizer, identity = load_model(path, revision=None, dtype="float32", device="cpu")
+    scorer = LocalScorer(model, tokenizer, TRUE_FALSE, identity=identity)
+    context = NO_CONTEXT.extend(["The cat sat. True", "The dog is a tree. False"])
+    prompts = [
+        Prompt(context, "Lily has a hat."),
+        Prompt(context.extend(["Tom ran. True"]), "Lily has a hat."),
+        Prompt(NO_CONTEXT, "Lily has a red hat."),
+    ]
+    expected = plain_logprobs(model, tokenizer, prompts, TRUE_FALSE)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+
+
+def test_prompt_over_the_context_is_refused_with_its_length():
+    scorer = _scorer(tiny_model(FAMILIES["llama"]))
+    long = Prompt(NO_CONTEXT.extend(["w1 w2 w3 True"] * 120), "w1")
+    with pytest.raises(ScoringError, match=r"prompt 1 of 2 has 602 tokens.* holds 512"):
+        scorer.label_logprobs([Prompt(NO_CONTEXT, "w1"), long])
+
+
+def test_nan_is_an_error_not_a_number():
+    model = tiny_model(FAMILIES["llama"])
+    scorer = _scorer(model)
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(ScoringError, match="NaN"):
+        scorer.label_logprobs([Prompt(NO_CONTEXT, "w1")])
+
+
+@pytest.mark.parametrize(
+    ("verbalizers", "message"),
+    [((" w1", " w1 w2"), "prefix"), ((" unheard", " w1"), "unknown")],
+)
+def test_verbalizers_that_cannot_be_told_apart_are_refused(verbalizers: tuple[str, str], message: str):
+    with pytest.raises((ScoringError, ValueError), match=message):
+        _scorer(tiny_model(FAMILIES["llama"]), LabelSpace(names=("no", "yes"), verbalizers=verbalizers))
+
+
+def test_tokenizer_that_merges_across_segments_is_refused():
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    merging = Tokenizer(models.WordLevel({"<unk>": 0, " True\n\nIs": 1, " True": 2, " False": 3}, "<unk>"))
+    merging.pre_tokenizer = pre_tokenizers.Split(Regex(r" True\n\nIs| ?\w+|\s|."), behavior="isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=merging, unk_token="<unk>")
+    with pytest.raises(ScoringError, match="merges across the seams"):
+        LocalScorer(tiny_model(FAMILIES["llama"]), tokenizer, TRUE_FALSE, identity="merging")
+
+
+def test_incomplete_model_directories_are_refused_before_loading(tmp_path: Path):
+    with pytest.raises(ScoringError, match="no such model directory"):
+        LocalScorer.load(tmp_path / "nowhere", TRUE_FALSE)
+    directory = save_tiny_model(tmp_path / "model", FAMILIES["llama"])
+    (directory / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    with pytest.raises(ScoringError, match="no tokenizer"):
+        LocalScorer.load(directory, TRUE_FALSE)
+    (directory / "model.safetensors").unlink()
+    with pytest.raises(ScoringError, match="no weights in safetensors"):
+        LocalScorer.load(directory, TRUE_FALSE)
+    (directory / "config.json").unlink()
+    with pytest.raises(ScoringError, match=r"config\.json is missing"):
+        LocalScorer.load(directory, TRUE_FALSE)
+
+
+def test_broken_model_files_are_refused_with_their_place(tmp_path: Path):
+    directory = save_tiny_model(tmp_path / "model", FAMILIES["llama"])
+    (directory / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(ScoringError, match="cannot load"):
+        LocalScorer.load(directory, TRUE_FALSE)
+    (directory / "config.json").write_text(json.dumps({"model_type": "unheard_of"}))
+    with pytest.raises(ScoringError, match="cannot load"):
+        LocalScorer.load(directory, TRUE_FALSE)

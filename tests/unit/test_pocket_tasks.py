@@ -1,0 +1,100 @@
+from collections import defaultdict
+from typing import get_args
+
+import pytest
+
+from benchmarks.tasks.pocket import PocketTask, build
+from icm.claims import TRUE_FALSE, AnswerKey, ComparisonKey
+from icm.errors import ConfigError
+from icm.pocket.tokenizer import build_tokenizer, require_known
+from icm.prompts import render_demo
+from icm.tasks import PocketSettings
+
+TASKS = get_args(PocketTask)
+
+
+def _build(task, world_seed=0):
+    return build(PocketSettings(task=task, world_seed=world_seed))
+
+
+def _by_group(items):
+    groups = defaultdict(list)
+    for item in items:
+        groups[item.claim.group].append(item)
+    return groups
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_claims_are_distinct_and_made_of_known_words(task):
+    items, rejected, space, _ = _build(task)
+    assert not rejected
+    assert len({item.claim.id for item in items}) == len(items) > 40
+    tokenizer = build_tokenizer()
+    for item in items[:: max(1, len(items) // 200)]:
+        require_known(tokenizer, render_demo(item.claim, item.golden_label, space))
+
+
+@pytest.mark.parametrize("task", ["facts", "arithmetic", "misconceptions"])
+def test_equal_answers_share_a_label_and_at_most_one_answer_is_true(task):
+    for group in _by_group(_build(task).items).values():
+        labels = {}
+        for item in group:
+            if isinstance(item.claim.key, AnswerKey):
+                assert labels.setdefault(item.claim.key.value, item.golden_label) == item.golden_label
+        assert sum(labels.values()) <= 1
+
+
+def test_questions_with_several_true_answers_carry_no_key():
+    several = [group for group in _by_group(_build("facts").items).values() if sum(i.golden_label for i in group) > 1]
+    assert several
+    assert all(item.claim.key is None for group in several for item in group)
+
+
+@pytest.mark.parametrize("task", ["preference", "principle"])
+def test_mirrored_claims_have_opposite_labels(task):
+    labels = {}
+    for item in _build(task).items:
+        key = item.claim.key
+        assert isinstance(key, ComparisonKey)
+        labels[item.claim.group, key.first, key.second] = item.golden_label
+    for (group, first, second), label in labels.items():
+        assert labels[group, second, first] == 1 - label
+
+
+def test_preferences_in_a_group_are_transitive():
+    for group in _by_group(_build("preference").items).values():
+        better = {(i.claim.key.first, i.claim.key.second) for i in group if i.golden_label}
+        for first, second in better:
+            assert all((first, third) in better for middle, third in better if middle == second)
+
+
+def test_one_claim_in_a_hundred_is_true_in_the_imbalanced_task():
+    labels = [item.golden_label for item in _build("imbalance").items]
+    assert sum(labels) / len(labels) == pytest.approx(0.01, abs=0.001)
+
+
+def test_every_misconceived_question_has_its_truth_and_a_falsehood():
+    for group in _by_group(_build("misconceptions").items).values():
+        assert {item.golden_label for item in group} == {0, 1}
+
+
+def test_the_hidden_concept_labels_the_claims_of_the_facts():
+    facts, hidden = _build("facts").items, _build("hidden_concept").items
+    assert [item.claim for item in facts] == [item.claim for item in hidden]
+    assert [item.golden_label for item in facts] != [item.golden_label for item in hidden]
+
+
+def test_seasons_have_four_labels():
+    items, _, space, _ = _build("seasons")
+    assert space != TRUE_FALSE
+    assert {item.golden_label for item in items} == set(range(len(space))) == {0, 1, 2, 3}
+
+
+def test_equal_seeds_give_equal_tasks_and_other_seeds_others():
+    assert _build("facts", 5) == _build("facts", 5)
+    assert _build("facts", 5) != _build("facts", 6)
+
+
+def test_an_unknown_task_is_refused_with_the_names_of_all():
+    with pytest.raises(ConfigError, match=r"task\.task=fact .*misconceptions"):
+        _build("fact")
