@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from icm.claims import Labels, freeze
 from icm.objective import Evaluation, Objective
 from icm.proposals import PredictAndRepair, Repair
+from icm.speculation import Speculation
 from search.annealing import Annealing, SearchState, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
@@ -74,6 +75,8 @@ class AnnealingSettings(_Settings):
         related_weight: How much likelier an unlabelled claim is drawn when its group has a label.
         repair_rounds: Violated constraints tried after each proposal (M).
         repair_options: Consistent assignments tried: `all`, or `some_true` (never all false).
+        speculation_window: Steps whose questions are asked at once, as long as none of them changes the labels; 1
+            asks step by step. The chain is the same.
         result: The labelling returned: the `final` one, or the `best` by U among those with the most labels.
     """
 
@@ -87,6 +90,7 @@ class AnnealingSettings(_Settings):
     related_weight: float = Field(ge=1)
     repair_rounds: int = Field(ge=0)
     repair_options: Literal["all", "some_true"]
+    speculation_window: int = Field(ge=1)
     result: Literal["final", "best"]
 
     def num_steps(self, num_claims: int) -> int:
@@ -101,6 +105,9 @@ class Chain:
     Attributes:
         settings: What it was made from.
         kernel: Takes its steps.
+        objective: U.
+        repair: Repairs the first labels.
+        speculation: Asks ahead of the steps; `None` to ask step by step.
         num_steps: Its length.
         groups: (N,) the group of each claim.
     """
@@ -109,6 +116,7 @@ class Chain:
     kernel: Annealing[Evaluation]
     objective: Objective
     repair: Repair
+    speculation: Speculation | None
     num_steps: int
     groups: NDArray[np.int64]
 
@@ -144,7 +152,9 @@ def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArr
     repair = Repair(objective, settings.repair_rounds, settings.repair_options)
     propose = PredictAndRepair(objective, repair, groups, settings.related_weight)
     kernel = Annealing(seed, propose, _schedule(settings, num_steps), settings.clock)
-    return Chain(settings, kernel, objective, repair, num_steps, groups)
+    window = settings.speculation_window
+    speculation = Speculation(seed, propose, objective, window) if window > 1 else None
+    return Chain(settings, kernel, objective, repair, speculation, num_steps, groups)
 
 
 def _schedule(settings: AnnealingSettings, num_steps: int) -> Schedule:

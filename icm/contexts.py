@@ -24,9 +24,14 @@ class _Settings(BaseModel):
 
 
 class Tree(_Settings):
-    """All other labelled claims, ordered so that prompts share their beginnings: N*log2(N) demos for N claims."""
+    """All other labelled claims, ordered so that prompts share their beginnings: N*log2(N) demos for N claims.
+
+    Attributes:
+        num_orders: Independent orders of the claims that predictions are averaged over.
+    """
 
     kind: Literal["tree"] = "tree"
+    num_orders: int = Field(default=1, ge=1)
 
 
 class Fixed(_Settings):

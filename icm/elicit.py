@@ -21,7 +21,7 @@ from consistency import compile_constraints
 from icm.chain import AnnealingSettings, Chain, build_chain
 from icm.checkpoint import Checkpoint, load_checkpoint
 from icm.claims import UNLABELLED, Claim, Labels, freeze
-from icm.contexts import Contexts, ContextSettings, draw_order
+from icm.contexts import Contexts, ContextSettings, Tree, draw_order
 from icm.display import ChainDisplay
 from icm.errors import Interrupted
 from icm.forecast import forecast
@@ -148,7 +148,11 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     space = task.label_space
     group_names = [claim.group for claim in claims]
     demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
-    contexts = Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed))
+    num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
+    contexts = [
+        Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw))
+        for draw in range(num_orders)
+    ]
     constraints = constraints_from(claims, task.relations, len(space))
     arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
     queries = [claim.text for claim in claims]
@@ -232,9 +236,13 @@ class Session:
         state = self._resumed or self._begin()
         first_step, saved_at = state.step, time.perf_counter()
         with ChainDisplay(console, self._chain.num_steps, first_step) as display, _stop_request() as stop:
+            stale = True
             while state.step < self._chain.num_steps and not stop.is_set():
                 before = state.labels
+                if (ahead := self._chain.speculation) and (stale or state.step % ahead.window == 0):
+                    ahead.ask_ahead(state)
                 state, info = self._chain.kernel.step(state)
+                stale = info.changed
                 self._write(state, info, before)
                 display.show(
                     step=state.step,
@@ -316,6 +324,8 @@ def _counts(
         "steps": state.step,
         "accepted_changes": state.num_accepted,
         "utility": evaluation.utility,
+        "predictability": evaluation.predictability,
+        "predictability_spread": evaluation.spread,
     }
 
 

@@ -75,9 +75,9 @@ def forecast(objective: Objective, claims: Sequence[Claim], space: LabelSpace, n
     # A query with its verdict is as long as the demo that it becomes.
     query_tokens = demo_tokens[longest_label].tolist()
     prompt_tokens = [
-        length(prompt.context) + query_tokens[claim] for claim, prompt in objective.prompts(labels).items()
+        length(prompt.context) + query_tokens[claim] for (_, claim), prompt in objective.prompts(labels).items()
     ]
-    evaluation_tokens = shared + sum(query_tokens)
+    evaluation_tokens = shared + len(objective.contexts) * sum(query_tokens)
     result = Forecast(
         num_steps=num_steps,
         evaluation_prompts=len(prompt_tokens),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,26 +44,35 @@ class ObjectiveSettings(BaseModel):
     reduction: Literal["sum", "mean"]
 
 
+class Answer(NamedTuple):
+    """The digest of a prompt and the log-probabilities (L,) that the model gave, normalised over the labels."""
+
+    digest: bytes
+    label_logprobs: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """U of one labelling and what it was made of.
 
     Attributes:
         utility: U.
-        predictability: P.
+        predictability: P, the mean over the orders of the contexts.
+        spread: Standard deviation of P over the orders, 0 for a single one.
         inconsistency: I, the weight of the violated constraints.
         num_violations: How many constraints are violated.
-        label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels;
-            NaN in the rows of unlabelled claims. Read-only.
-        digests: Digest of the prompt of each labelled claim.
+        label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels and
+            averaged over the orders; NaN in the rows of unlabelled claims. Read-only.
+        answers: For each order and labelled claim what was asked, and the answer.
     """
 
     utility: float
     predictability: float
+    spread: float
     inconsistency: float
     num_violations: int
     label_logprobs: NDArray[np.float64]
-    digests: Mapping[int, bytes]
+    answers: Mapping[tuple[int, int], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,61 +81,73 @@ class Objective:
 
     Attributes:
         settings: What U measures.
-        contexts: What stands before each claim when its label is predicted.
+        contexts: What stands before each claim when its label is predicted, in one order or several.
         queries: (N,) the texts of the claims.
         scorer: The model.
         constraints: What a labelling may violate.
     """
 
     settings: ObjectiveSettings
-    contexts: Contexts
+    contexts: Sequence[Contexts]
     queries: Sequence[str]
     scorer: LabelScorer
     constraints: ConstraintArrays
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
-        return self._evaluate(labels, known=None)
+        return self._evaluate(labels, known={})
 
     def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
         """Evaluate a labelling, taking over from an evaluation the claims whose prompt is the same in both.
 
         Equal bit for bit to `evaluate(labels)` under a deterministic scorer.
         """
-        return self._evaluate(labels, known=evaluation)
+        return self._evaluate(labels, known=evaluation.answers)
 
     def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
         """Return log p(label | claim, all other labelled claims) for one claim, labelled or not: (L,), nats."""
-        context = self.contexts.context_of(labels, claim)
-        return self._ask([Prompt(context, self.queries[claim])])[0]
+        return _average(self._ask(self.prompts_for(labels, claim)))
 
-    def prompts(self, labels: Labels) -> dict[int, Prompt]:
-        """Return what is asked to evaluate a labelling, by labelled claim, in the best order to ask it."""
-        contexts = self.contexts.leave_one_out(labels)
-        return {claim: Prompt(context, self.queries[claim]) for claim, context in contexts.items()}
+    def prompts_for(self, labels: Labels, claim: int) -> list[Prompt]:
+        """Return what is asked to predict the label of one claim: a prompt for each order."""
+        return [Prompt(contexts.context_of(labels, claim), self.queries[claim]) for contexts in self.contexts]
 
-    def _evaluate(self, labels: Labels, known: Evaluation | None) -> Evaluation:
+    def prompts(self, labels: Labels) -> dict[tuple[int, int], Prompt]:
+        """Return what is asked to evaluate a labelling, by order and labelled claim, in the best order to ask it."""
+        return {
+            (order, claim): Prompt(context, self.queries[claim])
+            for order, contexts in enumerate(self.contexts)
+            for claim, context in contexts.leave_one_out(labels).items()
+        }
+
+    def _evaluate(self, labels: Labels, known: Mapping[tuple[int, int], Answer]) -> Evaluation:
         prompts = self.prompts(labels)
-        label_logprobs = np.full((labels.size, self.scorer.num_labels), np.nan)
-        to_ask = []
-        for claim, prompt in prompts.items():
-            if known is not None and known.digests.get(claim) == prompt.digest:
-                label_logprobs[claim] = known.label_logprobs[claim]
-            else:
-                to_ask.append(claim)
+        answers = {
+            place: answer
+            for place, prompt in prompts.items()
+            if (answer := known.get(place)) is not None and answer.digest == prompt.digest
+        }
+        to_ask = [place for place in prompts if place not in answers]
         if to_ask:
-            label_logprobs[to_ask] = self._ask([prompts[claim] for claim in to_ask])
-        label_logprobs.setflags(write=False)
+            rows = self._ask([prompts[place] for place in to_ask])
+            answers |= {place: Answer(prompts[place].digest, row) for place, row in zip(to_ask, rows, strict=True)}
 
-        predictability = mutual_predictability(label_logprobs, labels, self.settings)
+        label_logprobs = np.full((len(self.contexts), labels.size, self.scorer.num_labels), np.nan)
+        for place, answer in answers.items():
+            label_logprobs[place] = answer.label_logprobs
+        per_order = [mutual_predictability(rows, labels, self.settings) for rows in label_logprobs]
+        predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
+        averaged = _average(label_logprobs)
+        averaged.setflags(write=False)
         return Evaluation(
             utility=utility(self.settings.alpha, predictability, weight_violated),
             predictability=predictability,
+            spread=float(np.std(per_order)),
             inconsistency=weight_violated,
             num_violations=count_violations(self.constraints, labels),
-            label_logprobs=label_logprobs,
-            digests={claim: prompt.digest for claim, prompt in prompts.items()},
+            label_logprobs=averaged,
+            answers=answers,
         )
 
     def _ask(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
@@ -180,3 +201,8 @@ def margins(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     num_labels = label_logprobs.shape[1]
     others = [np.logaddexp.reduce(np.delete(label_logprobs, label, axis=1), axis=1) for label in range(num_labels)]
     return label_logprobs - np.stack(others, axis=1)
+
+
+def _average(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average log-probabilities over the orders (the first axis) and normalise them over the labels (the last)."""
+    return log_softmax(label_logprobs.mean(axis=0), axis=-1)

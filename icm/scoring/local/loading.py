@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hub_logging
 
@@ -50,7 +51,7 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
     try:
         tokenizer = AutoTokenizer.from_pretrained(target, **source)
         model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=number, use_safetensors=True, **source)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ScoringError(f"cannot load {target!r} as a causal language model: {reason}") from error
     finally:
