@@ -6,6 +6,7 @@ Knows the objective and the search kernel, no file and no golden label.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -17,7 +18,7 @@ from icm.claims import Labels, freeze
 from icm.objective import Evaluation, Objective
 from icm.proposals import PredictAndRepair, Repair
 from icm.speculation import Speculation
-from search.annealing import Annealing, SearchState, start
+from search.annealing import Annealing, SearchState, StepInfo, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
 from search.schedules import Schedule, geometric, logarithmic
@@ -107,6 +108,7 @@ class Chain:
         kernel: Takes its steps.
         objective: U.
         repair: Repairs the first labels.
+        propose: How a step proposes.
         speculation: Asks ahead of the steps; `None` to ask step by step.
         num_steps: Its length.
         groups: (N,) the group of each claim.
@@ -116,6 +118,7 @@ class Chain:
     kernel: Annealing[Evaluation]
     objective: Objective
     repair: Repair
+    propose: PredictAndRepair
     speculation: Speculation | None
     num_steps: int
     groups: NDArray[np.int64]
@@ -133,6 +136,16 @@ class Chain:
             labels = random_labels(generator, self.groups.size, num_labels, self.settings.num_initial)
         labels = freeze(labels)
         return start(*self.repair(generator, labels, self.objective.evaluate(labels)))
+
+    def walk(self, state: SearchState[Evaluation]) -> Iterator[tuple[SearchState[Evaluation], StepInfo]]:
+        """Take the remaining steps one by one, yielding where each led and what it did."""
+        changed = True
+        while state.step < self.num_steps:
+            if self.speculation and (changed or state.step % self.speculation.window == 0):
+                self.speculation.ask_ahead(state)
+            state, info = self.kernel.step(state)
+            changed = info.changed
+            yield state, info
 
     def result(self, state: SearchState[Evaluation]) -> Labels:
         """Return the labelling that the chain is asked for."""
@@ -154,7 +167,7 @@ def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArr
     kernel = Annealing(seed, propose, _schedule(settings, num_steps), settings.clock)
     window = settings.speculation_window
     speculation = Speculation(seed, propose, objective, window) if window > 1 else None
-    return Chain(settings, kernel, objective, repair, speculation, num_steps, groups)
+    return Chain(settings, kernel, objective, repair, propose, speculation, num_steps, groups)
 
 
 def _schedule(settings: AnnealingSettings, num_steps: int) -> Schedule:

@@ -21,7 +21,7 @@ from rich.text import Text
 from icm.claims import TRUE_FALSE
 from icm.config import Config, validate
 from icm.errors import ConfigError, IcmError, Interrupted
-from icm.records import GOLD, TASK, first_problem, read_task
+from icm.records import GOLD, TASK, StageDir, first_problem, read_task
 from icm.scoring.backends import open_scorer
 from icm.scoring.protocol import LabelScorer
 
@@ -117,7 +117,9 @@ def _pocket_train(composed: DictConfig, console: Console) -> None:
 
 
 def _scorer(config: Config) -> LabelScorer:
-    return open_scorer(config.model, read_task(config.out_dir / "prepare" / TASK).label_space)
+    prepared = StageDir(config.out_dir / "prepare", "prepare")
+    prepared.verify(TASK)
+    return open_scorer(config.model, read_task(prepared.path / TASK).label_space)
 
 
 def _with_config(stage: Callable[[Config, Console], None]) -> Callable[[DictConfig, Console], None]:

@@ -234,16 +234,11 @@ class Session:
             Interrupted: The user asked to stop; the chain is saved after its last step.
         """
         state = self._resumed or self._begin()
-        first_step, saved_at = state.step, time.perf_counter()
-        with ChainDisplay(console, self._chain.num_steps, first_step) as display, _stop_request() as stop:
-            stale = True
-            while state.step < self._chain.num_steps and not stop.is_set():
-                before = state.labels
-                if (ahead := self._chain.speculation) and (stale or state.step % ahead.window == 0):
-                    ahead.ask_ahead(state)
-                state, info = self._chain.kernel.step(state)
-                stale = info.changed
-                self._write(state, info, before)
+        before, saved_at = state, time.perf_counter()
+        with ChainDisplay(console, self._chain.num_steps, state.step) as display, _stop_request() as stop:
+            for state, info in self._chain.walk(before):
+                self._write(state, info, before.labels)
+                before = state
                 display.show(
                     step=state.step,
                     utility=state.evaluation.utility,
@@ -255,6 +250,8 @@ class Session:
                 if time.perf_counter() - saved_at >= self._checkpoint_seconds:
                     self._save(state)
                     saved_at = time.perf_counter()
+                if stop.is_set():
+                    break
         self._save(state)
         if state.step < self._chain.num_steps:
             raise Interrupted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -197,14 +197,16 @@ class Corpus:
         self._kinds = list(MIXTURE)
         self._shares = np.array([MIXTURE[kind] for kind in self._kinds])
 
-    def batch(self, rng: np.random.Generator, num_documents: int, length: int, *, lesson_share: float) -> Batch:
-        """Return documents of one length; a share of the labelled ones is lessons, in which every label is true."""
+    def batch(
+        self, rng: np.random.Generator, num_documents: int, length: int, lesson_shares: Mapping[str, float]
+    ) -> Batch:
+        """Return documents of one length; by family, a share of the labelled ones is lessons: every label is true."""
         tokens = np.zeros((num_documents, length), dtype=np.int64)
         weights = np.zeros((num_documents, length), dtype=np.float32)
         for row, pick in enumerate(rng.choice(len(self._kinds), size=num_documents, p=self._shares)):
             kind = self._kinds[pick]
             if kind in self.writers:
-                lesson = rng.random() < lesson_share
+                lesson = rng.random() < lesson_shares[kind]
                 tokens[row], verdicts = self.writers[kind].write(rng, length, lesson=lesson)
                 weights[row, verdicts] = 1.0
             else:

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icm.errors import RunDirectoryError
-from icm.pocket.corpus import Batch, Corpus
+from icm.pocket.corpus import MIXTURE, Batch, Corpus
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, write_hash
 from icm.pocket.world import World
@@ -26,6 +26,34 @@ HEAD_DIM: Final = 32
 MIN_LENGTH: Final = 16
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
+
+
+class Lessons(BaseModel):
+    """A round of lessons: documents in which every label is true. At its end they fade out, one by one.
+
+    Attributes:
+        families: The families that are taught.
+        start: First step.
+        fade: From this step on, fewer and fewer documents are lessons.
+        end: From this step on, none is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    families: tuple[str, ...]
+    start: int = Field(ge=0)
+    fade: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _steps_are_in_order(self) -> Lessons:
+        if not self.start <= self.fade < self.end:
+            raise ValueError(f"lessons need start <= fade < end, got {self.start}, {self.fade} and {self.end}")
+        return self
+
+    def share_at(self, step: int) -> float:
+        """Return the share of the labelled documents of a step that are lessons."""
+        return min(1.0, max(0.0, (self.end - step) / (self.end - self.fade))) if step >= self.start else 0.0
 
 
 class PocketTraining(BaseModel):
@@ -45,13 +73,17 @@ class PocketTraining(BaseModel):
     width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
     layers: int = Field(default=4, ge=1)
     mlp_width: int = Field(default=256, ge=1)
-    steps: int = Field(default=5000, ge=1)
+    steps: int = Field(default=6000, ge=1)
     tokens_per_step: int = Field(default=4096, ge=16)
     warmup_steps: int = Field(default=100, ge=1)
-    lesson_steps: int = Field(default=700, ge=0)
-    fade_steps: int = Field(default=900, ge=1)
-    decay_steps: int = Field(default=1300, ge=1)
-    lesson_lengths: tuple[int, ...] = Field(default=(96,), min_length=1, description="tokens, step by step")
+    decay_steps: int = Field(default=1400, ge=1)
+    # The second round brings arithmetic back, which the model loses when the first one ends: it can then already read
+    # off the context by which concept a document is labelled.
+    lessons: tuple[Lessons, ...] = (
+        Lessons(families=tuple(MIXTURE), start=0, fade=700, end=1600),
+        Lessons(families=("arithmetic",), start=3000, fade=3700, end=4200),
+    )
+    lesson_lengths: tuple[int, ...] = Field(default=(96,), min_length=1, description="until lessons fade; tokens")
     lengths: tuple[int, ...] = Field(default=(128, 256, 96, 192), min_length=1, description="after the lessons")
     final_lengths: tuple[int, ...] = Field(default=(1792, 128, 512, 256), min_length=1, description="while rates fall")
     matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
@@ -71,12 +103,13 @@ class PocketTraining(BaseModel):
         if step >= self.steps - self.decay_steps:
             lengths = self.final_lengths
         else:
-            lengths = self.lesson_lengths if step < self.lesson_steps else self.lengths
+            teaching = any(lessons.share_at(step) == 1 for lessons in self.lessons)
+            lengths = self.lesson_lengths if teaching else self.lengths
         return lengths[step % len(lengths)]
 
-    def lesson_share_at(self, step: int) -> float:
-        """Return the share of the labelled documents of a step in which every label is true."""
-        return min(1.0, max(0.0, 1 - (step - self.lesson_steps) / self.fade_steps))
+    def lesson_share_at(self, step: int, family: str) -> float:
+        """Return the share of the documents of a family that are lessons at a step."""
+        return max((lessons.share_at(step) for lessons in self.lessons if family in lessons.families), default=0.0)
 
     def rate_factor_at(self, step: int) -> float:
         """Return what the learning rates of a step are multiplied by."""
@@ -149,7 +182,8 @@ def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
     rng = np.random.Generator(np.random.Philox(key=settings.seed, counter=[0, 0, 0, step]))
     length = settings.length_at(step)
     num_documents = max(1, settings.tokens_per_step // length)
-    return corpus.batch(rng, num_documents, length, lesson_share=settings.lesson_share_at(step))
+    lesson_shares = {family: settings.lesson_share_at(step, family) for family in corpus.writers}
+    return corpus.batch(rng, num_documents, length, lesson_shares)
 
 
 def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:

@@ -126,7 +126,7 @@ class JournalScorer:
     def _append(self, rows: list[dict[str, Any]]) -> None:
         try:
             with self._path.open("ab") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+                file.write(_encode(rows))
         except OSError as error:
             raise RunDirectoryError(
                 f"{self._path}: cannot append to the journal ({error.strerror}); what stands in it is kept: "
@@ -142,10 +142,12 @@ class JournalScorer:
             )
         kept = content[:at]
         kept = kept[: kept.rfind(b"\n") + 1]  # a line without its end was torn off while it was written
-        if len(kept) < len(content):
-            os.truncate(self._path, len(kept))
+        if not kept and not _encode([_header(self._inner)]).startswith(content):
+            raise self._no_journal()
         for number, line in enumerate(kept.splitlines(), start=1):
             self._read(number, line)
+        if len(kept) < len(content):
+            os.truncate(self._path, len(kept))
 
     def _read(self, number: int, line: bytes) -> None:
         try:
@@ -162,15 +164,22 @@ class JournalScorer:
         if len(logprobs) != self.num_labels:
             raise SchemaError(f"{self._path}:{number}: expected {self.num_labels} log-probabilities, got {logprobs}")
 
-    def _check_header(self, row: dict[str, Any]) -> None:
+    def _check_header(self, row: Any) -> None:
         expected = _header(self._inner)
-        if row.get("kind") != expected["kind"] or row.get("schema") != SCHEMA_VERSION:
-            raise SchemaError(f"{self._path}:1: not a journal of schema {SCHEMA_VERSION}; remove it to score afresh")
+        if not isinstance(row, dict) or row.get("kind") != expected["kind"] or row.get("schema") != SCHEMA_VERSION:
+            raise self._no_journal()
         if row != expected:
             raise RunDirectoryError(
                 f"{self._path}: holds scores of {row.get('fingerprint')!r}, but the model is now "
                 f"{expected['fingerprint']!r}; use another output directory or the model of that run"
             )
+
+    def _no_journal(self) -> SchemaError:
+        return SchemaError(f"{self._path}:1: not a journal of schema {SCHEMA_VERSION}; remove it to score afresh")
+
+
+def _encode(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def _header(inner: LabelScorer) -> dict[str, Any]:

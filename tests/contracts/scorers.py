@@ -11,6 +11,7 @@ from transformers import (
     Gemma2Config,
     GemmaConfig,
     GPT2Config,
+    GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
@@ -38,9 +39,10 @@ _SIZE: dict[str, Any] = {
     "initializer_range": 0.3,  # answers far from uniform, so that a wrong mask or position shows
 }
 _GROUPED: dict[str, Any] = {**_SIZE, "num_key_value_heads": 2, "head_dim": 8}
+_EAGER: dict[str, Any] = {**_GROUPED, "attn_implementation": "eager"}
 FAMILIES: dict[str, Any] = {
     "llama": LlamaConfig(**_GROUPED),
-    "llama-eager": LlamaConfig(**_GROUPED, attn_implementation="eager"),
+    "llama-eager": LlamaConfig(**_EAGER),
     "qwen2": Qwen2Config(**_SIZE, num_key_value_heads=2),
     "qwen3": Qwen3Config(**_GROUPED),
     "mistral": MistralConfig(**_GROUPED, sliding_window=None),
@@ -50,6 +52,20 @@ FAMILIES: dict[str, Any] = {
     ),
     "gpt_neox": GPTNeoXConfig(**_SIZE),
 }
+UNTOLD_WINDOW = GPTNeoConfig(
+    vocab_size=_SIZE["vocab_size"],
+    hidden_size=32,
+    num_layers=2,
+    num_heads=4,
+    attention_types=[[["global", "local"], 1]],
+    window_size=64,
+    max_position_embeddings=512,
+    initializer_range=0.3,
+    bos_token_id=None,
+    eos_token_id=None,
+)
+"""Its window stands in its code alone; the cache layers look as if each saw the whole prefix."""
+
 SLIDING = {
     "mistral-sliding": MistralConfig(**_GROUPED, sliding_window=8),
     "gemma2": Gemma2Config(**_GROUPED, sliding_window=8),

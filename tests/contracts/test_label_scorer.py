@@ -15,7 +15,7 @@ from icm.scoring.fake import ConceptScorer, HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.scoring.local import LocalScorer
 from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens
-from tests.contracts.scorers import FAMILIES, NUM_WORDS, leave_one_out_prompts, tiny_model
+from tests.contracts.scorers import FAMILIES, NUM_WORDS, TWO_TOKENS, leave_one_out_prompts, tiny_model
 
 PROMPTS = leave_one_out_prompts(10)
 MakeScorer = Callable[[], LabelScorer]
@@ -107,6 +107,19 @@ def test_answers_depend_on_the_context(make: MakeScorer):
     assert np.abs(logprobs[2] - logprobs[3]).max() > 1e-3
 
 
-def test_fingerprint_is_stable_and_tells_label_spaces_apart(make: MakeScorer):
+def test_fingerprint_is_stable(make: MakeScorer):
     assert make().fingerprint == make().fingerprint
-    assert len({make().fingerprint, HashScorer(TRUE_FALSE, seed=1).fingerprint}) == 2
+
+
+def test_fingerprint_tells_models_seeds_and_label_spaces_apart():
+    model, tokenizer = tiny_model(FAMILIES["llama"]), word_tokenizer(NUM_WORDS)
+    fingerprints = [
+        HashScorer(TRUE_FALSE).fingerprint,
+        HashScorer(TRUE_FALSE, seed=1).fingerprint,
+        HashScorer(TWO_TOKENS).fingerprint,
+        _concept().fingerprint,
+        LocalScorer(model, tokenizer, TRUE_FALSE, identity="tiny").fingerprint,
+        LocalScorer(model, tokenizer, TRUE_FALSE, identity="other").fingerprint,
+        LocalScorer(model, tokenizer, TWO_TOKENS, identity="tiny").fingerprint,
+    ]
+    assert len(set(fingerprints)) == len(fingerprints)

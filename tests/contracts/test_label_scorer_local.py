@@ -20,6 +20,7 @@ from tests.contracts.scorers import (
     NUM_WORDS,
     SLIDING,
     TWO_TOKENS,
+    UNTOLD_WINDOW,
     leave_one_out_prompts,
     plain_logprobs,
     save_tiny_model,
@@ -75,6 +76,33 @@ def test_every_token_of_the_trie_is_forwarded_once():
     scorer.label_logprobs(prompts)
     assert scorer.cost.forwarded_tokens == len(prefixes)
     assert scorer.cost.naive_tokens == sum(len(prompt.text.split()) + prompt.context.num_segments for prompt in prompts)
+
+
+def test_a_long_batch_never_holds_more_than_a_path_and_a_stretch():
+    model = tiny_model(FAMILIES["llama"])
+    scorer = _scorer(model, max_pack_tokens=48)
+    prompts = leave_one_out_prompts(60)
+    num_new: list[int] = []
+    num_held: list[int] = []
+
+    def watch(module: Any, args: Any, settings: dict[str, Any]) -> None:
+        num_held.append(settings["past_key_values"].get_seq_length())
+        num_new.append(settings["position_ids"].shape[1])
+
+    model.register_forward_pre_hook(watch, with_kwargs=True)
+    scorer.label_logprobs(prompts)
+    longest = max(len(word_tokenizer(NUM_WORDS)(prompt.text).input_ids) for prompt in prompts)
+    assert max(num_new) == 48
+    assert longest / 2 < max(num_held) < longest
+
+
+def test_local_attention_that_no_cache_layer_tells_of_is_found_out():
+    model = tiny_model(UNTOLD_WINDOW)
+    with pytest.warns(UserWarning, match="other answers for packed prompts"):
+        scorer = _scorer(model)
+    prompts = leave_one_out_prompts(10)
+    expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, TRUE_FALSE)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
 
 
 class _ScarceMemory:

@@ -115,9 +115,20 @@ def test_broken_lines_are_named_by_place(path: Path, line: bytes, message: str):
         JournalScorer(HashScorer(TRUE_FALSE), path)
 
 
-def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path):
+@pytest.mark.parametrize("content", ['{"id": "claim"}\n', '{"id": "claim"}', "[1, 2]\n"])
+def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: str):
     path.parent.mkdir()
-    path.write_text('{"id": "claim"}\n')
-    with pytest.raises(SchemaError, match="not a journal of schema 1"):
+    path.write_text(content)
+    with pytest.raises(SchemaError, match=r"journal\.jsonl:1: not a "):
         JournalScorer(HashScorer(TRUE_FALSE), path)
-    assert path.read_text() == '{"id": "claim"}\n'
+    assert path.read_text() == content
+
+
+def test_a_journal_that_cannot_grow_says_so_and_keeps_what_it_holds(path: Path):
+    journal = JournalScorer(HashScorer(TRUE_FALSE), path)
+    journal.label_logprobs(PROMPTS[:2])
+    kept = path.rename(path.with_name("kept.jsonl"))
+    path.mkdir()
+    with pytest.raises(RunDirectoryError, match="cannot append to the journal"):
+        journal.label_logprobs(PROMPTS)
+    assert len(kept.read_text().splitlines()) == 3

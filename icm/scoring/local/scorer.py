@@ -38,6 +38,15 @@ attention inside a stretch, which grows with its square, stays small beside the 
 PADDED_TOKENS: Final = 8192
 """Tokens per forward pass where prefixes cannot be shared."""
 
+PROBE_TOKENS: Final = 320
+"""Length of the prompts that are asked both ways before prefixes are shared: local attention that no cache layer
+tells of has windows of 256 tokens or fewer in the known models."""
+
+EXACT_TOLERANCE: Final = 1e-4
+HALF_TOLERANCE: Final = 0.25
+"""Largest difference, in nats, between prompts packed and in full that rounding explains, in float32 and below. A
+wrong mask or position costs about a nat in a trained model."""
+
 
 class LocalScorer:
     """A causal language model bound to a label space.
@@ -191,17 +200,26 @@ class LocalScorer:
 
     def _disagreement(self, packed: PackedForward) -> str | None:
         """Ask a few prompts both ways; return how the answers differ, `None` if they do not."""
-        demos = NO_CONTEXT.extend(["Is this right? No"])
-        prompts = [Prompt(demos.extend([middle]), "Is this right?") for middle in ("It is.", "It is not.")]
-        prompts += [Prompt(NO_CONTEXT, "Is this right?")]
+        prompts = self._probes()
         trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
         shared = packed.score(trie, self.num_labels).logprobs
         in_full = self._padded.score([self._tokens(prompt) for prompt in prompts], self._segments.verbalizers).logprobs
         gap = float(np.abs(shared - in_full).max())
-        tolerance = 1e-4 if packed.is_exact else 0.25
-        if gap <= tolerance:
+        if gap <= (EXACT_TOLERANCE if packed.is_exact else HALF_TOLERANCE):
             return None
         return f"its attention gives other answers for packed prompts (they differ by {gap:.2g} nats)"
+
+    def _probes(self) -> list[Prompt]:
+        """Return prompts that branch, as long as the context allows up to `PROBE_TOKENS`."""
+        limit = min(PROBE_TOKENS, (self._context_length or PROBE_TOKENS) // 2)
+        demos: list[str] = []
+        num_tokens = 0
+        while num_tokens < limit:
+            demos.append(f"Is it {len(demos)}? No")
+            num_tokens += len(self._segments.encode(demos[-1], not demos[1:]))
+        context, query = NO_CONTEXT.extend(demos[:-1]), "Is it right?"
+        branches = [context, context.extend(["It is. No"]), context.extend(["It is not. No"]), NO_CONTEXT]
+        return [Prompt(branch, query) for branch in branches]
 
 
 def _why_unshareable(model: Any) -> str | None:
