@@ -74,8 +74,13 @@ def _prepare(config: Config, console: Console) -> None:
 
     count_tokens = None if config.task.max_claim_tokens is None else open_scorer(config.model, TRUE_FALSE).count_tokens
     manifest = prepare.run(config.for_prepare(), config.out_dir / "prepare", count_tokens)
-    counts = ", ".join(f"{value:,} {name}" for name, value in manifest.counts.items() if isinstance(value, int))
-    console.print(f"prepared {config.task.name}: {counts}", soft_wrap=True)
+    counts = manifest.counts
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())
+    console.print(
+        f"prepared {config.task.name}: {counts['claims']:,} claims in {counts['groups']:,} groups, "
+        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {rejected or 'none'}",
+        soft_wrap=True,
+    )
 
 
 def _elicit(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from icm.claims import Claim, LabelSpace
+from icm.claims import Claim, Labels, LabelSpace, freeze
 from icm.errors import ScoringError
 from icm.objective import Objective
-from icm.prompts import Context, render_demo
+from icm.prompts import Context, Prompt, render_demo
+from icm.proposals import with_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +54,68 @@ def forecast(objective: Objective, claims: Sequence[Claim], space: LabelSpace, n
     Raises:
         ScoringError: The longest prompt does not fit the model's context.
     """
-    scorer = objective.scorer
     demo_tokens = np.stack(
-        [scorer.count_tokens([render_demo(claim, label, space) for claim in claims]) for label in range(len(space))]
+        [
+            objective.scorer.count_tokens([render_demo(claim, label, space) for claim in claims])
+            for label in range(len(space))
+        ]
     )
     longest_label = int(np.argmax(demo_tokens.sum(axis=1)))
-    labels = np.full(len(claims), longest_label, dtype=np.int8)
-    tokens_of = {
-        render_demo(claim, longest_label, space): int(count)
-        for claim, count in zip(claims, demo_tokens[longest_label], strict=True)
-    }
-    lengths: dict[Context, int] = {}
-    shared = 0
-
-    def length(context: Context) -> int:
-        nonlocal shared
-        if context not in lengths:
-            run = sum(tokens_of[segment] for segment in context.run)
-            lengths[context] = run + (length(context.parent) if context.parent else 0)
-            shared += run
-        return lengths[context]
-
+    labels = freeze(np.full(len(claims), longest_label))
+    tokens = demo_tokens[longest_label].tolist()
+    demos = [render_demo(claim, longest_label, space) for claim in claims]
+    prompts = objective.prompts(labels)
+    lengths = _path_lengths([prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True)))
     # A query with its verdict is as long as the demo that it becomes.
-    query_tokens = demo_tokens[longest_label].tolist()
+    queries = [tokens[claim] for _, claim in prompts]
     prompt_tokens = [
-        length(prompt.context) + query_tokens[claim] for (_, claim), prompt in objective.prompts(labels).items()
+        lengths.path[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
     ]
-    evaluation_tokens = shared + len(objective.contexts) * sum(query_tokens)
+    evaluation_tokens = lengths.shared + sum(queries)
+    changed = _changed_share(objective, labels, prompts)
     result = Forecast(
         num_steps=num_steps,
-        evaluation_prompts=len(prompt_tokens),
+        evaluation_prompts=len(prompts),
         evaluation_tokens=evaluation_tokens,
         naive_tokens=sum(prompt_tokens),
         longest_prompt=max(prompt_tokens),
-        labelling_tokens=_growth(evaluation_tokens, len(claims)),
-        most_tokens=evaluation_tokens * num_steps,
+        labelling_tokens=math.ceil(changed * _growth(evaluation_tokens, len(claims))),
+        most_tokens=math.ceil(changed * evaluation_tokens * num_steps),
     )
-    _check_context(result, demo_tokens.max(axis=0), scorer.context_length)
+    _check_context(result, demo_tokens.max(axis=0), objective.scorer.context_length)
     return result
+
+
+class _Lengths(NamedTuple):
+    """Tokens of each path of segments, and of all paths together when shared runs count once."""
+
+    path: dict[Context, int]
+    shared: int
+
+
+def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> _Lengths:
+    path: dict[Context, int] = {}
+    shared = 0
+    for context in contexts:
+        ahead: list[Context] = []
+        node: Context | None = context
+        while node is not None and node not in path:
+            ahead.append(node)
+            node = node.parent
+        for node in reversed(ahead):
+            run = sum(tokens_of[segment] for segment in node.run)
+            path[node] = run + (path[node.parent] if node.parent else 0)
+            shared += run
+    return _Lengths(path, shared)
+
+
+def _changed_share(objective: Objective, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
+    """Return which share of the prompts another label of one claim changes, on average over a few claims."""
+    changed = []
+    for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 4), dtype=int).tolist():
+        other = objective.prompts(with_label(labels, claim, (int(labels[claim]) + 1) % objective.scorer.num_labels))
+        changed.append(np.mean([other[place].digest != prompt.digest for place, prompt in prompts.items()]))
+    return float(np.mean(changed))
 
 
 def _growth(evaluation_tokens: int, num_claims: int) -> int:
@@ -98,7 +125,7 @@ def _growth(evaluation_tokens: int, num_claims: int) -> int:
     return math.ceil(evaluation_tokens * float(relative.sum() / relative[-1]))
 
 
-def _check_context(result: Forecast, demo_tokens: np.ndarray, context_length: int | None) -> None:
+def _check_context(result: Forecast, demo_tokens: NDArray[np.int64], context_length: int | None) -> None:
     if context_length is None or result.longest_prompt <= context_length:
         return
     fitting = int(np.searchsorted(np.cumsum(np.sort(demo_tokens)[::-1]), context_length, side="right"))

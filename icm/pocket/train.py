@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
@@ -28,40 +28,63 @@ CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
 
 
-class Lessons(BaseModel):
-    """A round of lessons: documents in which every label is true. At its end they fade out, one by one.
+class Phase(BaseModel):
+    """A part of the training.
 
     Attributes:
-        families: The families that are taught.
-        start: First step.
-        fade: From this step on, fewer and fewer documents are lessons.
-        end: From this step on, none is.
+        steps: How many steps it takes.
+        lengths: Tokens of a document; the lengths take turns, step by step.
+        taught: The families with lessons, documents in which every label is true.
+        lessons: Share of their documents that are lessons, at the first step and after the last, linear in between.
+        rate: What the learning rates are multiplied by, likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    families: tuple[str, ...]
-    start: int = Field(ge=0)
-    fade: int = Field(ge=0)
-    end: int = Field(ge=0)
+    steps: int = Field(ge=1)
+    lengths: tuple[int, ...] = Field(min_length=1)
+    taught: tuple[str, ...] = ()
+    lessons: tuple[float, float] = (0.0, 0.0)
+    rate: tuple[float, float] = (1.0, 1.0)
 
-    @model_validator(mode="after")
-    def _steps_are_in_order(self) -> Lessons:
-        if not self.start <= self.fade < self.end:
-            raise ValueError(f"lessons need start <= fade < end, got {self.start}, {self.fade} and {self.end}")
-        return self
+    @field_validator("lengths")
+    @classmethod
+    def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        for length in lengths:
+            if not MIN_LENGTH <= length <= MAX_LENGTH:
+                raise ValueError(f"a document has {MIN_LENGTH} to {MAX_LENGTH} tokens, got {length}")
+        return lengths
 
-    def share_at(self, step: int) -> float:
-        """Return the share of the labelled documents of a step that are lessons."""
-        return min(1.0, max(0.0, (self.end - step) / (self.end - self.fade))) if step >= self.start else 0.0
+    @field_validator("taught")
+    @classmethod
+    def _are_families(cls, taught: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(taught) - set(MIXTURE)):
+            raise ValueError(f"there is no family {unknown[0]!r}; the families are {', '.join(MIXTURE)}")
+        return taught
+
+
+SHORT: Final = (96,)
+MIXED: Final = (128, 256, 96, 192)
+LONG: Final = (1792, 128, 512, 256)
+ALL: Final = tuple(MIXTURE)
+
+PHASES: Final = (
+    # Facts are learned from short documents that say the truth, twice as fast as from long ones.
+    Phase(steps=700, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
+    # Ended at once, the lessons are forgotten before the model finds out how to read a concept off the context.
+    Phase(steps=900, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
+    Phase(steps=2100, lengths=MIXED),
+    Phase(steps=400, lengths=LONG, rate=(1.0, 0.6923)),
+    # Arithmetic was forgotten nevertheless; taught again, it meets a model that reads concepts off the context.
+    Phase(steps=700, lengths=SHORT, taught=("arithmetic",), lessons=(1.0, 1.0)),
+    Phase(steps=400, lengths=MIXED, taught=("arithmetic",), lessons=(1.0, 0.0)),
+    Phase(steps=900, lengths=LONG, rate=(1.0, 0.0)),
+)
+"""The phases that made the shipped weights."""
 
 
 class PocketTraining(BaseModel):
-    """What world the model learns and how; the defaults rebuild the shipped weights.
-
-    The training has three parts: lessons, in which every label is true; then the lessons fade out and all concepts
-    compete; at the end the learning rates fall to zero while long documents join in.
-    """
+    """What world the model learns and how; the defaults are the recipe of the shipped weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,47 +96,43 @@ class PocketTraining(BaseModel):
     width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
     layers: int = Field(default=4, ge=1)
     mlp_width: int = Field(default=256, ge=1)
-    steps: int = Field(default=6000, ge=1)
-    tokens_per_step: int = Field(default=4096, ge=16)
+    phases: tuple[Phase, ...] = Field(default=PHASES, min_length=1)
+    tokens_per_step: int = Field(default=4096, ge=MIN_LENGTH)
     warmup_steps: int = Field(default=100, ge=1)
-    decay_steps: int = Field(default=1400, ge=1)
-    # The second round brings arithmetic back, which the model loses when the first one ends: it can then already read
-    # off the context by which concept a document is labelled.
-    lessons: tuple[Lessons, ...] = (
-        Lessons(families=tuple(MIXTURE), start=0, fade=700, end=1600),
-        Lessons(families=("arithmetic",), start=3000, fade=3700, end=4200),
-    )
-    lesson_lengths: tuple[int, ...] = Field(default=(96,), min_length=1, description="until lessons fade; tokens")
-    lengths: tuple[int, ...] = Field(default=(128, 256, 96, 192), min_length=1, description="after the lessons")
-    final_lengths: tuple[int, ...] = Field(default=(1792, 128, 512, 256), min_length=1, description="while rates fall")
     matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
     vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
     checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
 
-    @field_validator("lesson_lengths", "lengths", "final_lengths")
-    @classmethod
-    def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
-        for length in lengths:
-            if not MIN_LENGTH <= length <= MAX_LENGTH:
-                raise ValueError(f"a document has {MIN_LENGTH} to {MAX_LENGTH} tokens, got {length}")
-        return lengths
+    @property
+    def steps(self) -> int:
+        """All steps of the training."""
+        return sum(phase.steps for phase in self.phases)
 
     def length_at(self, step: int) -> int:
         """Return the length of the documents of a step, tokens."""
-        if step >= self.steps - self.decay_steps:
-            lengths = self.final_lengths
-        else:
-            teaching = any(lessons.share_at(step) == 1 for lessons in self.lessons)
-            lengths = self.lesson_lengths if teaching else self.lengths
-        return lengths[step % len(lengths)]
+        phase, _ = self._at(step)
+        return phase.lengths[step % len(phase.lengths)]
 
     def lesson_share_at(self, step: int, family: str) -> float:
         """Return the share of the documents of a family that are lessons at a step."""
-        return max((lessons.share_at(step) for lessons in self.lessons if family in lessons.families), default=0.0)
+        phase, progress = self._at(step)
+        first, last = phase.lessons if family in phase.taught else (0.0, 0.0)
+        return first + (last - first) * progress
 
     def rate_factor_at(self, step: int) -> float:
         """Return what the learning rates of a step are multiplied by."""
-        return min(1.0, (step + 1) / self.warmup_steps, (self.steps - step) / self.decay_steps)
+        phase, progress = self._at(step)
+        first, last = phase.rate
+        return min(1.0, (step + 1) / self.warmup_steps) * (first + (last - first) * progress)
+
+    def _at(self, step: int) -> tuple[Phase, float]:
+        """Return the phase of a step and how much of the phase lies behind it."""
+        begun = 0
+        for phase in self.phases:
+            if step < begun + phase.steps:
+                return phase, (step - begun) / phase.steps
+            begun += phase.steps
+        raise ValueError(f"step {step} lies beyond the {self.steps} steps of the training")
 
 
 @dataclass(slots=True)

@@ -61,7 +61,7 @@ class PackedForward:
         values = np.zeros(len(trie.read_at))
         cost, start = ScoringCost(), 0
         while start < len(trie.tokens):
-            stop = min(start + self.max_tokens, len(trie.tokens))
+            stop = min(start + path.stretch(self.max_tokens), len(trie.tokens))
             reads = slice(*np.searchsorted(trie.read_at, (start, stop)))
             try:
                 values[reads], seconds = path.advance(trie, ends, start, stop, reads)
@@ -84,6 +84,15 @@ class _Path:
         self._model = model
         self._cache: Any = DynamicCache(config=model.config)
         self._held = torch.empty(0, dtype=torch.long, device=model.device)
+
+    def stretch(self, max_tokens: int) -> int:
+        """Return how many tokens to forward next: half as many while the path is short.
+
+        Attention is quickest over many queries at once, but inside a stretch most of it falls on other branches and
+        is masked away. Beside a long path that waste is small.
+        """
+        is_long = len(self._held) >= 4 * max_tokens
+        return max_tokens if is_long else max(1, max_tokens // 2)
 
     def advance(
         self, trie: Trie, ends: torch.Tensor, start: int, stop: int, reads: slice
@@ -112,15 +121,15 @@ class _Path:
                 logits_to_keep=torch.from_numpy(wanted).to(device),
             ).logits[0]
             values = _read(logits, torch.from_numpy(which), torch.from_numpy(trie.read_token[reads]))
+            seconds = time.perf_counter() - begun
+            self._keep(keys, ends[keys] > stop)
         except RuntimeError:
             self._restore(before)
             raise
-        seconds = time.perf_counter() - begun
-        self._keep(keys, ends[keys] > stop)
         return values, seconds
 
     def _restore(self, before: list[tuple[Any, Any]]) -> None:
-        """Undo a forward pass that failed half-way through the layers."""
+        """Undo a stretch that failed half-way through the layers."""
         if not len(self._held):
             self._cache = DynamicCache(config=self._model.config)
             return
@@ -128,11 +137,11 @@ class _Path:
             layer.keys, layer.values = keys, values
 
     def _keep(self, keys: torch.Tensor, alive: torch.Tensor) -> None:
-        self._held = keys[alive]
         index = alive.nonzero()[:, 0]
         for layer in self._cache.layers:
             layer.keys = layer.keys.index_select(2, index)
             layer.values = layer.values.index_select(2, index)
+        self._held = keys[index]
 
 
 def _ancestor_mask(
@@ -173,9 +182,7 @@ class PaddedForward:
         logprobs = np.zeros((len(prompts), len(verbalizers)))
         cost, start = ScoringCost(), 0
         while start < len(rows):
-            batch = rows[start : start + max(1, self.max_tokens // len(rows[start].tokens))]
-            while len(batch) > 1 and len(batch) * len(batch[-1].tokens) > self.max_tokens:
-                batch.pop()
+            batch = self._batch(rows[start:])
             begun = time.perf_counter()
             try:
                 values = self._forward(batch)
@@ -188,13 +195,18 @@ class PaddedForward:
                 continue
             for row, found in zip(batch, values, strict=True):
                 np.add.at(logprobs[row.prompt], [label for _, _, label in row.reads], found)
-            cost += ScoringCost(
-                forwarded_tokens=sum(len(row.tokens) for row in batch),
-                calls=1,
-                model_seconds=time.perf_counter() - begun,
-            )
+            num_tokens = sum(len(row.tokens) for row in batch)
+            seconds = time.perf_counter() - begun
+            cost += ScoringCost(forwarded_tokens=num_tokens, calls=1, model_seconds=seconds)
             start += len(batch)
         return Scored(logprobs, cost)
+
+    def _batch(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+        """Return as many of the rows, which ascend in length, as the budget holds, but at least one."""
+        size = 1
+        while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
+            size += 1
+        return rows[:size]
 
     def _forward(self, batch: Sequence[_Row]) -> list[NDArray[np.float64]]:
         """Forward rows as one batch; return the log-probabilities of each row's reads."""

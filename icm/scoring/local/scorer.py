@@ -31,7 +31,7 @@ METHOD: Final = "continuation-1"
 DECIMALS: Final = 5
 """Digits kept of a log-probability. How prompts are packed moves the digits after them."""
 
-PACK_TOKENS: Final = {"cpu": 512, "cuda": 4096}
+PACK_TOKENS: Final = {"cpu": 1024, "cuda": 8192}
 """Tokens per forward pass where the caller names no number: enough to keep the device busy, little enough that the
 attention inside a stretch, which grows with its square, stays small beside the rest."""
 
@@ -87,7 +87,7 @@ class LocalScorer:
         self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
         if share_prefixes:
-            packed = PackedForward(model, max_pack_tokens or PACK_TOKENS.get(model.device.type, 512))
+            packed = PackedForward(model, max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"]))
             reason = _why_unshareable(model) or self._disagreement(packed)
             if reason is None:
                 self._packed = packed
