@@ -114,7 +114,8 @@ def _pocket_train(composed: DictConfig, console: Console) -> None:
     assert isinstance(raw, dict)
     out_dir = Path(raw.pop("out_dir"))
     try:
-        settings = PocketTraining.model_validate(raw)
+        # A setting that is null takes its default.
+        settings = PocketTraining.model_validate({key: value for key, value in raw.items() if value is not None})
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from None
     train(settings, out_dir)

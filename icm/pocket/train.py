@@ -68,17 +68,23 @@ MIXED: Final = (128, 256, 96, 192)
 LONG: Final = (1792, 128, 512, 256)
 ALL: Final = tuple(MIXTURE)
 
+SUMS: Final = ("arithmetic",)
+
 PHASES: Final = (
     # Facts are learned from short documents that say the truth, twice as fast as from long ones.
     Phase(steps=700, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
     # Ended at once, the lessons are forgotten before the model finds out how to read a concept off the context.
     Phase(steps=900, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
     Phase(steps=2100, lengths=MIXED),
-    Phase(steps=400, lengths=LONG, rate=(1.0, 0.6923)),
-    # Arithmetic was forgotten nevertheless; taught again, it meets a model that reads concepts off the context.
-    Phase(steps=700, lengths=SHORT, taught=("arithmetic",), lessons=(1.0, 1.0)),
-    Phase(steps=400, lengths=MIXED, taught=("arithmetic",), lessons=(1.0, 0.0)),
-    Phase(steps=900, lengths=LONG, rate=(1.0, 0.0)),
+    Phase(steps=800, lengths=LONG, rate=(1.0, 5 / 13)),
+    # Arithmetic was half forgotten nevertheless. Taught again, it meets a model that reads concepts off the context;
+    # the second round brings the subtractions.
+    Phase(steps=600, lengths=SHORT, taught=SUMS, lessons=(1.0, 1.0)),
+    Phase(steps=300, lengths=MIXED, taught=SUMS, lessons=(1.0, 0.0)),
+    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
+    Phase(steps=550, lengths=SHORT, taught=SUMS, lessons=(1.0, 1.0), rate=(0.7, 0.7)),
+    Phase(steps=200, lengths=MIXED, taught=SUMS, lessons=(1.0, 0.0), rate=(0.7, 0.7)),
+    Phase(steps=400, lengths=LONG, rate=(0.7, 0.0)),
 )
 """The phases that made the shipped weights."""
 
@@ -226,7 +232,7 @@ def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
         model = LlamaForCausalLM(config)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     vectors = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    # Muon reaches in a quarter of the steps what AdamW reaches here, and time on a CPU is what limits this model.
+    # Muon for speed: after 250 steps it had come to a loss of 0.71 where AdamW alone had 0.86.
     muon = torch.optim.Muon(matrices, lr=settings.matrix_rate, weight_decay=0.05, adjust_lr_fn="original")
     adam = torch.optim.AdamW(vectors, lr=settings.vector_rate, betas=(0.9, 0.95), weight_decay=0.0)
     return _Run(model, (muon, adam))

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 
+import conf
 from icm import cli, elicit
 from icm.errors import IcmError
+from icm.pocket.train import PocketTraining
+from icm.pocket.weights import pocket_model_dir
 
 ROWS = [
     {"question": f"What is {number}?", "choice": f"It is {answer}, surely.", "label": answer == number % 4}
@@ -26,7 +30,9 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def icm(monkeypatch, capsys):
+def icm(monkeypatch, capsys, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["icm", *arguments])
         GlobalHydra.instance().clear()
@@ -155,3 +161,21 @@ def test_cfg_job_prints_the_settings(icm) -> None:
     status, out, _ = icm("run", "--cfg", "job", "search=reference")
     assert status == 0
     assert "name: reference" in out
+
+
+def test_every_setting_of_the_pocket_training_stands_in_its_file_with_its_default() -> None:
+    written = yaml.safe_load(Path(conf.__file__).with_name("pocket_train.yaml").read_text())
+    stated = {key: value for key, value in written.items() if key not in ("defaults", "hydra", "out_dir")}
+    defaults = PocketTraining().model_dump()
+    assert stated == defaults | {"phases": None}
+
+
+def test_a_pocket_model_is_trained_from_the_command_line(icm, tmp_path: Path) -> None:
+    small = ["width=32", "layers=1", "mlp_width=32", "tokens_per_step=192", "phases=[{steps: 2, lengths: [96]}]"]
+    status, out, _ = icm("pocket", "train", *small, f"out_dir={tmp_path / 'model'}")
+    assert status == 0
+    assert f"model.path={tmp_path / 'model'}" in out
+    assert pocket_model_dir(tmp_path / "model") == tmp_path / "model"
+    status, _, err = icm("pocket", "train", "width=33", f"out_dir={tmp_path / 'other'}")
+    assert status == 2
+    assert "width: Input should be a multiple of 32, got 33" in err

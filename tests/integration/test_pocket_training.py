@@ -6,20 +6,19 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from icm.errors import RunDirectoryError
-from icm.pocket.train import PocketTraining, train
+from icm.pocket.train import Phase, PocketTraining, train
 from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
 
 SETTINGS = PocketTraining(
     width=32,
     layers=1,
     mlp_width=32,
-    steps=24,
+    phases=(
+        Phase(steps=16, lengths=(64, 96), taught=("facts", "preference"), lessons=(1.0, 0.5)),
+        Phase(steps=8, lengths=(128,), rate=(1.0, 0.0)),
+    ),
     tokens_per_step=512,
     warmup_steps=4,
-    lesson_steps=24,
-    decay_steps=8,
-    lengths=(64, 96),
-    final_lengths=(128,),
     checkpoint_every=10,
 )
 
@@ -70,4 +69,16 @@ def test_other_seeds_give_other_weights(trained, tmp_path):
 
 def test_documents_longer_than_the_context_are_refused():
     with pytest.raises(ValidationError, match="tokens, got 5000"):
-        PocketTraining(lengths=(5000,))
+        Phase(steps=1, lengths=(5000,))
+
+
+def test_lessons_in_an_unknown_family_are_refused():
+    with pytest.raises(ValidationError, match="no family 'riddles'"):
+        Phase(steps=1, lengths=(96,), taught=("riddles",))
+
+
+def test_shares_and_rates_run_through_their_phase():
+    assert [SETTINGS.length_at(step) for step in (0, 1, 2, 16, 23)] == [64, 96, 64, 128, 128]
+    assert [SETTINGS.lesson_share_at(step, "facts") for step in (0, 8, 16)] == [1.0, 0.75, 0.0]
+    assert SETTINGS.lesson_share_at(0, "arithmetic") == 0.0
+    assert [SETTINGS.rate_factor_at(step) for step in (0, 3, 16, 20)] == [0.25, 1.0, 1.0, 0.5]

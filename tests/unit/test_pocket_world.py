@@ -114,7 +114,7 @@ def test_a_verdict_place_holds_a_verdict():
 
 def test_batches_are_a_function_of_the_generator():
     corpus = Corpus(WORLD, TOKENIZER, truth_share=0.3)
-    one, two = (corpus.batch(np.random.default_rng(5), 16, 96, lesson_share=0.5) for _ in range(2))
+    one, two = (corpus.batch(np.random.default_rng(5), 16, 96, dict.fromkeys(FAMILIES, 0.5)) for _ in range(2))
     assert np.array_equal(one.tokens, two.tokens)
     assert np.array_equal(one.weights, two.weights)
     assert (one.weights[:, 0] == 0).all()
