@@ -21,7 +21,8 @@ from rich.text import Text
 from icm.claims import TRUE_FALSE
 from icm.config import Config, validate
 from icm.errors import ConfigError, IcmError, Interrupted
-from icm.records import GOLD, TASK, StageDir, first_problem, read_task
+from icm.records import GOLD, TASK, first_problem, read_task
+from icm.run_directory import StageDir
 from icm.scoring.backends import open_scorer
 from icm.scoring.protocol import LabelScorer
 

@@ -31,7 +31,6 @@ from icm.records import (
     TRACE,
     LabelRow,
     Manifest,
-    StageDir,
     TraceRow,
     read_claims,
     read_rows,
@@ -39,6 +38,7 @@ from icm.records import (
     write_json,
     write_text,
 )
+from icm.run_directory import StageDir
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer
 

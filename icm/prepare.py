@@ -20,12 +20,12 @@ from icm.records import (
     REJECTED,
     TASK,
     Manifest,
-    StageDir,
     TaskRecord,
     sha256_of,
     write_json,
     write_rows,
 )
+from icm.run_directory import StageDir
 from icm.tasks import PocketSettings, TaskSettings
 
 STAGE: Final = "prepare"

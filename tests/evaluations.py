@@ -20,12 +20,12 @@ from icm.records import (
     TRACE,
     LabelRow,
     Manifest,
-    StageDir,
     TaskRecord,
     TraceRow,
     write_json,
     write_rows,
 )
+from icm.run_directory import StageDir
 from icm.scoring.fake import ConceptScorer
 
 QUICK = Resampling(seed=0, num_resamples=200, confidence_level=0.95)

@@ -9,8 +9,9 @@ import numpy as np
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, group_id
 from icm.config import load
 from icm.elicit import ElicitSettings
-from icm.records import CLAIMS, TASK, Manifest, StageDir, TaskRecord, write_json, write_rows
+from icm.records import CLAIMS, TASK, Manifest, TaskRecord, write_json, write_rows
 from icm.relations import DifferentAnswer, SameAnswer
+from icm.run_directory import StageDir
 
 
 def make_claims(num_groups: int, per_group: int, seed: int = 0) -> tuple[list[Claim], dict[str, int]]:
@@ -48,4 +49,4 @@ def write_prepared(directory: Path, claims: list[Claim]) -> None:
 
 def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
     """Return the settings of an elicit stage: the defaults of `conf/`, changed where asked."""
-    return load(f"seed={seed}", "objective=margin", *overrides).for_elicit()
+    return load(f"seed={seed}", "objective=released_code", *overrides).for_elicit()

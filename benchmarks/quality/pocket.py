@@ -34,6 +34,7 @@ from benchmarks.tasks.pocket import concepts_of
 from icm import elicit, golden, prepare
 from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
 from icm.config import Config, load
+from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
 from icm.scoring.backends import LocalModel, open_scorer
 from icm.scoring.protocol import LabelScorer
@@ -107,7 +108,7 @@ def run(job: Job) -> Outcome:
         rows = read_rows(elicit_dir / LABELS, LabelRow)
         labels = np.array([UNLABELLED if row.label is None else row.label for row in rows])
         golden_labels = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
-        problem = elicit.build_problem(claims, task, scorer, config.for_elicit())
+        problem = build_problem(claims, task, scorer, config.for_elicit())
         return Outcome(
             accuracy=float(np.mean(labels == golden_labels)),
             coverage=float(np.mean(labels != UNLABELLED)),

@@ -30,9 +30,9 @@ from icm import prepare
 from icm.chain import build_chain
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
-from icm.elicit import build_problem
 from icm.objective import Evaluation, Objective
 from icm.pocket.weights import pocket_model_dir
+from icm.problem import build_problem
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
 from icm.records import CLAIMS, TASK, TaskRecord, read_claims, read_task
 from icm.scoring.journal import JournalScorer

@@ -22,7 +22,7 @@ from rich.table import Table
 from icm.chain import build_chain
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, freeze, group_id
 from icm.config import load
-from icm.elicit import build_problem
+from icm.problem import build_problem
 from icm.prompts import Prompt
 from icm.records import TaskRecord
 from icm.relations import DifferentAnswer
@@ -55,7 +55,7 @@ class Measured:
 
 def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
     """Time steps from a random labelling of all claims, half of which a step proposes to change."""
-    settings = load("search=annealing", "objective=margin", "contexts=tree").for_elicit()
+    settings = load("search=annealing", "objective=released_code", "contexts=tree").for_elicit()
     claims = _claims(num_claims)
     task = TaskRecord(
         name="step", label_space=TRUE_FALSE, relations=(DifferentAnswer(kind="different_answer", weight=1.0),)

@@ -10,10 +10,11 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 import conf
-from icm import cli, elicit
+from icm import cli
 from icm.errors import IcmError
 from icm.pocket.train import PocketTraining
 from icm.pocket.weights import pocket_model_dir
+from icm.session import Session
 
 ROWS = [
     {"question": f"What is {number}?", "choice": f"It is {answer}, surely.", "label": answer == number % 4}
@@ -134,7 +135,7 @@ def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tm
         raise OSError(28, "No space left on device", "checkpoint.json")
 
     with monkeypatch.context() as patch:
-        patch.setattr(elicit.Session, "_save", full)
+        patch.setattr(Session, "_save", full)
         status, _, err = icm("elicit", *arguments)
     assert status == 2
     assert "checkpoint.json: No space left on device" in err

@@ -19,7 +19,7 @@ from rich.console import Console
 from icm import elicit
 from icm.checkpoint import load_checkpoint
 from icm.claims import TRUE_FALSE
-from icm.errors import RunDirectoryError, SchemaError, ScoringError
+from icm.errors import Interrupted, RunDirectoryError, SchemaError, ScoringError
 from icm.records import LABELS, TRACE, LabelRow, TraceRow, read_rows
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
@@ -132,7 +132,7 @@ def test_ctrl_c_saves_the_chain_and_the_same_command_goes_on(prepared: Path, tmp
             return super().label_logprobs(prompts)
 
     out_dir = tmp_path / "elicit"
-    with pytest.raises(elicit.Interrupted, match=r"stopped after step .* Run the same command again"):
+    with pytest.raises(Interrupted, match=r"stopped after step .* Run the same command again"):
         elicit.run(elicit_settings(), prepared, out_dir, Interrupting(TRUE_FALSE), quiet())
     assert load_checkpoint(out_dir / "checkpoint.json") is not None
     elicit.run(elicit_settings(), prepared, out_dir, HashScorer(TRUE_FALSE), quiet())

@@ -10,8 +10,8 @@ from scipy.special import log_softmax
 
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.contexts import Fixed, KShot, Tree
-from icm.elicit import build_problem
 from icm.objective import Objective, ObjectiveSettings, margins, mutual_predictability
+from icm.problem import build_problem
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from consistency.kernels import count_violations
 from icm.chain import build_chain
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
-from icm.elicit import Problem, build_problem
+from icm.problem import Problem, build_problem
 from icm.proposals import Repair, with_label
 from icm.scoring.fake import HashScorer
 from search.annealing import start

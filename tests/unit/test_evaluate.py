@@ -11,7 +11,8 @@ from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate import EvaluateConfig, read_metrics, run
 from icm.evaluation.compare import disagreements
-from icm.records import MANIFEST, StageDir, dump_row
+from icm.records import MANIFEST, dump_row
+from icm.run_directory import StageDir
 from icm.scoring.fake import HashScorer
 from tests.evaluations import concept_scorer, elicitation, write_run
 

@@ -1,0 +1,78 @@
+"""What a search works on: the claims, their constraints and U over their labellings. Knows no search and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from consistency import compile_constraints
+from icm.claims import Claim
+from icm.contexts import Contexts, ContextSettings, Tree, draw_order
+from icm.objective import Objective, ObjectiveSettings
+from icm.prompts import render_demo
+from icm.records import TaskRecord
+from icm.relations import constraints_from
+from icm.scoring.protocol import LabelScorer
+
+
+class ProblemSettings(BaseModel):
+    """What a labelling is worth, besides the claims and the model.
+
+    Attributes:
+        seed: Draws the order of the claims in the contexts, and everything random in a search.
+        objective: What U measures.
+        contexts: What stands before a claim when its label is predicted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int
+    objective: ObjectiveSettings
+    contexts: ContextSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The claims as the search sees them.
+
+    Attributes:
+        claims: The claims, in the order of their ids.
+        task: What their labels mean.
+        objective: U over their labellings.
+    """
+
+    claims: Sequence[Claim]
+    task: TaskRecord
+    objective: Objective
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) the group of each claim, from 0."""
+        return np.unique([claim.group for claim in self.claims], return_inverse=True)[1]
+
+
+def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer, settings: ProblemSettings) -> Problem:
+    """Put together what a search needs to know of a set of claims.
+
+    Args:
+        claims: The claims.
+        task: What their labels mean.
+        scorer: The model, bound to the task's label space.
+        settings: What U measures, and in which contexts.
+    """
+    space = task.label_space
+    group_names = [claim.group for claim in claims]
+    demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
+    num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
+    contexts = [
+        Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw))
+        for draw in range(num_orders)
+    ]
+    constraints = constraints_from(claims, task.relations, len(space))
+    arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
+    queries = [claim.text for claim in claims]
+    return Problem(claims, task, Objective(settings.objective, contexts, queries, scorer, arrays))
