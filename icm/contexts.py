@@ -7,9 +7,9 @@ labelled claims.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,13 @@ class Fixed(_Settings):
 
 
 class KShot(_Settings):
-    """The labelled claims nearest before the query, for models with a short context: at most N*k demos."""
+    """The labelled claims nearest before the query, for models with a short context: at most N*k demos.
+
+    Where fewer than k fit the model's context, the nearest that fit are shown.
+
+    Attributes:
+        num_shots: k, labelled claims before a query at the most.
+    """
 
     kind: Literal["k_shot"] = "k_shot"
     num_shots: int = Field(gt=0)
@@ -66,6 +72,18 @@ def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.in
     return np.lexsort((claim_rank, group_rank))
 
 
+class TokenLimit(NamedTuple):
+    """What a model's context has room for.
+
+    Attributes:
+        demo_tokens: Tokens of each demo.
+        room: (N,) tokens left for demos before the query of each claim.
+    """
+
+    demo_tokens: Mapping[str, int]
+    room: Sequence[int]
+
+
 class Contexts:
     """The places of N claims: puts the labelled ones before each query, one and the same way for any labelling.
 
@@ -80,6 +98,7 @@ class Contexts:
         demos: Sequence[Sequence[str]],
         groups: Sequence[str],
         order: NDArray[np.int64],
+        limit: TokenLimit | None = None,
     ) -> None:
         """Arrange the claims.
 
@@ -88,11 +107,13 @@ class Contexts:
             demos: N times L segments, `demos[i][y]` shows claim i with label y.
             groups: (N,) group of each claim.
             order: (N,) permutation of the claims in which those of one group are neighbours.
+            limit: What `k_shot` contexts must fit; the others hold all labelled claims or none fits.
 
         Raises:
             ValueError: The order is no permutation, or it tears a group apart.
         """
         self._settings = settings
+        self._limit = limit
         self._order: list[int] = [int(claim) for claim in order]
         if sorted(self._order) != list(range(len(demos))) or len(groups) != len(demos):
             raise ValueError(f"order and groups must cover each of the {len(demos)} claims once")
@@ -116,7 +137,7 @@ class Contexts:
             case Fixed():
                 return self._fixed(shown)
             case KShot(num_shots=num_shots):
-                return self._k_shot(shown, num_shots)
+                return {self._order[place]: self._k_shot(shown, place, num_shots) for place in shown.places}
 
     def context_of(self, labels: Labels, claim: int) -> Context:
         """Return the context of one claim, labelled or not: that of its leave-one-out prompt once it is labelled.
@@ -135,8 +156,7 @@ class Contexts:
             case Fixed():
                 return NO_CONTEXT.extend(shown.between(0, place)).extend(shown.between(place + 1, len(self._order)))
             case KShot(num_shots=num_shots):
-                before = self._k_shot_before(shown, place, num_shots)
-                return NO_CONTEXT.extend(before).extend(self._siblings(shown, place, num_shots))
+                return self._k_shot(shown, place, num_shots)
 
     def _tree(self, shown: _Shown) -> dict[int, Context]:
         found: dict[int, Context] = {}
@@ -171,27 +191,24 @@ class Contexts:
             before = before.extend(shown.between(place, place + 1))
         return found
 
-    def _k_shot(self, shown: _Shown, num_shots: int) -> dict[int, Context]:
-        found: dict[int, Context] = {}
-        shared: dict[int, Context] = {}  # labelled claims of one group have the same claims before their siblings
-        for place in shown.places:
-            start = self._starts[place]
-            if start not in shared:
-                shared[start] = NO_CONTEXT.extend(self._k_shot_before(shown, place, num_shots))
-            found[self._order[place]] = shared[start].extend(self._siblings(shown, place, num_shots))
-        return found
-
-    def _siblings(self, shown: _Shown, place: int, num_shots: int) -> tuple[str, ...]:
+    def _k_shot(self, shown: _Shown, place: int, num_shots: int) -> Context:
+        """Return the siblings of a claim, and before them the claims nearest before its group on a circle."""
         start, stop = self._starts[place], self._group_stop(place)
-        return (shown.between(start, place) + shown.between(place + 1, stop))[-num_shots:]
+        siblings = (shown.between(start, place) + shown.between(place + 1, stop))[-num_shots:]
+        before = shown.last(0, start, num_shots - len(siblings))
+        around = shown.last(stop, len(self._order), num_shots - len(siblings) - len(before))
+        return NO_CONTEXT.extend(self._fitting(around + before + siblings, self._order[place]))
 
-    def _k_shot_before(self, shown: _Shown, place: int, num_shots: int) -> tuple[str, ...]:
-        """Return the claims nearest before the group of a place, the order taken as a circle."""
-        start, stop = self._starts[place], self._group_stop(place)
-        num_before = num_shots - len(self._siblings(shown, place, num_shots))
-        if num_before == 0:
-            return ()
-        return (shown.between(stop, len(self._order)) + shown.between(0, start))[-num_before:]
+    def _fitting(self, demos: tuple[str, ...], claim: int) -> tuple[str, ...]:
+        """Return the last demos, as many as there is room for before the query of a claim."""
+        if self._limit is None:
+            return demos
+        room = self._limit.room[claim]
+        for number, demo in enumerate(reversed(demos)):
+            room -= self._limit.demo_tokens[demo]
+            if room < 0:
+                return demos[len(demos) - number :]
+        return demos
 
     def _group_stop(self, place: int) -> int:
         stop = place + 1
@@ -216,6 +233,10 @@ class _Shown:
     def between(self, start: int, stop: int) -> tuple[str, ...]:
         """Return the segments of the labelled claims at the places from `start` up to, not including, `stop`."""
         return self._segments[self.count[start] : self.count[stop]]
+
+    def last(self, start: int, stop: int, number: int) -> tuple[str, ...]:
+        """Return the last few segments of the labelled claims at the places from `start` up to `stop`."""
+        return self._segments[max(self.count[start], self.count[stop] - number) : self.count[stop]]
 
 
 def _group_starts(groups: list[str]) -> list[int]:

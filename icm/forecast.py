@@ -24,6 +24,7 @@ class Forecast:
     Attributes:
         num_steps: Steps of the chain.
         evaluation_prompts: Prompts of one evaluation of U with every claim labelled.
+        demos: The fewest and the most labelled claims that stand before a query.
         evaluation_tokens: Tokens of these prompts, shared beginnings counted once.
         naive_tokens: Tokens of these prompts, each in full.
         longest_prompt: Tokens of the longest prompt, its verdict included.
@@ -33,6 +34,7 @@ class Forecast:
 
     num_steps: int
     evaluation_prompts: int
+    demos: tuple[int, int]
     evaluation_tokens: int
     naive_tokens: int
     longest_prompt: int
@@ -40,8 +42,11 @@ class Forecast:
     most_tokens: int
 
     def __str__(self) -> str:
+        fewest, most = self.demos
+        shown = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
         return (
-            f"one evaluation of U: {self.evaluation_prompts:,} prompts, {self.evaluation_tokens:,} tokens "
+            f"one evaluation of U: {self.evaluation_prompts:,} prompts with {shown} labelled claims before the query, "
+            f"{self.evaluation_tokens:,} tokens "
             f"({self.naive_tokens:,} without sharing), the longest {self.longest_prompt:,}; "
             f"{self.num_steps:,} steps: from about {self.labelling_tokens:,} tokens if every claim is labelled once "
             f"to {self.most_tokens:,} if every step changes a label, plus repairs"
@@ -71,11 +76,13 @@ def forecast(objective: Objective, claims: Sequence[Claim], space: LabelSpace, n
     prompt_tokens = [
         lengths.path[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
     ]
+    num_demos = [prompt.context.num_segments for prompt in prompts.values()]
     evaluation_tokens = lengths.shared + sum(queries)
     changed = _changed_share(objective, labels, prompts)
     result = Forecast(
         num_steps=num_steps,
         evaluation_prompts=len(prompts),
+        demos=(min(num_demos), max(num_demos)),
         evaluation_tokens=evaluation_tokens,
         naive_tokens=sum(prompt_tokens),
         longest_prompt=max(prompt_tokens),
@@ -110,12 +117,13 @@ def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> 
 
 
 def _changed_share(objective: Objective, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
-    """Return which share of the prompts another label of one claim changes, on average over a few claims."""
+    """Return which share of the prompts another label of one claim changes, on average over some claims."""
     changed = []
-    for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 4), dtype=int).tolist():
+    for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 16), dtype=int).tolist():
         other = objective.prompts(with_label(labels, claim, (int(labels[claim]) + 1) % objective.scorer.num_labels))
         changed.append(np.mean([other[place].digest != prompt.digest for place, prompt in prompts.items()]))
-    return float(np.mean(changed))
+    # At the least the claim itself is asked before it is labelled.
+    return max(float(np.mean(changed)), 1 / labels.size)
 
 
 def _growth(evaluation_tokens: int, num_claims: int) -> int:

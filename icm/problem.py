@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from consistency import compile_constraints
 from icm.claims import Claim
-from icm.contexts import Contexts, ContextSettings, Tree, draw_order
+from icm.contexts import Contexts, ContextSettings, TokenLimit, Tree, draw_order
 from icm.objective import Objective, ObjectiveSettings
 from icm.prompts import render_demo
 from icm.records import TaskRecord
@@ -67,12 +67,25 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     space = task.label_space
     group_names = [claim.group for claim in claims]
     demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
+    limit = _token_limit(demos, scorer)
     num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
     contexts = [
-        Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw))
+        Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw), limit)
         for draw in range(num_orders)
     ]
     constraints = constraints_from(claims, task.relations, len(space))
     arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
     queries = [claim.text for claim in claims]
     return Problem(claims, task, Objective(settings.objective, contexts, queries, scorer, arrays))
+
+
+def _token_limit(demos: Sequence[Sequence[str]], scorer: LabelScorer) -> TokenLimit | None:
+    """Return what the model's context has room for; a query needs the room of the longest demo it can become."""
+    if scorer.context_length is None:
+        return None
+    segments = [segment for labelled in demos for segment in labelled]
+    counts = scorer.count_tokens(segments)
+    longest = counts.reshape(len(demos), -1).max(axis=1)
+    # One token more for what a tokenizer may put before everything.
+    room = (scorer.context_length - 1 - longest).tolist()
+    return TokenLimit(dict(zip(segments, counts.tolist(), strict=True)), room)

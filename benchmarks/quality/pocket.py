@@ -17,7 +17,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +26,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
@@ -200,6 +199,19 @@ def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
     return table
 
 
+def _shown(outcomes: Iterable[Outcome], jobs: Sequence[Job], console: Console) -> Iterator[Outcome]:
+    """Pass outcomes on, showing how far the runs are: a line each, with the time that is left."""
+    started = time.perf_counter()
+    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), start=1):
+        left = (time.perf_counter() - started) / number * (len(jobs) - number)
+        console.print(
+            f"{number} of {len(jobs)}, {left:,.0f} s left: {job.task}, {job.search}, seed {job.seed}: "
+            f"accuracy {100 * outcome.accuracy:.0f} %, U {outcome.utility:.1f}",
+            highlight=False,
+        )
+        yield outcome
+
+
 def main() -> None:
     """Run all seeds, print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -225,11 +237,10 @@ def main() -> None:
         for seed in range(seeds)
     ]
     started = time.perf_counter()
-    progress = Console(stderr=True)
     # One thread each: on a small model the cores are better used by runs than inside one.
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        outcomes = list(track(pool.map(run, jobs), total=len(jobs), description="runs", console=progress))
+        outcomes = list(_shown(pool.map(run, jobs), jobs, Console(stderr=True)))
 
     results = {
         (task, search): summarise(

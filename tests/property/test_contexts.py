@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icm.claims import UNLABELLED, Labels, freeze
-from icm.contexts import Contexts, Fixed, KShot, Tree, draw_order
+from icm.contexts import Contexts, Fixed, KShot, TokenLimit, Tree, draw_order
 from icm.prompts import NO_CONTEXT, Context
 
 ARRANGEMENTS = [Tree(), Fixed(), KShot(num_shots=1), KShot(num_shots=5)]
@@ -134,3 +134,19 @@ def test_orders_are_permutations_that_keep_groups_together(groups, seed, draw):
 def test_one_claim_has_no_context():
     found = _contexts(Tree(), ["g"], 0).leave_one_out(freeze(np.zeros(1, dtype=np.int8)))
     assert found == {0: NO_CONTEXT}
+
+
+@given(case=labelled_groups(), room=st.integers(0, 12), data=st.data())
+def test_k_shot_contexts_are_the_nearest_demos_that_fit(case, room, data):
+    groups, labels, seed = case
+    settings, demos = KShot(num_shots=5), _demos(groups)
+    tokens = {demo: data.draw(st.integers(1, 5)) for labelled in demos for demo in labelled}
+    limit = TokenLimit(tokens, [room] * len(groups))
+    order = draw_order(groups, seed)
+    unlimited = Contexts(settings, demos, groups, order).leave_one_out(labels)
+    for claim, context in Contexts(settings, demos, groups, order, limit).leave_one_out(labels).items():
+        all_shown, shown = _segments(unlimited[claim]), _segments(context)
+        assert shown == all_shown[len(all_shown) - len(shown) :]
+        assert sum(tokens[demo] for demo in shown) <= room
+        if len(shown) < len(all_shown):
+            assert tokens[all_shown[-len(shown) - 1]] + sum(tokens[demo] for demo in shown) > room
