@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NewType
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 ClaimId = NewType("ClaimId", str)
 """Content hash of a claim: sorting by it reveals nothing about where the claim stood in its source."""
@@ -115,7 +115,7 @@ def claim_id(group: str, text: str) -> ClaimId:
     return ClaimId(_content_hash("claim", group, text))
 
 
-def freeze(labels: Labels) -> Labels:
+def freeze(labels: ArrayLike) -> Labels:
     """Return the labels as a read-only int8 array; what was handed in is copied if it was writable."""
     frozen = np.array(labels, dtype=np.int8)
     frozen.setflags(write=False)

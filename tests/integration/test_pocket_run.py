@@ -6,6 +6,7 @@ import io
 import json
 import signal
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -73,7 +74,9 @@ def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(tmp_path: Path,
     stops = 0
     while True:
         try:
-            elicit.run(config.for_elicit(), tmp_path / "prepare", tmp_path / "stopped", Stopping(), quiet())
+            elicit.run(
+                config.for_elicit(), tmp_path / "prepare", tmp_path / "stopped", cast(LabelScorer, Stopping()), quiet()
+            )
             break
         except Interrupted:
             stops += 1
