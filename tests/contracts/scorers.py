@@ -90,7 +90,7 @@ def leave_one_out_prompts(num_claims: int, space: LabelSpace = TRUE_FALSE) -> li
     texts = [f"w{i % 5} w{i % 3} w{i} w{(7 * i) % 40}" for i in range(num_claims)]
     demos = [[text + verbalizer for verbalizer in space.verbalizers] for text in texts]
     groups = [str(i // 3) for i in range(num_claims)]
-    labels = freeze([i % len(space) for i in range(num_claims)])  # pyright: ignore[reportArgumentType]
+    labels = freeze([i % len(space) for i in range(num_claims)])
     contexts = Contexts(Tree(), demos, groups, draw_order(groups, seed=0))
     prompts = [Prompt(context, texts[i]) for i, context in contexts.leave_one_out(labels).items()]
     return [*prompts, Prompt(NO_CONTEXT, texts[0])]

@@ -22,7 +22,7 @@ def labelled_groups(draw: st.DrawFn, num_labels: int = 2) -> tuple[list[str], La
     sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=12))
     groups = [f"g{group}" for group, size in enumerate(sizes) for _ in range(size)]
     claims = st.lists(st.integers(UNLABELLED, num_labels - 1), min_size=len(groups), max_size=len(groups))
-    return groups, freeze(draw(claims)), draw(st.integers(0, 5))  # pyright: ignore[reportArgumentType]
+    return groups, freeze(draw(claims)), draw(st.integers(0, 5))
 
 
 def _demos(groups: list[str]) -> list[list[str]]:
