@@ -54,7 +54,7 @@ def test_two_runs_on_the_embedded_model_are_the_same_byte_for_byte(tmp_path: Pat
 
 def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(tmp_path: Path, scorer: LabelScorer) -> None:
     class Stopping:
-        """The embedded model, behind a hand on Ctrl-C: once a run, at its seventh call."""
+        """The embedded model, behind a hand on Ctrl-C: once a run, at its fourth call."""
 
         def __init__(self) -> None:
             self.calls = 0
@@ -64,7 +64,7 @@ def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(tmp_path: Path,
 
         def label_logprobs(self, prompts):
             self.calls += 1
-            if self.calls == 7:
+            if self.calls == 4:
                 signal.raise_signal(signal.SIGINT)
             return scorer.label_logprobs(prompts)
 
