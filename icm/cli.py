@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import hydra
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 from rich.console import Console
@@ -73,7 +75,10 @@ def _run(config: Config, console: Console) -> None:
 def _prepare(config: Config, console: Console) -> None:
     from icm import prepare
 
-    count_tokens = None if config.task.max_claim_tokens is None else open_scorer(config.model, TRUE_FALSE).count_tokens
+    def count_tokens(segments: Sequence[str]) -> NDArray[np.int64]:
+        # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
+        return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
+
     manifest = prepare.run(config.for_prepare(), config.out_dir / "prepare", count_tokens)
     counts = manifest.counts
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from consistency import compile_constraints
 from icm.claims import Claim
-from icm.contexts import Contexts, ContextSettings, TokenLimit, Tree, draw_order
+from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.objective import Objective, ObjectiveSettings
 from icm.prompts import render_demo
 from icm.records import TaskRecord
@@ -67,7 +67,7 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     space = task.label_space
     group_names = [claim.group for claim in claims]
     demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
-    limit = _token_limit(demos, scorer)
+    limit = _token_limit(demos, scorer) if isinstance(settings.contexts, KShot) else None
     num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
     contexts = [
         Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw), limit)

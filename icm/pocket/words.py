@@ -141,11 +141,6 @@ FILLERS: Final = ("It takes only a minute.", "Many people do so.")
 PRINCIPLES: Final = ("Be helpful.", "Be harmless.", "Be polite.", "Be brief.")
 
 
-def capitalised(phrase: str) -> str:
-    """Return the phrase with its first letter in upper case."""
-    return phrase[:1].upper() + phrase[1:]
-
-
 def phrases() -> tuple[str, ...]:
     """Return every entry of the vocabulary: what the tokenizer keeps in one piece, each with its leading space."""
     openings = [

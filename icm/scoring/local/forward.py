@@ -283,5 +283,5 @@ def _halved(max_tokens: int, error: RuntimeError) -> int:
 def _no_memory(num_tokens: int) -> ScoringError:
     return ScoringError(
         f"memory ran out in a forward pass of only {num_tokens} tokens; use a smaller dtype, a smaller model, "
-        f"or fewer labelled claims in the context (context.kind=k_shot)"
+        f"or fewer labelled claims in the context (contexts=k_shot)"
     )

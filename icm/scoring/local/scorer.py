@@ -190,7 +190,7 @@ class LocalScorer:
         if self._context_length is not None and longest > self._context_length:
             raise ScoringError(
                 f"prompt {int(lengths.argmax())} of {len(lengths)} has {longest} tokens with its verbalizer, but the "
-                f"model's context holds {self._context_length}; use fewer claims, or context.kind=k_shot"
+                f"model's context holds {self._context_length}; use fewer claims, or contexts=k_shot"
             )
 
     def _naive_tokens(self, lengths: NDArray[np.int64]) -> int:
