@@ -114,7 +114,8 @@ def _evaluate(config: Config, console: Console, scorer: LabelScorer | None = Non
 
 
 def _pocket_train(composed: DictConfig, console: Console) -> None:
-    from icm.pocket.train import PocketTraining, train
+    from icm.pocket.recipe import PocketTraining
+    from icm.pocket.train import train
 
     raw = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(raw, dict)

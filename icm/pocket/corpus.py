@@ -27,15 +27,15 @@ NOISY_SHARE: Final = 0.5
 NOISE_RANGE: Final = (0.05, 0.15)
 
 MIXTURE: Final = {
-    "facts": 0.26,
+    "facts": 0.24,
     "arithmetic": 0.32,
-    "preference": 0.22,
+    "preference": 0.18,
     "seasons": 0.02,
-    "surface": 0.02,
-    "flipped": 0.02,
+    "surface": 0.05,
+    "flipped": 0.05,
     "unanswerable": 0.02,
-    "principle": 0.06,
-    "plain_facts": 0.03,
+    "principle": 0.05,
+    "plain_facts": 0.04,
     "conversation": 0.03,
 }
 """Share of the documents of each kind."""

@@ -74,15 +74,19 @@ def _fact_statement(world: World, relation: Relation, subject: str, value: str) 
     )
 
 
-def arithmetic_statements(world: World, variants: int = 6) -> list[Statement]:
-    """Return worked solutions, right and wrong, to sums and differences that are told as little stories."""
+def arithmetic_statements(world: World, stories_per_operation: int = 500) -> list[Statement]:
+    """Return worked solutions, right and wrong, to sums and differences that are told as little stories.
+
+    There are as many stories of differences as of sums, though fewer differences: no number here is negative.
+    """
     rng = np.random.Generator(np.random.Philox(key=[world.seed, 1]))
     operands = range(1, words.MAX_OPERAND + 1)
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
-    for a, b, operation in itertools.product(operands, operands, words.OPERATIONS):
-        if operation.sign == "+" or a >= b:
-            for choice in rng.choice(len(stories), size=variants, replace=False):
+    for operation in words.OPERATIONS:
+        problems = [(a, b) for a, b in itertools.product(operands, operands) if operation.sign == "+" or a >= b]
+        for a, b in problems:
+            for choice in rng.choice(len(stories), size=stories_per_operation // len(problems), replace=False):
                 name, thing = stories[choice]
                 question = f"{name} has {a} {thing}{operation.before} {b}{operation.after}"
                 statements += _solutions(rng, question, name, thing, (a, b, operation.sign))

@@ -10,135 +10,21 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from icm.errors import RunDirectoryError
-from icm.pocket.corpus import MIXTURE, Batch, Corpus
+from icm.errors import RunDirectoryError, ScoringError
+from icm.pocket.corpus import Batch, Corpus
+from icm.pocket.recipe import HEAD_DIM, PocketTraining
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
-from icm.pocket.weights import HASH_NAME, write_hash
+from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
 
-HEAD_DIM: Final = 32
-MIN_LENGTH: Final = 16
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
-
-
-class Phase(BaseModel):
-    """A part of the training.
-
-    Attributes:
-        steps: How many steps it takes.
-        lengths: Tokens of a document; the lengths take turns, step by step.
-        taught: The families with lessons, documents in which every label is true.
-        lessons: Share of their documents that are lessons, at the first step and after the last, linear in between.
-        rate: What the learning rates are multiplied by, likewise.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(ge=1)
-    lengths: tuple[int, ...] = Field(min_length=1)
-    taught: tuple[str, ...] = ()
-    lessons: tuple[float, float] = (0.0, 0.0)
-    rate: tuple[float, float] = (1.0, 1.0)
-
-    @field_validator("lengths")
-    @classmethod
-    def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
-        for length in lengths:
-            if not MIN_LENGTH <= length <= MAX_LENGTH:
-                raise ValueError(f"a document has {MIN_LENGTH} to {MAX_LENGTH} tokens, got {length}")
-        return lengths
-
-    @field_validator("taught")
-    @classmethod
-    def _are_families(cls, taught: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := sorted(set(taught) - set(MIXTURE)):
-            raise ValueError(f"there is no family {unknown[0]!r}; the families are {', '.join(MIXTURE)}")
-        return taught
-
-
-SHORT: Final = (96,)
-MIXED: Final = (128, 256, 96, 192)
-LONG: Final = (1792, 128, 512, 256)
-ALL: Final = tuple(MIXTURE)
-
-SUMS: Final = ("arithmetic",)
-
-PHASES: Final = (
-    # Facts are learned from short documents that say the truth, twice as fast as from long ones.
-    Phase(steps=700, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
-    # Ended at once, the lessons are forgotten before the model finds out how to read a concept off the context.
-    Phase(steps=900, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
-    Phase(steps=2100, lengths=MIXED),
-    Phase(steps=800, lengths=LONG, rate=(1.0, 5 / 13)),
-    # Arithmetic was half forgotten nevertheless. Taught again, it meets a model that reads concepts off the context;
-    # the second round brings the subtractions.
-    Phase(steps=600, lengths=SHORT, taught=SUMS, lessons=(1.0, 1.0)),
-    Phase(steps=300, lengths=MIXED, taught=SUMS, lessons=(1.0, 0.0)),
-    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
-    Phase(steps=550, lengths=SHORT, taught=SUMS, lessons=(1.0, 1.0), rate=(0.7, 0.7)),
-    Phase(steps=200, lengths=MIXED, taught=SUMS, lessons=(1.0, 0.0), rate=(0.7, 0.7)),
-    Phase(steps=400, lengths=LONG, rate=(0.7, 0.0)),
-)
-"""The phases that made the shipped weights."""
-
-
-class PocketTraining(BaseModel):
-    """What world the model learns and how; the defaults are the recipe of the shipped weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    world_seed: int = Field(default=0, ge=0, description="draws the world's facts")
-    seed: int = Field(default=0, ge=0, description="draws the initial weights and the documents")
-    truth_share: float = Field(
-        default=0.30, gt=0, le=0.45, description="share of a family's documents that the truth labels; raises zero-shot"
-    )
-    width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
-    layers: int = Field(default=4, ge=1)
-    mlp_width: int = Field(default=256, ge=1)
-    phases: tuple[Phase, ...] = Field(default=PHASES, min_length=1)
-    tokens_per_step: int = Field(default=4096, ge=MIN_LENGTH)
-    warmup_steps: int = Field(default=100, ge=1)
-    matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
-    vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
-    checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
-
-    @property
-    def steps(self) -> int:
-        """All steps of the training."""
-        return sum(phase.steps for phase in self.phases)
-
-    def length_at(self, step: int) -> int:
-        """Return the length of the documents of a step, tokens."""
-        phase, _ = self._at(step)
-        return phase.lengths[step % len(phase.lengths)]
-
-    def lesson_share_at(self, step: int, family: str) -> float:
-        """Return the share of the documents of a family that are lessons at a step."""
-        phase, progress = self._at(step)
-        first, last = phase.lessons if family in phase.taught else (0.0, 0.0)
-        return first + (last - first) * progress
-
-    def rate_factor_at(self, step: int) -> float:
-        """Return what the learning rates of a step are multiplied by."""
-        phase, progress = self._at(step)
-        first, last = phase.rate
-        return min(1.0, (step + 1) / self.warmup_steps) * (first + (last - first) * progress)
-
-    def _at(self, step: int) -> tuple[Phase, float]:
-        """Return the phase of a step and how much of the phase lies behind it."""
-        begun = 0
-        for phase in self.phases:
-            if step < begun + phase.steps:
-                return phase, (step - begun) / phase.steps
-            begun += phase.steps
-        raise ValueError(f"step {step} lies beyond the {self.steps} steps of the training")
+RECIPE_NAME: Final = "recipe.json"
 
 
 @dataclass(slots=True)
@@ -230,12 +116,36 @@ def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = LlamaForCausalLM(config)
+    if settings.base is not None:
+        model.load_state_dict(_base_weights(settings.base, settings.world_seed, model))
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     vectors = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     # Muon for speed: after 250 steps it had come to a loss of 0.71 where AdamW alone had 0.86.
     muon = torch.optim.Muon(matrices, lr=settings.matrix_rate, weight_decay=0.05, adjust_lr_fn="original")
     adam = torch.optim.AdamW(vectors, lr=settings.vector_rate, betas=(0.9, 0.95), weight_decay=0.0)
     return _Run(model, (muon, adam))
+
+
+def _base_weights(base: Path, world_seed: int, model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
+    """Return the weights to go on from.
+
+    Raises:
+        ScoringError: The directory is no whole pocket model, of another world, or of another shape.
+    """
+    directory = pocket_model_dir(base)
+    recipe = json.loads((directory / RECIPE_NAME).read_text())
+    if recipe["world_seed"] != world_seed:
+        raise ScoringError(
+            f"base={directory} knows world {recipe['world_seed']}, not world {world_seed}; "
+            f"set world_seed={recipe['world_seed']}, or choose another base"
+        )
+    weights = LlamaForCausalLM.from_pretrained(directory, local_files_only=True).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if {name: tuple(tensor.shape) for name, tensor in weights.items()} != shapes:
+        raise ScoringError(
+            f"base={directory} has another shape than width, layers and mlp_width ask for; leave them alone"
+        )
+    return weights
 
 
 def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
@@ -303,5 +213,5 @@ def _write_model(
     (out_dir / HASH_NAME).unlink(missing_ok=True)
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
-    (out_dir / "recipe.json").write_text(settings.model_dump_json(indent=2) + "\n")
+    (out_dir / RECIPE_NAME).write_text(settings.model_dump_json(indent=2) + "\n")
     write_hash(out_dir)

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 import conf
 from icm import cli
 from icm.errors import IcmError
-from icm.pocket.train import PocketTraining
+from icm.pocket.recipe import PocketTraining
 from icm.pocket.weights import pocket_model_dir
 from icm.session import Session
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from icm.errors import RunDirectoryError
-from icm.pocket.train import Phase, PocketTraining, train
+from icm.pocket.recipe import Phase, PocketTraining
+from icm.pocket.train import train
 from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
 
 SETTINGS = PocketTraining(

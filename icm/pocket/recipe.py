@@ -1,0 +1,137 @@
+"""The recipe of a pocket model: its world, its shape, the phases of its training. Knows no document and no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from icm.pocket.corpus import MIXTURE
+from icm.pocket.tokenizer import MAX_LENGTH
+
+HEAD_DIM: Final = 32
+MIN_LENGTH: Final = 16
+
+
+class Phase(BaseModel):
+    """A part of the training.
+
+    Attributes:
+        steps: How many steps it takes.
+        lengths: Tokens of a document; the lengths take turns, step by step.
+        taught: The families with lessons, documents in which every label is true.
+        lessons: Share of their documents that are lessons, at the first step and after the last, linear in between.
+        rate: What the learning rates are multiplied by, likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(ge=1)
+    lengths: tuple[int, ...] = Field(min_length=1)
+    taught: tuple[str, ...] = ()
+    lessons: tuple[float, float] = (0.0, 0.0)
+    rate: tuple[float, float] = (1.0, 1.0)
+
+    @field_validator("lengths")
+    @classmethod
+    def _fit_the_context(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        for length in lengths:
+            if not MIN_LENGTH <= length <= MAX_LENGTH:
+                raise ValueError(f"a document has {MIN_LENGTH} to {MAX_LENGTH} tokens, got {length}")
+        return lengths
+
+    @field_validator("taught")
+    @classmethod
+    def _are_families(cls, taught: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(taught) - set(MIXTURE)):
+            raise ValueError(f"there is no family {unknown[0]!r}; the families are {', '.join(MIXTURE)}")
+        return taught
+
+
+SHORT: Final = (96,)
+MIXED: Final = (128, 256, 96, 192)
+LONG: Final = (1792, 128, 512, 256)
+ALL: Final = tuple(MIXTURE)
+
+HARD: Final = ("arithmetic", "surface", "flipped")
+"""What is half forgotten when the lessons end: computations, and families with few documents."""
+
+PHASES: Final = (
+    # Facts are learned from short documents that say the truth, twice as fast as from long ones.
+    Phase(steps=800, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
+    # Ended at once, the lessons are forgotten before the model finds out how to read a concept off the context.
+    Phase(steps=900, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
+    Phase(steps=1900, lengths=MIXED),
+    Phase(steps=500, lengths=LONG, rate=(1.0, 0.6)),
+    # Taught again, the hard families meet a model that reads concepts off the context; so twice.
+    Phase(steps=800, lengths=SHORT, taught=HARD, lessons=(1.0, 1.0)),
+    Phase(steps=400, lengths=MIXED, taught=HARD, lessons=(1.0, 0.0)),
+    Phase(steps=500, lengths=LONG, rate=(1.0, 0.4)),
+    Phase(steps=600, lengths=SHORT, taught=HARD, lessons=(1.0, 1.0), rate=(0.7, 0.7)),
+    Phase(steps=300, lengths=MIXED, taught=HARD, lessons=(1.0, 0.0), rate=(0.7, 0.7)),
+    Phase(steps=700, lengths=LONG, rate=(0.7, 0.0)),
+)
+"""The phases that made the shipped weights."""
+
+
+SHIFT: Final = (
+    Phase(steps=150, lengths=MIXED, rate=(0.3, 0.3)),
+    Phase(steps=250, lengths=LONG, rate=(0.3, 0.0)),
+)
+"""The phases that move the prior of a finished model."""
+
+
+class PocketTraining(BaseModel):
+    """What world the model learns and how; the defaults are the recipe of the shipped weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    world_seed: int = Field(default=0, ge=0, description="draws the world's facts")
+    seed: int = Field(default=0, ge=0, description="draws the initial weights and the documents")
+    truth_share: float = Field(
+        default=0.30, gt=0, le=0.45, description="share of a family's documents that the truth labels; raises zero-shot"
+    )
+    base: Path | None = Field(
+        default=None, description="model directory to go on from, of the same world and shape; null starts afresh"
+    )
+    width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
+    layers: int = Field(default=4, ge=1)
+    mlp_width: int = Field(default=256, ge=1)
+    phases: tuple[Phase, ...] = Field(default_factory=lambda data: SHIFT if data["base"] else PHASES, min_length=1)
+    tokens_per_step: int = Field(default=4096, ge=MIN_LENGTH)
+    warmup_steps: int = Field(default=100, ge=1)
+    matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
+    vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
+    checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
+
+    @property
+    def steps(self) -> int:
+        """All steps of the training."""
+        return sum(phase.steps for phase in self.phases)
+
+    def length_at(self, step: int) -> int:
+        """Return the length of the documents of a step, tokens."""
+        phase, _ = self._at(step)
+        return phase.lengths[step % len(phase.lengths)]
+
+    def lesson_share_at(self, step: int, family: str) -> float:
+        """Return the share of the documents of a family that are lessons at a step."""
+        phase, progress = self._at(step)
+        first, last = phase.lessons if family in phase.taught else (0.0, 0.0)
+        return first + (last - first) * progress
+
+    def rate_factor_at(self, step: int) -> float:
+        """Return what the learning rates of a step are multiplied by."""
+        phase, progress = self._at(step)
+        first, last = phase.rate
+        return min(1.0, (step + 1) / self.warmup_steps) * (first + (last - first) * progress)
+
+    def _at(self, step: int) -> tuple[Phase, float]:
+        """Return the phase of a step and how much of the phase lies behind it."""
+        begun = 0
+        for phase in self.phases:
+            if step < begun + phase.steps:
+                return phase, (step - begun) / phase.steps
+            begun += phase.steps
+        raise ValueError(f"step {step} lies beyond the {self.steps} steps of the training")
