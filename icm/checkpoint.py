@@ -1,7 +1,7 @@
-"""Checkpoints of a chain: where it stands, and how long its files were then. Knows no search settings and no model.
+"""Checkpoints of a search: where it stands, and how long its files were then. Knows no search and no model.
 
-A resumed chain cuts trace and journal back to the lengths written here, so that it asks and writes exactly what the
-uninterrupted chain would have asked and written.
+A resumed search cuts trace and journal back to the lengths written here, so that it asks and writes exactly what the
+uninterrupted search would have asked and written.
 """
 
 from __future__ import annotations
@@ -19,25 +19,17 @@ from icm.scoring.protocol import ScoringCost
 
 
 class Checkpoint(Record):
-    """A chain between two steps. Its evaluation is not kept: the journal answers it without a model.
+    """A search between two steps. Its evaluations are not kept: the journal answers them without a model.
 
     Attributes:
-        step: Steps taken.
-        num_accepted: Accepted proposals that changed a label.
-        labels: Label of each claim, -1 where it has none.
-        best_labels: The best labelling seen.
-        best_utility: Its U.
+        state: Where the search stands, as it saved itself.
         trace_bytes: Length of the trace.
         journal_bytes: Length of the journal.
         cost: Scoring cost so far.
         seconds: Wall time so far.
     """
 
-    step: int
-    num_accepted: int
-    labels: tuple[int, ...]
-    best_labels: tuple[int, ...]
-    best_utility: float
+    state: dict[str, Any]
     trace_bytes: int
     journal_bytes: int
     cost: ScoringCost

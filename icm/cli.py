@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from icm.claims import TRUE_FALSE
-from icm.config import Config, validate
+from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
 from icm.records import GOLD, TASK, first_problem, read_task
 from icm.run_directory import StageDir
@@ -30,12 +30,19 @@ from icm.scoring.protocol import LabelScorer
 
 USAGE: Final = """\
 usage: icm prepare|elicit|evaluate|run [key=value ...]
+       icm reward|arms run_dir=DIR [key=value ...]
+       icm policy run_dir=DIR [key=value ...]
+       icm export run_dir=DIR [key=value ...]
        icm pocket train [key=value ...]
 
   prepare       data source -> claims.jsonl (and gold.jsonl, for evaluate alone)
   elicit        claims -> labels.jsonl, trace.jsonl
   evaluate      labels against golden labels -> metrics.json, report.html
   run           the three in turn; with no settings, a pocket task on the embedded model
+  reward        labels of a run -> a reward model, judged on golden pairs
+  arms          the same reward training on other labels, arm by arm -> arms.json
+  policy        a reward model, or pairs -> an assistant, sampled beside the model it came from
+  export        labels of a run -> the formats of training libraries, with a data card
   pocket train  a pocket world and the model that knows it
 
 icm run --help lists all settings; icm run --cfg job prints them.
@@ -47,6 +54,14 @@ def main() -> NoReturn:
     match sys.argv[1:]:
         case ["pocket", "train", *rest]:
             _hydra(_guarded(_pocket_train), "pocket_train", ["icm pocket train", *rest])
+        case ["reward", *rest]:
+            _hydra(_guarded(_reward), "reward", ["icm reward", *rest])
+        case ["arms", *rest]:
+            _hydra(_guarded(_arms), "arms", ["icm arms", *rest])
+        case ["policy", *rest]:
+            _hydra(_guarded(_policy), "policy", ["icm policy", *rest])
+        case ["export", *rest]:
+            _hydra(_guarded(_export), "export", ["icm export", *rest])
         case [("prepare" | "elicit" | "evaluate" | "run") as name, *rest]:
             stages = {"prepare": _prepare, "elicit": _elicit, "evaluate": _evaluate, "run": _run}
             _hydra(_guarded(_with_config(stages[name])), "config", [f"icm {name}", *rest])
@@ -127,6 +142,31 @@ def _pocket_train(composed: DictConfig, console: Console) -> None:
         raise ConfigError(first_problem(error)) from None
     train(settings, out_dir)
     console.print(f"trained: model.path={out_dir}", soft_wrap=True)
+
+
+def _reward(composed: DictConfig, console: Console) -> None:
+    # Loaded only here: the training libraries take seconds that no other command should wait.
+    from icm.reward_command import RewardCommand, run
+
+    run(validate_as(RewardCommand, composed), console)
+
+
+def _policy(composed: DictConfig, console: Console) -> None:
+    from icm.policy_command import PolicyCommand, run
+
+    run(validate_as(PolicyCommand, composed), console)
+
+
+def _arms(composed: DictConfig, console: Console) -> None:
+    from icm.arms_command import ArmsCommand, run
+
+    run(validate_as(ArmsCommand, composed), console)
+
+
+def _export(composed: DictConfig, console: Console) -> None:
+    from icm.export import ExportCommand, run_command
+
+    run_command(validate_as(ExportCommand, composed), console)
 
 
 def _scorer(config: Config) -> LabelScorer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from icm.chain import AnnealingSettings
 from icm.contexts import ContextSettings
 from icm.elicit import ElicitSettings
 from icm.errors import ConfigError
@@ -20,7 +19,10 @@ from icm.evaluate import EvaluateConfig
 from icm.objective import ObjectiveSettings
 from icm.prepare import PrepareConfig
 from icm.scoring.backends import ModelSettings
+from icm.searches.settings import SearchSettings
 from icm.tasks import TaskSettings
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class Config(BaseModel):
@@ -33,8 +35,9 @@ class Config(BaseModel):
         task: Where the claims come from.
         model: What predicts the labels.
         objective: U.
-        search: The chain.
+        search: Which search, and how.
         contexts: What stands before a claim when its label is predicted.
+        anchors: File of labels that the user vouches for.
         evaluate: How the labels are compared with golden ones.
     """
 
@@ -46,8 +49,9 @@ class Config(BaseModel):
     task: TaskSettings
     model: ModelSettings
     objective: ObjectiveSettings
-    search: AnnealingSettings
+    search: SearchSettings
     contexts: ContextSettings
+    anchors: Path | None
     evaluate: EvaluateConfig
 
     def for_prepare(self) -> PrepareConfig:
@@ -56,7 +60,13 @@ class Config(BaseModel):
 
     def for_elicit(self) -> ElicitSettings:
         """Return what the elicit stage is told."""
-        return ElicitSettings(seed=self.seed, search=self.search, objective=self.objective, contexts=self.contexts)
+        return ElicitSettings(
+            seed=self.seed,
+            search=self.search,
+            objective=self.objective,
+            contexts=self.contexts,
+            anchors=self.anchors,
+        )
 
 
 def load(*overrides: str) -> Config:
@@ -74,7 +84,16 @@ def load(*overrides: str) -> Config:
 
 
 def validate(composed: DictConfig) -> Config:
-    """Turn what Hydra composed into settings.
+    """Turn what Hydra composed into the settings of a run.
+
+    Raises:
+        ConfigError: A key is unknown, missing, of the wrong type, or out of range.
+    """
+    return validate_as(Config, composed)
+
+
+def validate_as(kind: type[Settings], composed: DictConfig) -> Settings:
+    """Turn what Hydra composed into settings of a kind.
 
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
@@ -84,7 +103,7 @@ def validate(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from None
     try:
-        return Config.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         raise ConfigError("\n".join(_problems(error, raw))) from None
 

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from icm.records import TraceRow
 
-class ChainDisplay:
+
+class SearchDisplay:
     """A live line on a terminal, a plain line now and then elsewhere.
 
     Attributes:
@@ -35,7 +37,7 @@ class ChainDisplay:
         )
         self._task = self._progress.add_task("", total=num_steps, completed=first_step, status="")
 
-    def __enter__(self) -> ChainDisplay:
+    def __enter__(self) -> SearchDisplay:
         self._progress.start()
         return self
 
@@ -44,19 +46,22 @@ class ChainDisplay:
     ) -> None:
         self._progress.stop()
 
-    def show(
-        self, *, step: int, utility: float, violations: int, temperature: float, labelled: int, tokens: int
-    ) -> None:
-        """Show where the chain stands after a step."""
+    def show(self, row: TraceRow) -> None:
+        """Show where the search stands after a step."""
         now = time.perf_counter()
-        rate = (step - self._first_step) / max(now - self._started, 1e-9)
-        status = (
-            f"{rate:,.1f} steps/s · U {utility:.2f} · {violations} violated · T {temperature:.2f} · "
-            f"{labelled} labelled · {tokens:,} tokens"
-        )
-        self._progress.update(self._task, completed=step, status=status)
+        rate = (row.step - self._first_step) / max(now - self._started, 1e-9)
+        facts = [
+            f"{rate:,.1f} steps/s",
+            "" if row.utility is None else f"U {row.utility:.2f}",
+            f"{row.violations} violated",
+            "" if row.temperature is None else f"T {row.temperature:.2f}",
+            f"{row.labelled} labelled",
+            f"{row.tokens:,} tokens",
+        ]
+        status = " · ".join(filter(None, facts))
+        self._progress.update(self._task, completed=row.step, status=status)
         if not self.console.is_terminal and now - self._last_plain >= self.plain_interval:
             self._last_plain = now
-            remaining = (self._num_steps - step) / max(rate, 1e-9)
-            line = f"step {step:,} of {self._num_steps:,} · {status} · {remaining:,.0f} s left"
+            remaining = (self._num_steps - row.step) / max(rate, 1e-9)
+            line = f"step {row.step:,} of {self._num_steps:,} · {status} · {remaining:,.0f} s left"
             self.console.print(Text(line), soft_wrap=True)

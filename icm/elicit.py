@@ -10,30 +10,34 @@ from typing import Final
 import numpy as np
 from rich.console import Console
 
-from icm.chain import AnnealingSettings, build_chain
 from icm.checkpoint import load_checkpoint
-from icm.claims import UNLABELLED, Labels
+from icm.claims import UNLABELLED
 from icm.forecast import forecast
 from icm.objective import Evaluation, margins
 from icm.problem import Problem, ProblemSettings, build_problem
 from icm.records import (
+    ALTERNATIVES,
     CLAIMS,
     LABELS,
     TASK,
     TRACE,
+    AlternativeRow,
     LabelRow,
     Manifest,
     TraceRow,
     read_claims,
     read_rows,
     read_task,
+    sha256_of,
     write_rows,
 )
 from icm.run_directory import StageDir
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer
+from icm.searches.build import build_search
+from icm.searches.protocol import Result, State
+from icm.searches.settings import SearchSettings
 from icm.session import CHECKPOINT, Session
-from search.annealing import SearchState
 
 JOURNAL: Final = "journal.jsonl"
 
@@ -42,11 +46,11 @@ class ElicitSettings(ProblemSettings):
     """What the labels follow from, besides the claims and the model.
 
     Attributes:
-        search: The chain.
+        search: Which search, and how.
         checkpoint_seconds: Wall time between two checkpoints, seconds; it changes no result.
     """
 
-    search: AnnealingSettings
+    search: SearchSettings
     checkpoint_seconds: float = 2.0
 
 
@@ -70,6 +74,8 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
     prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     stage = StageDir(out_dir, "elicit")
+    if settings.anchors is not None:
+        inputs["anchors"] = sha256_of(settings.anchors)
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
     config = {**what_counts, "model": scorer.fingerprint, "inputs": inputs}
     if stage.claim(config) == "complete":
@@ -79,33 +85,34 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
     checkpoint = load_checkpoint(out_dir / CHECKPOINT)
     journal = JournalScorer(scorer, out_dir / JOURNAL, at=checkpoint.journal_bytes if checkpoint else None)
     problem = build_problem(claims, task, journal, settings)
-    chain = build_chain(settings.search, problem.objective, problem.groups, settings.seed)
-    console.print(str(forecast(problem.objective, claims, task.label_space, chain.num_steps)), soft_wrap=True)
-    with Session(out_dir, problem, chain, journal, settings.checkpoint_seconds, checkpoint) as session:
+    search = build_search(settings.search, problem, settings.seed)
+    console.print(str(forecast(problem.objective, claims, task.label_space, search.num_steps)), soft_wrap=True)
+    with Session(out_dir, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
         state = session.run(console)
-    labels = chain.result(state)
-    evaluation = problem.objective.evaluate(labels)
-    write_rows(out_dir / LABELS, label_rows(problem, labels, evaluation, read_rows(out_dir / TRACE, TraceRow)))
+    result = search.result(state)
+    evaluation = problem.objective.evaluate(result.labels)
+    write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
+    write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
     manifest = stage.finish(
         Manifest(
             stage="elicit",
             config=config,
             inputs=inputs,
-            counts=_counts(problem, state, labels, evaluation),
+            counts=_counts(problem, state, result, evaluation),
             cost=asdict(session.cost),
             seconds=session.seconds,
         ),
-        outputs=(LABELS, TRACE),
+        outputs=(LABELS, ALTERNATIVES, TRACE),
     )
     (out_dir / CHECKPOINT).unlink()
     return manifest
 
 
-def label_rows(problem: Problem, labels: Labels, evaluation: Evaluation, trace: Sequence[TraceRow]) -> list[LabelRow]:
+def label_rows(problem: Problem, result: Result, evaluation: Evaluation, trace: Sequence[TraceRow]) -> list[LabelRow]:
     """Return the rows of `labels.jsonl`, in the order of the claims."""
     set_at = {(claim, label): row.step for row in trace for claim, label in row.changes.items()}
     rows = []
-    for index, (claim, label) in enumerate(zip(problem.claims, labels.tolist(), strict=True)):
+    for index, (claim, label) in enumerate(zip(problem.claims, result.labels.tolist(), strict=True)):
         if label == UNLABELLED:
             rows.append(LabelRow(id=claim.id, group=claim.group))
             continue
@@ -119,21 +126,34 @@ def label_rows(problem: Problem, labels: Labels, evaluation: Evaluation, trace: 
                 probability=float(np.exp(logprobs[label])),
                 margin=float(margins(logprobs[None])[0, label]),
                 last_changed=set_at[claim.id, label],
+                stability=None if result.stability is None else float(result.stability[index]),
             )
         )
     return rows
 
 
-def _counts(
-    problem: Problem, state: SearchState[Evaluation], labels: Labels, evaluation: Evaluation
-) -> dict[str, float]:
+def alternative_rows(problem: Problem, result: Result) -> list[AlternativeRow]:
+    """Return the rows of `alternatives.jsonl`, by falling U."""
+    ids = [claim.id for claim in problem.claims]
+    return [
+        AlternativeRow(
+            utility=alternative.utility,
+            origins=alternative.origins,
+            agreement=float(np.mean(alternative.labels == result.labels)),
+            labels=dict(zip(ids, alternative.labels.tolist(), strict=True)),
+        )
+        for alternative in result.alternatives
+    ]
+
+
+def _counts(problem: Problem, state: State, result: Result, evaluation: Evaluation) -> dict[str, float]:
     return {
         "claims": len(problem.claims),
-        "labelled": int((labels != UNLABELLED).sum()),
+        "labelled": int((result.labels != UNLABELLED).sum()),
         "constraints": problem.objective.constraints.weight.size,
         "violations": evaluation.num_violations,
         "steps": state.step,
-        "accepted_changes": state.num_accepted,
+        "alternatives": len(result.alternatives),
         "utility": evaluation.utility,
         "predictability": evaluation.predictability,
         "predictability_spread": evaluation.spread,

@@ -26,5 +26,9 @@ class ScoringError(IcmError):
     """A model could not give a label log-probability that may be trusted."""
 
 
+class TrainingError(IcmError):
+    """A model or its data cannot be trained on, or what came of the training cannot be used."""
+
+
 class Interrupted(IcmError):
     """The user asked to stop; what was computed is saved. The command line exits with status 130."""

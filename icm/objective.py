@@ -15,14 +15,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import log_softmax
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from scipy.special import log_softmax, rel_entr
 
 from consistency import ConstraintArrays
 from consistency.kernels import count_violations, inconsistency
 from icm.claims import UNLABELLED, Labels
 from icm.contexts import Contexts
-from icm.prompts import Prompt
+from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.protocol import LabelScorer
 
 
@@ -32,16 +32,26 @@ class ObjectiveSettings(BaseModel):
     Attributes:
         alpha: Weight of mutual predictability against inconsistency.
         predictability: What is taken of each claim: `log_prob` of its label (the paper), its log-odds `margin` (the
-            released code), or the `centred` margin, less the mean margin of that label over all labelled claims. The
-            centred one is 0 for every constant labelling.
+            released code), the `lift` of that margin over the log-odds of the label's frequency among the other
+            labelled claims, or the `centred` margin, less the mean margin of that label over all labelled claims. The
+            last two do not reward a labelling for being constant.
         reduction: `mean` over the labelled claims, or their `sum`, which falls with every claim that is labelled.
+        class_prior: Expected share of each label, by index, where it is known; U falls as the labels depart from it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     alpha: float = Field(gt=0)
-    predictability: Literal["log_prob", "margin", "centred"]
+    predictability: Literal["log_prob", "margin", "lift", "centred"]
     reduction: Literal["sum", "mean"]
+    class_prior: tuple[float, ...] | None = None
+
+    @field_validator("class_prior")
+    @classmethod
+    def _is_a_distribution(cls, prior: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if prior is not None and (min(prior, default=0.0) <= 0 or abs(sum(prior) - 1) > 1e-6):
+            raise ValueError("the shares of a class prior are above 0 and add up to 1")
+        return prior
 
 
 class Answer(NamedTuple):
@@ -64,6 +74,7 @@ class Evaluation:
         label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels and
             averaged over the orders; NaN in the rows of unlabelled claims. Read-only.
         answers: For each order and labelled claim what was asked, and the answer.
+        conditionals: (N, L) `label_logprobs` with the evidence of the anchors. Read-only.
     """
 
     utility: float
@@ -73,6 +84,7 @@ class Evaluation:
     num_violations: int
     label_logprobs: NDArray[np.float64]
     answers: Mapping[tuple[int, int], Answer]
+    conditionals: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class Objective:
         queries: (N,) the texts of the claims.
         scorer: The model.
         constraints: What a labelling may violate.
+        evidence: (N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is.
     """
 
     settings: ObjectiveSettings
@@ -92,10 +105,29 @@ class Objective:
     queries: Sequence[str]
     scorer: LabelScorer
     constraints: ConstraintArrays
+    evidence: NDArray[np.float64]
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
         return self._evaluate(labels, known={})
+
+    def evaluate_all(self, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Evaluate several labellings from scratch, asking the model in one batch."""
+        asked = [self.prompts(labels) for labels in labellings]
+        distinct = {prompt.digest: prompt for prompts in asked for prompt in prompts.values()}
+        rows = self._ask(list(distinct.values())) if distinct else []
+        by_digest = dict(zip(distinct, rows, strict=True))
+        return [
+            self._assemble(
+                labels,
+                {place: Answer(prompt.digest, by_digest[prompt.digest]) for place, prompt in prompts.items()},
+            )
+            for labels, prompts in zip(labellings, asked, strict=True)
+        ]
+
+    def zero_shot(self) -> NDArray[np.float64]:
+        """Return log p(label | claim) of every claim with nothing before it, and its evidence: (N, L), nats."""
+        return self._ask([Prompt(NO_CONTEXT, query) for query in self.queries]) + self.evidence
 
     def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
         """Evaluate a labelling, taking over from an evaluation the claims whose prompt is the same in both.
@@ -105,8 +137,15 @@ class Objective:
         return self._evaluate(labels, known=evaluation.answers)
 
     def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
-        """Return log p(label | claim, all other labelled claims) for one claim, labelled or not: (L,), nats."""
-        return _average(self._ask(self.prompts_for(labels, claim)))
+        """Return log p(label | claim, all other labelled claims) and evidence of one claim, labelled or not: (L,)."""
+        return _average(self._ask(self.prompts_for(labels, claim))) + self.evidence[claim]
+
+    def predict_all(self, labels: Labels) -> NDArray[np.float64]:
+        """Return what `predict` returns for every claim, asked in one batch: (N, L), nats."""
+        asked = [self.prompts_for(labels, claim) for claim in range(labels.size)]
+        rows = self._ask([prompt for prompts in asked for prompt in prompts])
+        by_order = rows.reshape(labels.size, len(self.contexts), -1).swapaxes(0, 1)
+        return _average(by_order) + self.evidence
 
     def prompts_for(self, labels: Labels, claim: int) -> list[Prompt]:
         """Return what is asked to predict the label of one claim: a prompt for each order."""
@@ -131,7 +170,10 @@ class Objective:
         if to_ask:
             rows = self._ask([prompts[place] for place in to_ask])
             answers |= {place: Answer(prompts[place].digest, row) for place, row in zip(to_ask, rows, strict=True)}
+        return self._assemble(labels, answers)
 
+    def _assemble(self, labels: Labels, answers: Mapping[tuple[int, int], Answer]) -> Evaluation:
+        """Sum everything anew from the answers to all prompts of a labelling."""
         label_logprobs = np.full((len(self.contexts), labels.size, self.scorer.num_labels), np.nan)
         for place, answer in answers.items():
             label_logprobs[place] = answer.label_logprobs
@@ -139,15 +181,19 @@ class Objective:
         predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
         averaged = _average(label_logprobs)
-        averaged.setflags(write=False)
+        conditionals = averaged + self.evidence
+        for array in (averaged, conditionals):
+            array.setflags(write=False)
+        known = prior_knowledge(labels, self.evidence, self.settings.class_prior)
         return Evaluation(
-            utility=utility(self.settings.alpha, predictability, weight_violated),
+            utility=utility(self.settings.alpha, predictability, weight_violated) + known,
             predictability=predictability,
             spread=float(np.std(per_order)),
             inconsistency=weight_violated,
             num_violations=count_violations(self.constraints, labels),
             label_logprobs=averaged,
             answers=answers,
+            conditionals=conditionals,
         )
 
     def _ask(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
@@ -160,6 +206,23 @@ def utility(alpha: float, predictability: float, inconsistency: float) -> float:
     Source: equation 3 of the paper.
     """
     return alpha * predictability - inconsistency
+
+
+def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: Sequence[float] | None) -> float:
+    """Return what is known beforehand about a labelling, a log-likelihood in nats; 0 where nothing is known.
+
+    Args:
+        labels: (N,) the labelling.
+        evidence: (N, L) log-likelihood of each label of each claim, from anchors.
+        class_prior: (L,) expected share of each label, or nothing. Shares f of n labels lose n * KL(f || prior), the
+            log-likelihood ratio of their counts.
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    known = float(evidence[labelled, labels[labelled]].sum())
+    if class_prior is not None and labelled.size:
+        counts = np.bincount(labels[labelled], minlength=len(class_prior))
+        known -= float(rel_entr(counts, labelled.size * np.array(class_prior)).sum())
+    return known
 
 
 def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings) -> float:
@@ -185,6 +248,8 @@ def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, s
             values = rows[each_claim, given]
         case "margin":
             values = margins(rows)[each_claim, given]
+        case "lift":
+            values = (margins(rows) - base_log_odds(given, rows.shape[1]))[each_claim, given]
         case "centred":
             all_margins = margins(rows)
             values = (all_margins - all_margins.mean(axis=0))[each_claim, given]
@@ -201,6 +266,19 @@ def margins(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     num_labels = label_logprobs.shape[1]
     others = [np.logaddexp.reduce(np.delete(label_logprobs, label, axis=1), axis=1) for label in range(num_labels)]
     return label_logprobs - np.stack(others, axis=1)
+
+
+def base_log_odds(given: Labels, num_labels: int) -> NDArray[np.float64]:
+    """Return the log-odds of each label if one knew nothing but how often the others carry it: (n, L), nats.
+
+    Args:
+        given: (n,) the labels. Of each claim the frequency of a label among the other n - 1 counts, with half a claim
+            added for every label (Jeffreys), so that no frequency is 0.
+        num_labels: L.
+    """
+    counts = np.bincount(given, minlength=num_labels) - np.eye(num_labels)[given]
+    share = (counts + 0.5) / (given.size - 1 + 0.5 * num_labels)
+    return np.log(share) - np.log1p(-share)
 
 
 def _average(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ REJECTED: Final = "rejected.jsonl"
 TASK: Final = "task.json"
 LABELS: Final = "labels.jsonl"
 TRACE: Final = "trace.jsonl"
+ALTERNATIVES: Final = "alternatives.jsonl"
 METRICS: Final = "metrics.json"
 
 
@@ -74,6 +75,7 @@ class LabelRow(Record):
         probability: Probability of the label in its leave-one-out context, normalised over the label space.
         margin: Log-odds of the label against all others in that context, nats.
         last_changed: The step that last set this label; 0 for the initial labels.
+        stability: Share of the starts or samples that agree with the label, where there are several.
     """
 
     id: ClaimId
@@ -83,6 +85,23 @@ class LabelRow(Record):
     probability: float | None = None
     margin: float | None = None
     last_changed: int | None = None
+    stability: float | None = None
+
+
+class AlternativeRow(Record):
+    """A line of `alternatives.jsonl`: one of the distinct labellings that a search of several starts ended in.
+
+    Attributes:
+        utility: Its U.
+        origins: The starts that ended there, by their origin.
+        agreement: Share of the claims that it labels as `labels.jsonl` does.
+        labels: Its labels by claim.
+    """
+
+    utility: float
+    origins: tuple[str, ...]
+    agreement: float
+    labels: Mapping[ClaimId, int]
 
 
 class TraceRow(Record):
@@ -96,7 +115,7 @@ class TraceRow(Record):
         delta_utility: U of the proposed labelling (repaired) less U of the current one.
         accepted: Whether the proposal became the current labelling; a proposal that changes nothing is accepted.
         violations: Violated constraints after the step.
-        utility: U after the step.
+        utility: U after the step; `None` from a search that does not need it.
         labelled: Labelled claims after the step.
         tokens: Tokens forwarded through the model so far.
         changes: The labels this step set, by claim; `None` where a claim lost its label.
@@ -109,7 +128,7 @@ class TraceRow(Record):
     delta_utility: float | None = None
     accepted: bool = True
     violations: int
-    utility: float
+    utility: float | None
     labelled: int
     tokens: int
     changes: Mapping[ClaimId, int | None]

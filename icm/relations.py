@@ -1,8 +1,8 @@
 """From what claims mean to the constraints on their labels. The only reader of `Claim.key`; knows no model.
 
 A relation speaks about the claims of one group and looks at nothing but their keys, so constraints follow from the
-meaning of the claims alone. Except for `same_answer`, relations speak about truth and need a binary label space, in
-which index 1 affirms a claim.
+meaning of the claims alone. Except for `same_answer` and `table`, relations speak about truth and need a binary label
+space, in which index 1 affirms a claim.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, combinations, product
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from consistency import Constraint, acyclic, contradiction, equivalence, exactly_one, forbid
+from consistency import Constraint, acyclic, contradiction, equivalence, exactly_one, forbid, implication
 from consistency.builders import TRUE
 from consistency.constraints import MASK_BITS
 from icm.claims import AnswerKey, Claim, ComparisonKey
@@ -77,42 +77,168 @@ class Transitive(_Relation):
     kind: Literal["transitive"] = "transitive"
 
 
+class Implication(_Relation):
+    """If the claims of a group that give one answer are true, those that give another answer are true as well.
+
+    For groups whose answers are about one thing, such as what kind of animal it is: "dog" implies "mammal".
+    """
+
+    kind: Literal["implication"] = "implication"
+    premise: str = Field(min_length=1)
+    conclusion: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_about_two_answers(self) -> Self:
+        if normal_answer(self.premise) == normal_answer(self.conclusion):
+            raise ValueError(f"premise and conclusion must be different answers, got {self.premise!r} for both")
+        return self
+
+
+class Table(_Relation):
+    """Some joint labels of the claims that give some answers in a group are forbidden, for label spaces of any size.
+
+    Every choice of one claim per answer is a constraint. A group in which nobody gives one of the answers has none.
+
+    Attributes:
+        answers: The answers, in the order in which each row of the table lists their labels.
+        forbidden: The rows that violate the relation, labels as indices into the label space; or
+        allowed: the rows that satisfy it, all others violating it. Exactly one of the two is given.
+    """
+
+    kind: Literal["table"] = "table"
+    answers: tuple[str, ...] = Field(min_length=1)
+    forbidden: tuple[tuple[int, ...], ...] | None = Field(default=None, min_length=1)
+    allowed: tuple[tuple[int, ...], ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        if (self.forbidden is None) == (self.allowed is None):
+            raise ValueError("a table has either `forbidden` or `allowed` rows, and not both")
+        if len(set(map(normal_answer, self.answers))) < len(self.answers):
+            raise ValueError(f"the answers of a table must be different, got {list(self.answers)}")
+        for row in self.rows:
+            if len(row) != len(self.answers) or min(row) < 0:
+                raise ValueError(
+                    f"a row has one label for each of {len(self.answers)} answers, as indices from 0 on, "
+                    f"got {list(row)}"
+                )
+        return self
+
+    @property
+    def rows(self) -> tuple[tuple[int, ...], ...]:
+        """The rows that are listed, forbidden or allowed."""
+        return self.forbidden or self.allowed or ()
+
+
 RelationSpec = Annotated[
-    SameAnswer | DifferentAnswer | ExactlyOne | Mirrored | Transitive,
+    SameAnswer | DifferentAnswer | ExactlyOne | Mirrored | Transitive | Implication | Table,
     Field(discriminator="kind"),
 ]
 """One relation as a configuration states it, told apart by `kind`."""
 
 
 def constraints_from(claims: Sequence[Claim], relations: Sequence[RelationSpec], num_labels: int) -> list[Constraint]:
-    """Return what the relations demand of the labels: scopes are positions in `claims`, names the relations' kinds.
+    """Return what the relations demand of the labels: scopes are positions in `claims`, names the relations' titles.
 
     Claims without a key of the kind that a relation is about take no part in it.
 
     Raises:
         ConfigError: A relation does not fit the size of the label space, or a group is too large for it.
     """
-    for relation in relations:
-        _check_label_space(relation, num_labels)
+    check_label_space(relations, num_labels)
     return [
-        Constraint(scope=scope, forbidden=forbidden, weight=relation.weight, name=relation.kind)
+        Constraint(scope=scope, forbidden=forbidden, weight=relation.weight, name=title_of(relation))
         for relation in relations
         for scope, forbidden in _rules(relation, claims, num_labels)
     ]
 
 
-def _check_label_space(relation: RelationSpec, num_labels: int) -> None:
-    if isinstance(relation, SameAnswer):
-        if num_labels**2 > MASK_BITS:
-            raise ConfigError(
-                f"relation 'same_answer' takes up to 8 labels, but the label space has {num_labels}; "
-                f"remove it from the relations of the task"
-            )
-    elif num_labels != 2:
+def check_label_space(relations: Sequence[RelationSpec], num_labels: int) -> None:
+    """Check that relations can speak about claims with so many labels.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    for relation in relations:
+        match relation:
+            case SameAnswer():
+                if num_labels**2 > MASK_BITS:
+                    raise ConfigError(
+                        f"relation 'same_answer' takes up to 8 labels, but the label space has {num_labels}; "
+                        f"remove it from the relations of the task"
+                    )
+            case Table():
+                _check_table(relation, num_labels)
+            case _ if num_labels != 2:
+                raise ConfigError(
+                    f"relation {relation.kind!r} is about true and false claims, but the label space has {num_labels} "
+                    f"labels; remove it from the relations of the task, only 'same_answer' and 'table' fit other "
+                    f"label spaces"
+                )
+
+
+def _check_table(table: Table, num_labels: int) -> None:
+    size = num_labels ** len(table.answers)
+    if size > MASK_BITS:
         raise ConfigError(
-            f"relation {relation.kind!r} is about true and false claims, but the label space has {num_labels} labels; "
-            f"remove it from the relations of the task, only 'same_answer' fits other label spaces"
+            f"relation {title_of(table)!r} has {num_labels} labels for each of {len(table.answers)} answers, so "
+            f"{size} rows, but a table holds up to {MASK_BITS}; split it into tables over fewer answers"
         )
+    for row in table.rows:
+        if max(row) >= num_labels:
+            raise ConfigError(
+                f"relation {title_of(table)!r} has the row {list(row)}, but the label space has {num_labels} labels: "
+                f"0 to {num_labels - 1}"
+            )
+
+
+def check_answers_occur(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> None:
+    """Check that every answer a relation names is given by some claim, so that no relation is idle by a slip.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    known = sorted({normal_answer(claim.key.value) for claim in claims if isinstance(claim.key, AnswerKey)})
+    for relation in relations:
+        for answer in _named_answers(relation):
+            if answer not in known:
+                raise ConfigError(
+                    f"relation {title_of(relation)!r} names the answer {answer!r}, which no claim gives; "
+                    f"the answers are {_some(known)}"
+                )
+
+
+def title_of(relation: RelationSpec) -> str:
+    """Return what the constraints of a relation are called, in reports too."""
+    match relation:
+        case Implication():
+            return f"implication: {relation.premise} -> {relation.conclusion}"
+        case Table():
+            return f"table: {', '.join(relation.answers)}"
+        case _:
+            return relation.kind
+
+
+def _named_answers(relation: RelationSpec) -> tuple[str, ...]:
+    match relation:
+        case Implication():
+            return normal_answer(relation.premise), normal_answer(relation.conclusion)
+        case Table():
+            return tuple(map(normal_answer, relation.answers))
+        case _:
+            return ()
+
+
+def _some(answers: Sequence[str], most: int = 10) -> str:
+    if not answers:
+        return "none: no claim has an answer (does the task know which column holds it?)"
+    more = f" and {len(answers) - most} more" if len(answers) > most else ""
+    return ", ".join(map(repr, answers[:most])) + more
+
+
+def normal_answer(answer: str) -> str:
+    """Return an answer without what does not count when relations compare it: case and spacing."""
+    return " ".join(answer.casefold().split())
 
 
 def _rules(relation: RelationSpec, claims: Sequence[Claim], num_labels: int) -> Iterator[Rule]:
@@ -127,6 +253,12 @@ def _rules(relation: RelationSpec, claims: Sequence[Claim], num_labels: int) -> 
             return _in_groups(claims, ComparisonKey, _mirrored)
         case Transitive():
             return _in_groups(claims, ComparisonKey, _transitive)
+        case Implication():
+            answers = _named_answers(relation)
+            return _in_groups(claims, AnswerKey, lambda group: _choices(group, answers, implication()))
+        case Table():
+            answers, mask = _named_answers(relation), _table_mask(relation, num_labels)
+            return _in_groups(claims, AnswerKey, lambda group: _choices(group, answers, mask))
 
 
 def _in_groups(
@@ -162,6 +294,18 @@ def _one_answer_mask(answers: tuple[int, ...]) -> int:
         return len({answer for answer, label in zip(answers, labels, strict=True) if label == TRUE}) != 1
 
     return forbid(len(answers), 2, is_forbidden)
+
+
+def _choices(group: Group[AnswerKey], answers: Sequence[str], forbidden: int) -> Iterator[Rule]:
+    """Apply one mask to every choice of a claim for each answer."""
+    givers = [[i for i, key in group if normal_answer(key.value) == answer] for answer in answers]
+    for scope in product(*givers):
+        yield scope, forbidden
+
+
+def _table_mask(table: Table, num_labels: int) -> int:
+    listed = set(table.rows)
+    return forbid(len(table.answers), num_labels, lambda labels: (labels in listed) == (table.forbidden is not None))
 
 
 def _mirrored(group: Group[ComparisonKey]) -> Iterator[Rule]:

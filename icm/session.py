@@ -1,4 +1,4 @@
-"""One chain in its directory: it takes steps, writes its trace, checkpoints, stops when asked and can be continued."""
+"""One search in its directory: it takes steps, writes its trace, checkpoints, stops when asked and can be continued."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
 import numpy as np
 from rich.console import Console
 
-from icm.chain import Chain
+from consistency.kernels import count_violations
 from icm.checkpoint import Checkpoint
-from icm.claims import UNLABELLED, Labels, freeze
-from icm.display import ChainDisplay
+from icm.claims import UNLABELLED, Labels
+from icm.display import SearchDisplay
 from icm.errors import Interrupted
-from icm.objective import Evaluation
 from icm.problem import Problem
 from icm.records import TRACE, TraceRow, dump_row
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import ScoringCost
-from search.annealing import SearchState, StepInfo
+from icm.searches.protocol import S, Search
+from search.annealing import StepInfo
 
 CHECKPOINT: Final = "checkpoint.json"
 
 
-class Session:
-    """One run of a chain in its directory: takes steps, writes the trace, checkpoints, and can be continued."""
+class Session(Generic[S]):
+    """One run of a search in its directory: takes steps, writes the trace, checkpoints, and can be continued."""
 
     def __init__(
         self,
         directory: Path,
         problem: Problem,
-        chain: Chain,
+        search: Search[S],
         journal: JournalScorer,
         checkpoint_seconds: float,
         checkpoint: Checkpoint | None,
     ) -> None:
         self._directory = directory
         self._problem = problem
-        self._chain = chain
+        self._search = search
         self._journal = journal
         self._checkpoint_seconds = checkpoint_seconds
         self._trace = (directory / TRACE).open("ab")
@@ -52,7 +52,7 @@ class Session:
             self._resumed = None
             self._cost_before, self._seconds_before = ScoringCost(), 0.0
         else:
-            self._resumed = self._state_of(checkpoint)
+            self._resumed = search.restore(checkpoint.state)
             self._cost_before, self._seconds_before = checkpoint.cost, checkpoint.seconds
         # Evaluating the resumed state anew was answered by the journal; it has been paid for already.
         self._cost_mark = journal.cost
@@ -66,96 +66,75 @@ class Session:
 
     @property
     def cost(self) -> ScoringCost:
-        """Scoring cost of the chain so far, all resumed parts together."""
+        """Scoring cost of the search so far, all resumed parts together."""
         return self._cost_before + (self._journal.cost - self._cost_mark)
 
     @property
     def seconds(self) -> float:
-        """Wall time of the chain so far, all resumed parts together."""
+        """Wall time of the search so far, all resumed parts together."""
         return self._seconds_before + time.perf_counter() - self._started
 
-    def run(self, console: Console) -> SearchState[Evaluation]:
+    def run(self, console: Console) -> S:
         """Take the remaining steps.
 
         Raises:
-            Interrupted: The user asked to stop; the chain is saved after its last step.
+            Interrupted: The user asked to stop; the search is saved after its last step.
         """
         with _stop_request() as stop:
             state = before = self._resumed or self._begin()
             saved_at = time.perf_counter()
-            with ChainDisplay(console, self._chain.num_steps, state.step) as display:
-                for state, info in self._chain.walk(before):
-                    self._write(state, info, before.labels)
+            with SearchDisplay(console, self._search.num_steps, state.step) as display:
+                for state, info in self._search.walk(before):
+                    row = self._write(state, info, before.labels)
                     before = state
-                    display.show(
-                        step=state.step,
-                        utility=state.evaluation.utility,
-                        violations=state.evaluation.num_violations,
-                        temperature=info.temperature,
-                        labelled=int((state.labels != UNLABELLED).sum()),
-                        tokens=self.cost.forwarded_tokens,
-                    )
+                    display.show(row)
                     if time.perf_counter() - saved_at >= self._checkpoint_seconds:
                         self._save(state)
                         saved_at = time.perf_counter()
                     if stop.is_set():
                         break
         self._save(state)
-        if state.step < self._chain.num_steps:
+        if not self._search.is_done(state):
             raise Interrupted(
-                f"stopped after step {state.step:,} of {self._chain.num_steps:,}; nothing is lost. "
+                f"stopped after step {state.step:,} of {self._search.num_steps:,}; nothing is lost. "
                 f"Run the same command again to go on"
             )
         return state
 
-    def _begin(self) -> SearchState[Evaluation]:
-        state = self._chain.start()
-        self._write(state, None, np.full_like(state.labels, UNLABELLED))
+    def _begin(self) -> S:
+        state = self._search.start()
+        self._write(state, StepInfo(), np.full_like(state.labels, UNLABELLED))
         return state
 
-    def _write(self, state: SearchState[Evaluation], info: StepInfo | None, before: Labels) -> None:
+    def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
         changed = np.flatnonzero(state.labels != before).tolist()
         claims = self._problem.claims
         row = TraceRow(
             step=state.step,
-            temperature=info.temperature if info else None,
-            claim=claims[info.claim].id if info else None,
-            label=info.label if info else None,
-            delta_utility=info.delta_utility if info else None,
-            accepted=info.accepted if info else True,
-            violations=state.evaluation.num_violations,
-            utility=state.evaluation.utility,
+            temperature=info.temperature,
+            claim=None if info.claim is None else claims[info.claim].id,
+            label=info.label,
+            delta_utility=info.delta_utility,
+            accepted=info.accepted,
+            violations=count_violations(self._problem.objective.constraints, state.labels),
+            utility=state.evaluation.utility if state.evaluation else None,
             labelled=int((state.labels != UNLABELLED).sum()),
             tokens=self.cost.forwarded_tokens,
             changes={claims[i].id: _or_none(int(state.labels[i])) for i in changed},
         )
         self._trace.write(dump_row(row).encode())
+        return row
 
-    def _save(self, state: SearchState[Evaluation]) -> None:
+    def _save(self, state: S) -> None:
         self._trace.flush()
         os.fsync(self._trace.fileno())
         Checkpoint(
-            step=state.step,
-            num_accepted=state.num_accepted,
-            labels=tuple(state.labels.tolist()),
-            best_labels=tuple(state.best_labels.tolist()),
-            best_utility=state.best_utility,
+            state=dict(self._search.save(state)),
             trace_bytes=self._trace.tell(),
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,
         ).save(self._directory / CHECKPOINT)
-
-    def _state_of(self, checkpoint: Checkpoint) -> SearchState[Evaluation]:
-        labels = freeze(np.array(checkpoint.labels, dtype=np.int8))
-        return SearchState(
-            step=checkpoint.step,
-            num_accepted=checkpoint.num_accepted,
-            labels=labels,
-            evaluation=self._problem.objective.evaluate(labels),
-            best_labels=freeze(np.array(checkpoint.best_labels, dtype=np.int8)),
-            best_utility=checkpoint.best_utility,
-        )
 
 
 @contextmanager

@@ -76,20 +76,20 @@ class StepInfo:
     """What one step did.
 
     Attributes:
-        claim: The claim whose label was proposed.
+        claim: The claim whose label was proposed; `None` for a step that moves many.
         label: The label proposed for it.
-        temperature: Temperature of the decision.
+        temperature: Temperature of the decision, where there was one.
         delta_utility: U of the proposal less U of the state before.
         accepted: Whether the proposal became the state.
         changed: Whether the labels changed.
     """
 
-    claim: int
-    label: int
-    temperature: float
-    delta_utility: float
-    accepted: bool
-    changed: bool
+    claim: int | None = None
+    label: int | None = None
+    temperature: float | None = None
+    delta_utility: float | None = None
+    accepted: bool = True
+    changed: bool = True
 
 
 Propose = Callable[[np.random.Generator, SearchState[E]], Proposal[E]]

@@ -48,5 +48,5 @@ def write_prepared(directory: Path, claims: list[Claim]) -> None:
 
 
 def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
-    """Return the settings of an elicit stage: the defaults of `conf/`, changed where asked."""
-    return load(f"seed={seed}", "objective=released_code", *overrides).for_elicit()
+    """Return the settings of an elicit stage: the paper's chain under the released objective, changed where asked."""
+    return load(f"seed={seed}", "search=annealing", "objective=released_code", *overrides).for_elicit()

@@ -1,16 +1,21 @@
-"""How fast violations are counted: the kernels beside plain Python and NumPy. Knows no claims and no model.
+"""How fast violations are counted and conflicts solved, beside other ways. Knows no claims and no model.
 
     python -m benchmarks.speed.consistency
 
 Constraints of two or three random claims each, labels random and a few of them missing: no locality that a cache
-could use, which real groups have. Counts the violated constraints (the recount) and sums their weights. Prints a
-table and, last, one JSON object about the recount:
+could use, which real groups have. Counts the violated constraints (the recount) and sums their weights. Then runs the
+exact solver beside CP-SAT and RC2 (`benchmarks.speed.solvers`; `pip install 'icm[benchmarks]'` brings them). Prints
+tables and, last, one JSON object:
 
     recount_speedup_vs_python         the plain reference, over all constraints
     recount_speedup_vs_numpy          NumPy, one gather per position, on the arrays that the kernel reads
     recount_speedup_vs_numpy_int64    the same with the scopes widened beforehand to the index type NumPy likes best
     flip_us                           microseconds for one `flip_delta`, the call from Python included
     recount_gb_per_s                  bytes of the arrays over the time of a recount
+    solver_optima_equal               whether on every instance ours is proven, and equal to all that peers proved, one
+                                      at least; false where no peer is installed
+    solver_speedup_vs_cpsat           CP-SAT's time over ours, on the instance where that is least; null without it
+    solver_speedup_vs_rc2             the same for RC2
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.solvers import PEERS, Comparison, Run, compare
 from consistency import (
     Constraint,
     ConstraintArrays,
@@ -129,6 +135,34 @@ def median_flip_us(arrays: ConstraintArrays, labels: NDArray[np.int8], claims: S
     return float(np.median(nanoseconds)) / 1e3
 
 
+def show_solvers(comparisons: Sequence[Comparison]) -> dict[str, bool | float | None]:
+    """Print what the solvers needed, and return the figures of the JSON object."""
+    table = Table(title="exact solvers, one thread each, processor seconds")
+    table.add_column("")
+    for heading in ("ours", *(f"{peer}{sign}" for peer in PEERS for sign in ("", ", ratio")), "optima"):
+        table.add_column(heading, justify="right")
+    for comparison in comparisons:
+        row = [comparison.name, _shown(comparison.ours)]
+        for peer in PEERS:
+            run = comparison.peers.get(peer)
+            row += ["not installed", ""] if run is None else [_shown(run), f"{comparison.speedup(peer):,.1f}"]
+        table.add_row(*row, "equal" if comparison.optima_are_equal else "not shown equal")
+    Console().print(table)
+    speedups = {
+        peer: [comparison.speedup(peer) for comparison in comparisons if peer in comparison.peers] for peer in PEERS
+    }
+    least = {peer: round(min(ratios), 1) if ratios else None for peer, ratios in speedups.items()}
+    return {
+        "solver_optima_equal": all(comparison.optima_are_equal for comparison in comparisons),
+        "solver_speedup_vs_cpsat": least["CP-SAT"],
+        "solver_speedup_vs_rc2": least["RC2"],
+    }
+
+
+def _shown(run: Run) -> str:
+    return f"{run.seconds:.3f}" if run.optimum is not None else f"unproven after {run.seconds:.0f}"
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.consistency")
@@ -136,6 +170,8 @@ def main() -> None:
     parser.add_argument("--constraints", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=41, help="timed recounts; the table shows medians")
     parser.add_argument("--flips", type=int, default=20_000, help="timed flips")
+    parser.add_argument("--groups", type=int, default=10_000, help="groups for the solvers")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds that a peer may take for one component")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -185,7 +221,8 @@ def main() -> None:
         "flip_us": round(flip_us, 2),
         "recount_gb_per_s": round(recount_bytes / kernel_seconds / 1e9, 2),
     }
-    print(json.dumps(result))
+    solvers = show_solvers(compare(options.seed, options.groups, repeats=5, limit=options.limit))
+    print(json.dumps(result | solvers))
 
 
 if __name__ == "__main__":

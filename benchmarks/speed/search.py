@@ -1,6 +1,6 @@
 """One chain, asked in three ways: every query in full, perfectly cached, and as icm asks. Same steps, same model.
 
-Usage: python -m benchmarks.speed.search [--quick] [--model DIR] [--claims 128] [--window 1] [--check-steps 64]
+Usage: python -m benchmarks.speed.search [--quick] [--task pocket_facts] [--claims 128] [--steps 192] [--window 8]
 
 "As sent" is how the released code puts its questions: at every step one prompt to predict a label, and for every
 labelling that is considered one prompt per labelled claim, each with all its demos, in one fixed order. "Cached" is a
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,6 @@ from rich.console import Console
 from rich.table import Table
 
 from icm import prepare
-from icm.chain import build_chain
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
 from icm.objective import Evaluation, Objective
@@ -39,6 +39,12 @@ from icm.scoring.journal import JournalScorer
 from icm.scoring.local import LocalScorer
 from icm.scoring.local.loading import load_model
 from icm.scoring.protocol import LabelScorer, ScoringCost
+from icm.searches.annealing import build_chain
+from icm.searches.settings import AnnealingSettings
+
+CACHE_TOKENS: Final = 16384
+FORGET_STEPS: Final = 8
+"""Keys and values are kept for as many steps, as in a chain that can be stopped there and continued bit for bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,7 @@ def run_chain(
     config: Config, claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer, num_steps: int
 ) -> ChainRun:
     """Run the first steps of a chain and remember what it asked."""
+    assert isinstance(config.search, AnnealingSettings)
     problem = build_problem(claims, task, scorer, config.for_elicit())
     fields = {name: getattr(problem.objective, name) for name in Objective.__slots__}
     objective = Considered(**fields)
@@ -93,6 +100,8 @@ def run_chain(
         predictions.append((before, info.claim))
         decisions.append(state.labels)
         before = state.labels
+        if state.step % FORGET_STEPS == 0:
+            scorer.forget()
     return ChainRun(
         considered=objective.labellings,
         predictions=predictions,
@@ -190,16 +199,23 @@ def main() -> None:
     """Run the chain, count the other two ways, print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="48 claims")
+    parser.add_argument("--task", default="pocket_preference", help="a pocket task in conf/task")
     parser.add_argument("--claims", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=None, help="the first steps of the chain; all if left out")
     parser.add_argument("--window", type=int, default=8, help="steps asked ahead")
     parser.add_argument("--search", default="annealing", help="a name in conf/search")
-    parser.add_argument("--check-steps", type=int, default=48, help="steps that are repeated one by one, in full")
+    parser.add_argument("--check-steps", type=int, default=24, help="steps that are repeated one by one, in full")
     parser.add_argument("--model", default=None, help="directory of a pocket model; the shipped one if left out")
     options = parser.parse_args()
     num_claims = 48 if options.quick else options.claims
 
     with tempfile.TemporaryDirectory() as directory:
-        settings = ("task=pocket_facts", f"task.num_claims={num_claims}", "task.num_held_out=0", f"out_dir={directory}")
+        settings = (
+            f"task={options.task}",
+            f"task.num_claims={num_claims}",
+            "task.num_held_out=0",
+            f"out_dir={directory}",
+        )
         config = load(*settings, f"search={options.search}", f"search.speculation_window={options.window}")
         prepare_dir = config.out_dir / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
@@ -207,11 +223,13 @@ def main() -> None:
         model, tokenizer, identity = load_model(
             options.model or pocket_model_dir(), revision=None, dtype="float32", device="cpu"
         )
-        ours = LocalScorer(model, tokenizer, task.label_space, identity=identity)
+        ours = LocalScorer(model, tokenizer, task.label_space, identity=identity, cache_tokens=CACHE_TOKENS)
         plain = LocalScorer(model, tokenizer, task.label_space, identity=identity, share_prefixes=False)
 
         journal = JournalScorer(ours, Path(directory) / "journal.jsonl")
-        run = run_chain(config, claims, task, journal, num_steps=config.search.num_steps(len(claims)))
+        assert isinstance(config.search, AnnealingSettings)
+        num_steps = options.steps or config.search.num_steps(len(claims))
+        run = run_chain(config, claims, task, journal, num_steps)
         step_by_step = load(*settings, f"search={options.search}", "search.speculation_window=1")
         checked = run_chain(step_by_step, claims, task, plain, num_steps=options.check_steps)
         same = all(np.array_equal(*pair) for pair in zip(run.decisions, checked.decisions, strict=False))
@@ -222,7 +240,14 @@ def main() -> None:
         sent_seconds = sent_tokens * naive_seconds_per_token(run, claims, task, plain, 24 if options.quick else 96)
 
     cost = run.cost
-    table = Table("", "prompts", "tokens", "calls", "seconds", title=f"{num_claims} claims, {len(run.decisions)} steps")
+    table = Table(
+        "",
+        "prompts",
+        "tokens",
+        "calls",
+        "seconds",
+        title=f"{options.task}, {num_claims} claims, {len(run.decisions)} steps",
+    )
     table.add_row(
         "as sent", f"{sent_prompts:,}", f"{sent_tokens:,}", f"{sent_prompts:,}", f"{sent_seconds:,.0f} (sampled)"
     )

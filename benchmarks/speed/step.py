@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from icm.chain import build_chain
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, freeze, group_id
 from icm.config import load
 from icm.problem import build_problem
@@ -28,6 +27,8 @@ from icm.records import TaskRecord
 from icm.relations import DifferentAnswer
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
+from icm.searches.annealing import build_chain
+from icm.searches.settings import AnnealingSettings
 from search.annealing import start
 
 
@@ -56,6 +57,7 @@ class Measured:
 def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
     """Time steps from a random labelling of all claims, half of which a step proposes to change."""
     settings = load("search=annealing", "objective=released_code", "contexts=tree").for_elicit()
+    assert isinstance(settings.search, AnnealingSettings)
     claims = _claims(num_claims)
     task = TaskRecord(
         name="step", label_space=TRUE_FALSE, relations=(DifferentAnswer(kind="different_answer", weight=1.0),)

@@ -7,6 +7,7 @@ from benchmarks.tasks.tables import Columns, Row, Table
 from icm.claims import AnswerKey, Claim, claim_id, group_id
 from icm.errors import SchemaError
 from icm.records import RejectedRow
+from icm.relations import check_answers_occur, check_label_space, normal_answer
 from icm.tasks import CustomSettings, template_pieces
 
 
@@ -15,7 +16,9 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
 
     Raises:
         SchemaError: A column is missing, or a golden value is outside the alphabet.
+        ConfigError: A relation does not fit the alphabet, or names an answer that no claim gives.
     """
+    check_label_space(settings.relations, len(settings.labels))
     gold = () if settings.gold_column is None else (settings.gold_column,)
     if gold:
         table.require(gold)
@@ -28,6 +31,7 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
             continue
         claim = _claim(settings, row)
         items.append(TaskItem(claim=claim, golden_label=_golden_label(settings, row), row=row.number))
+    check_answers_occur(settings.relations, [item.claim for item in items])
     return TaskItems(items, rejected, settings.label_space)
 
 
@@ -42,7 +46,7 @@ def _claim(settings: CustomSettings, row: Row) -> Claim:
         group=group,
         text=text,
         parts={column: row.text(column) for column in settings.template_columns},
-        key=AnswerKey(value=" ".join(answer.casefold().split())) if answer else None,
+        key=AnswerKey(value=normal_answer(answer)) if answer else None,
     )
 
 

@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, freeze
-from icm.evaluation.baselines import SURFACE_RULES, NotApplicable, Rule, most_frequent
 from icm.evaluation.intervals import Resampling, accuracy
-from icm.evaluation.metrics import balanced_accuracy, calibration, class_scores, confusion_matrix, polarity
+from icm.evaluation.metrics import (
+    balanced_accuracy,
+    calibration,
+    class_scores,
+    confusion_matrix,
+    most_frequent,
+    polarity,
+)
 from icm.evaluation.replay import replay
 from icm.evaluation.schema import Accuracy, BaselineResult, Disagreement, Metrics
 from icm.records import LabelRow, TaskRecord, TraceRow
+from icm.surface import SURFACE_RULES, NotApplicable, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,18 @@ def confusion_matrix(labels: Labels, golden: Labels, num_labels: int) -> NDArray
     return np.bincount(cells, minlength=num_labels * (num_labels + 1)).reshape(num_labels, num_labels + 1)
 
 
+def most_frequent(golden: Labels) -> int:
+    """Return the most frequent golden label; of equally frequent ones the first. It is a control, no rule to use.
+
+    Raises:
+        ValueError: No claim has a golden label.
+    """
+    known = golden[golden != UNLABELLED]
+    if not known.size:
+        raise ValueError("a majority needs at least one golden label")
+    return int(np.bincount(known).argmax())
+
+
 def class_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> tuple[ClassScores, ...]:
     """Return precision, recall and F1 of each label, among the labelled claims of a confusion matrix (L, L + 1).
 

@@ -119,7 +119,7 @@ class TracePoint(Record):
         step: The step; 0 is the initial labelling.
         accuracy: Share of right labels among the labelled claims with a golden label.
         labelled: Labelled claims.
-        utility: U.
+        utility: U, where the search knows it.
         violations: Violated constraints.
         tokens: Tokens forwarded through the model so far.
     """
@@ -127,7 +127,7 @@ class TracePoint(Record):
     step: int
     accuracy: float | None
     labelled: int
-    utility: float
+    utility: float | None
     violations: int
     tokens: int
 

@@ -8,7 +8,6 @@ from typing import Final
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from icm.errors import ScoringError
 from icm.pocket import words
 
 PAD: Final = "<pad>"
@@ -40,18 +39,3 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 def _whole(entry: str) -> str:
     """Return the pattern of a phrase that does not end within a word."""
     return re.escape(entry) + (r"(?!\w)" if entry[-1].isalnum() else "")
-
-
-def require_known(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
-    """Check that the pocket model knows every word of a text.
-
-    Raises:
-        ScoringError: A word lies outside the pocket world.
-    """
-    encoding = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
-    for token, (start, end) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True):
-        if token == tokenizer.unk_token_id:
-            raise ScoringError(
-                f"the pocket model does not know {text[start:end].strip() or text[start:end]!r} in {text[:80]!r}: its "
-                f"world has only the words in icm/pocket/words.py; use these, or a model that knows yours"
-            )

@@ -144,10 +144,12 @@ def trace_figure(metrics: Metrics) -> Figure:
     upper.set(ylim=(0, 1.03), xlim=(0, end), title=_title(metrics, "along the search"))
     upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     _name_lines(upper, 2.5, end * 1.015, names)
-    lower.plot(steps, [point.utility for point in points], color=GREEN, marker=marker)
+    utilities = [(point.step, point.utility) for point in points if point.utility is not None]
+    lower.plot([step for step, _ in utilities], [value for _, value in utilities], color=GREEN, marker=marker)
     lower.set(xlabel="step", xlim=(0, end))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _name_lines(lower, 1.7, end * 1.015, [(points[-1].utility, "Utility U", GREEN)])
+    if utilities:
+        _name_lines(lower, 1.7, end * 1.015, [(utilities[-1][1], "Utility U", GREEN)])
     figure.align_ylabels()
     return figure
 

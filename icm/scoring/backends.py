@@ -18,6 +18,7 @@ class LocalModel(BaseModel):
         revision: Revision of the Hub id.
         dtype: Number format of the weights; `auto` is what the device is good at.
         device: Where it runs.
+        cache_tokens: Most tokens whose keys and values are kept from one batch of prompts to the next.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,7 @@ class LocalModel(BaseModel):
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
+    cache_tokens: int = Field(default=0, ge=0)
 
 
 class FakeModel(BaseModel):
@@ -60,6 +62,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 revision=settings.revision,
                 dtype=settings.dtype,
                 device=settings.device,
+                cache_tokens=settings.cache_tokens,
             )
 
 

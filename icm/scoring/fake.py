@@ -34,6 +34,9 @@ class _Fake:
         """Return one for each segment: (S,)."""
         return np.ones(len(segments), dtype=np.int64)
 
+    def forget(self) -> None:
+        """Do nothing: nothing is kept between calls."""
+
     def _spend(self, prompts: Sequence[Prompt]) -> None:
         num_tokens = sum(prompt.context.num_segments + 1 for prompt in prompts)
         self.cost += ScoringCost(prompts=len(prompts), naive_tokens=num_tokens, forwarded_tokens=num_tokens, calls=1)

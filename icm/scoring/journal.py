@@ -77,6 +77,10 @@ class JournalScorer:
         """Return the tokens of each segment inside a prompt: (S,)."""
         return self._inner.count_tokens(segments)
 
+    def forget(self) -> None:
+        """Drop what the inner scorer keeps of earlier calls; what stands in the journal stays."""
+        self._inner.forget()
+
     def position(self) -> int:
         """Return the length of the journal, in bytes, once all of it has reached the disk."""
         with self._path.open("ab") as file:

@@ -78,6 +78,14 @@ class LabelScorer(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Drop what earlier calls left behind to make later ones cheaper.
+
+        Answers never depend on it beyond the last digits. But how prompts are packed moves those, so whoever wants
+        the very same digits again (a chain that is stopped and continued) calls this at the same places both times.
+        """
+        ...
+
 
 def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
     """Return the tokens of the prompts written out in full, counting each stretch that they share once.

@@ -31,6 +31,7 @@ class Trie:
         tokens: (T,) the tokens, depth first.
         depth: (T,) tokens before each on its path, so its position.
         end: (T,) where the subtree below each token ends in the array.
+        parent: (T,) index of the token before each on its path, -1 for the first.
         read_at: (R,) index of the token after which to read, ascending.
         read_token: (R,) the token whose log-probability is read.
         read_row: (R,) the prompt that it counts for.
@@ -41,6 +42,7 @@ class Trie:
     tokens: NDArray[np.int64]
     depth: NDArray[np.int64]
     end: NDArray[np.int64]
+    parent: NDArray[np.int64]
     read_at: NDArray[np.int64]
     read_token: NDArray[np.int64]
     read_row: NDArray[np.int64]
@@ -117,28 +119,29 @@ class _Layout:
     def __init__(self, root: _Node) -> None:
         self._tokens: list[int] = []
         self._reads: list[tuple[int, int, int, int]] = []
-        self._edges: list[tuple[int, int, int]] = []  # start, end of its tokens, depth of the first
+        # Of each edge: where its tokens start and end, depth of the first, index of the token before it.
+        self._edges: list[tuple[int, int, int, int]] = []
         self._ends: list[int] = []  # end of the subtree below each edge
-        pending: list[tuple[list[_Cursor], int] | int] = []
-        self._push(pending, [(child, 0) for child in root.children.values()], 0)
+        pending: list[tuple[list[_Cursor], int, int] | int] = []
+        self._push(pending, [(child, 0) for child in root.children.values()], 0, -1)
         while pending:
             item = pending.pop()
             if isinstance(item, int):
                 self._ends[item] = len(self._tokens)
             else:
-                cursors, depth = item
+                cursors, depth, parent = item
                 pending.append(len(self._edges))
-                below, length = self._write(cursors, depth)
-                self._push(pending, below, depth + length)
+                below, length = self._write(cursors, depth, parent)
+                self._push(pending, below, depth + length, len(self._tokens) - 1)
 
-    def _push(self, pending: list, cursors: list[_Cursor], depth: int) -> None:
+    def _push(self, pending: list, cursors: list[_Cursor], depth: int, parent: int) -> None:
         """Put off what follows a token: one group of cursors for each token that comes next."""
         groups: dict[int, list[_Cursor]] = {}
         for node, offset in cursors:
             groups.setdefault(node.tokens[offset], []).append((node, offset))
-        pending.extend((group, depth) for group in reversed(groups.values()))
+        pending.extend((group, depth, parent) for group in reversed(groups.values()))
 
-    def _write(self, cursors: list[_Cursor], depth: int) -> tuple[list[_Cursor], int]:
+    def _write(self, cursors: list[_Cursor], depth: int, parent: int) -> tuple[list[_Cursor], int]:
         """Write the tokens that all cursors share; return what follows them and how many they are."""
         first, start = cursors[0]
         length = min(len(node.tokens) - offset for node, offset in cursors)
@@ -146,7 +149,7 @@ class _Layout:
             length = _shared(first.tokens[start : start + length], node.tokens[offset : offset + length])
         begin = len(self._tokens)
         self._tokens.extend(first.tokens[start : start + length])
-        self._edges.append((begin, begin + length, depth))
+        self._edges.append((begin, begin + length, depth, parent))
         self._ends.append(0)
         below: list[_Cursor] = []
         for node, offset in cursors:
@@ -158,15 +161,18 @@ class _Layout:
         return below, length
 
     def trie(self, lengths: NDArray[np.int64]) -> Trie:
-        edges = np.array(self._edges, dtype=np.int64).reshape(-1, 3)
+        edges = np.array(self._edges, dtype=np.int64).reshape(-1, 4)
         sizes = edges[:, 1] - edges[:, 0]
         tokens = np.array(self._tokens, dtype=np.int64)
+        parent = np.arange(len(tokens)) - 1
+        parent[edges[:, 0]] = edges[:, 3]
         reads = np.array(self._reads, dtype=np.int64).reshape(-1, 4)
         reads = reads[np.argsort(reads[:, 0], kind="stable")]
         return Trie(
             tokens=tokens,
             depth=np.repeat(edges[:, 2] - edges[:, 0], sizes) + np.arange(len(tokens)),
             end=np.repeat(np.array(self._ends, dtype=np.int64), sizes),
+            parent=parent,
             read_at=reads[:, 0],
             read_token=reads[:, 1],
             read_row=reads[:, 2],

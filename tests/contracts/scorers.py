@@ -87,7 +87,7 @@ def save_tiny_model(directory: Path, config: Any) -> Path:
 
 def leave_one_out_prompts(num_claims: int, space: LabelSpace = TRUE_FALSE) -> list[Prompt]:
     """Return the leave-one-out prompts of claims whose texts partly begin alike, and one without context."""
-    texts = [f"w{i % 5} w{i % 3} w{i} w{(7 * i) % 40}" for i in range(num_claims)]
+    texts = [f"w{i % 5} w{i % 3} w{i % NUM_WORDS} w{7 * i % NUM_WORDS}" for i in range(num_claims)]
     demos = [[text + verbalizer for verbalizer in space.verbalizers] for text in texts]
     groups = [str(i // 3) for i in range(num_claims)]
     labels = freeze([i % len(space) for i in range(num_claims)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,22 +26,25 @@ def _concept() -> ConceptScorer:
     return ConceptScorer({prompt.query: i % 2 for i, prompt in enumerate(PROMPTS)}, TRUE_FALSE)
 
 
-def _local(share_prefixes: bool = True) -> LocalScorer:
-    model = tiny_model(FAMILIES["llama"])
-    tokenizer = word_tokenizer(NUM_WORDS)
-    return LocalScorer(model, tokenizer, TRUE_FALSE, identity="tiny", share_prefixes=share_prefixes)
+def _local(**settings: Any) -> LocalScorer:
+    return LocalScorer(
+        tiny_model(FAMILIES["llama"]), word_tokenizer(NUM_WORDS), TRUE_FALSE, identity="tiny", **settings
+    )
 
 
-@pytest.fixture(params=["hash", "concept", "local", "local in full", "journal of hash", "journal of local"])
+@pytest.fixture(
+    params=["hash", "concept", "local", "local that keeps", "local in full", "journal of hash", "journal of local"]
+)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeScorer:
     count = iter(range(100))
     makers: dict[str, MakeScorer] = {
         "hash": lambda: HashScorer(TRUE_FALSE),
         "concept": _concept,
         "local": _local,
+        "local that keeps": lambda: _local(cache_tokens=150),
         "local in full": lambda: _local(share_prefixes=False),
         "journal of hash": lambda: JournalScorer(HashScorer(TRUE_FALSE), tmp_path / f"{next(count)}.jsonl"),
-        "journal of local": lambda: JournalScorer(_local(), tmp_path / f"{next(count)}.jsonl"),
+        "journal of local": lambda: JournalScorer(_local(cache_tokens=150), tmp_path / f"{next(count)}.jsonl"),
     }
     return makers[request.param]
 
@@ -68,6 +72,13 @@ def test_batch_order_and_size_do_not_matter(make: MakeScorer):
 
 def test_equal_batches_get_equal_bits(make: MakeScorer):
     np.testing.assert_array_equal(make().label_logprobs(PROMPTS), make().label_logprobs(PROMPTS))
+
+
+def test_what_is_asked_after_forgetting_gets_the_bits_of_a_fresh_scorer(make: MakeScorer):
+    scorer = make()
+    scorer.label_logprobs(PROMPTS[::2])
+    scorer.forget()
+    np.testing.assert_array_equal(scorer.label_logprobs(PROMPTS[1::2]), make().label_logprobs(PROMPTS[1::2]))
 
 
 def test_repeated_prompts_get_equal_answers(make: MakeScorer):

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from benchmarks.speed.random_models import word_tokenizer
-from icm.claims import TRUE_FALSE, LabelSpace
+from icm.claims import TRUE_FALSE, LabelSpace, freeze
+from icm.contexts import Contexts, Tree, draw_order
 from icm.errors import ScoringError
+from icm.pocket import words
+from icm.pocket.statements import fact_statements
+from icm.pocket.weights import pocket_model_dir
+from icm.pocket.world import World
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.local import LocalScorer
+from icm.scoring.local.loading import load_model
+from icm.scoring.protocol import ScoringCost
 from tests.contracts.scorers import (
     FAMILIES,
     NUM_WORDS,
@@ -182,8 +190,6 @@ def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path:
 
 @pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")
 def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward():
-    from icm.scoring.local.loading import load_model
-
     path = shared_model("stories260K")
     assert path is not None
     model, tokenizer, identity = load_model(path, revision=None, dtype="float32", device="cpu")
@@ -196,6 +202,53 @@ def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward():
     ]
     expected = plain_logprobs(model, tokenizer, prompts, TRUE_FALSE)
     np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+
+
+def test_the_embedded_model_equals_the_plain_forward():
+    model, tokenizer, identity = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
+    statements = fact_statements(World(seed=0), words.RELATIONS)[:20]
+    texts, groups = [statement.text for statement in statements], [statement.group for statement in statements]
+    demos = [[text + verbalizer for verbalizer in TRUE_FALSE.verbalizers] for text in texts]
+    labels = freeze([i % 2 for i in range(len(texts))])
+    contexts = Contexts(Tree(), demos, groups, draw_order(groups, seed=0)).leave_one_out(labels)
+    prompts = [Prompt(context, texts[claim]) for claim, context in contexts.items()]
+    scorer = LocalScorer(model, tokenizer, TRUE_FALSE, identity=identity, cache_tokens=500)
+    expected = plain_logprobs(model, tokenizer, prompts, TRUE_FALSE)
+    for rows in (slice(0, 12), slice(0, None)):
+        np.testing.assert_allclose(scorer.label_logprobs(prompts[rows]), expected[rows], atol=1.5e-5)
+
+
+@pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")
+def test_a_tokenizer_that_falls_back_on_bytes_knows_every_word():
+    path = shared_model("stories260K")
+    assert path is not None
+    scorer = LocalScorer.load(path, TRUE_FALSE, device="cpu", dtype="float32")
+    prompts = [Prompt(NO_CONTEXT.extend(["Łódź is a 猫. True"]), "Ünïcode \N{SNOWMAN}?")]
+    assert np.isfinite(scorer.label_logprobs(prompts)).all()
+
+
+@pytest.mark.parametrize("share_prefixes", [True, False])
+def test_a_word_that_the_tokenizer_lacks_is_named_with_its_segment(share_prefixes: bool):
+    scorer = _scorer(tiny_model(FAMILIES["llama"]), share_prefixes=share_prefixes)
+    with pytest.raises(ScoringError, match=r"does not know 'unicorn' in 'w1 unicorn w2'"):
+        scorer.label_logprobs([Prompt(NO_CONTEXT, "w1 unicorn w2")])
+    with pytest.raises(ScoringError, match=r"does not know 'cats' in 'w1 cats True'"):
+        scorer.label_logprobs([Prompt(NO_CONTEXT.extend(["w2 True", "w1 cats True"]), "w3")])
+    with pytest.raises(ScoringError, match=r"does not know 'unheard' in 'w1 unheard'"):
+        scorer.count_tokens(["w1", "w1 unheard"])
+    assert scorer.cost == ScoringCost()
+
+
+def test_a_text_may_begin_with_the_token_for_unknown_words():
+    tokenizer = word_tokenizer(NUM_WORDS)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<unk> $A", special_tokens=[("<unk>", 0)])
+    model = tiny_model(FAMILIES["llama"])
+    scorer = LocalScorer(model, tokenizer, TRUE_FALSE, identity="tiny")
+    prompts = [Prompt(NO_CONTEXT.extend(["w1 w2 True"]), "w3")]
+    expected = plain_logprobs(model, tokenizer, prompts, TRUE_FALSE)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+    with pytest.raises(ScoringError, match="'unicorn'"):
+        scorer.label_logprobs([Prompt(NO_CONTEXT, "w1 unicorn")])
 
 
 def test_prompt_over_the_context_is_refused_with_its_length():

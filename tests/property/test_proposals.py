@@ -7,16 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consistency.kernels import count_violations
-from icm.chain import build_chain
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.problem import Problem, build_problem
 from icm.proposals import Repair, with_label
 from icm.scoring.fake import HashScorer
+from icm.searches.annealing import build_chain
+from icm.searches.settings import AnnealingSettings
 from search.annealing import start
 from search.randomness import step_generator
 from tests.worlds import elicit_settings, make_claims, make_task
 
 SETTINGS = elicit_settings()
+assert isinstance(SETTINGS.search, AnnealingSettings)
+CHAIN = SETTINGS.search
 
 
 def make_problem(seed: int, alpha: float = 30.0, num_groups: int = 4) -> Problem:
@@ -63,7 +66,7 @@ def test_repair_without_the_all_false_option_leaves_a_true_claim_in_every_repair
 @settings(max_examples=40, deadline=None)
 def test_a_prediction_that_changes_nothing_asks_nothing(seed, data) -> None:
     problem = make_problem(seed)
-    chain = build_chain(SETTINGS.search, problem.objective, problem.groups, seed)
+    chain = build_chain(CHAIN, problem.objective, problem.groups, seed)
     labels = np.array(data.draw(st.lists(st.integers(0, 1), min_size=12, max_size=12)), dtype=np.int8)
     state = start(freeze(labels), problem.objective.evaluate(freeze(labels)))
     asked = problem.objective.scorer.cost.prompts
@@ -78,7 +81,7 @@ def test_a_prediction_that_changes_nothing_asks_nothing(seed, data) -> None:
 
 def test_unlabelled_relatives_are_drawn_by_their_weight() -> None:
     problem = make_problem(0)
-    chain = build_chain(SETTINGS.search, problem.objective, problem.groups, 0)
+    chain = build_chain(CHAIN, problem.objective, problem.groups, 0)
     labelled = int(np.flatnonzero(problem.groups == 0)[0])
     labels = with_label(freeze(np.full(12, UNLABELLED)), labelled, 1)
     relatives = [claim for claim in np.flatnonzero(problem.groups == 0).tolist() if claim != labelled]

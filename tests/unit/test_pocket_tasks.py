@@ -6,7 +6,7 @@ import pytest
 from benchmarks.tasks.pocket import PocketTask, build
 from icm.claims import TRUE_FALSE, AnswerKey, ComparisonKey
 from icm.errors import ConfigError
-from icm.pocket.tokenizer import build_tokenizer, require_known
+from icm.pocket.tokenizer import build_tokenizer
 from icm.prompts import render_demo
 from icm.tasks import PocketSettings
 
@@ -32,7 +32,7 @@ def test_claims_are_distinct_and_made_of_known_words(task):
     tokenizer = build_tokenizer()
     for item in items[:: max(1, len(items) // 200)]:
         assert item.golden_label is not None
-        require_known(tokenizer, render_demo(item.claim, item.golden_label, space))
+        assert tokenizer.unk_token_id not in tokenizer(render_demo(item.claim, item.golden_label, space)).input_ids
 
 
 @pytest.mark.parametrize("task", ["facts", "arithmetic", "misconceptions"])

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 
-from icm.errors import ScoringError
 from icm.pocket import words
 from icm.pocket.corpus import Corpus, LabelledDocuments
 from icm.pocket.families import labelled_families
 from icm.pocket.plain import conversation, facts_document
 from icm.pocket.statements import TRUTH, fact_statements
-from icm.pocket.tokenizer import build_tokenizer, require_known
+from icm.pocket.tokenizer import build_tokenizer
 from icm.pocket.world import World
 from icm.prompts import SEPARATOR
 
@@ -18,6 +17,10 @@ TOKENIZER = build_tokenizer()
 
 def _tokens(text):
     return TOKENIZER.encode(text, add_special_tokens=False)
+
+
+def _is_known(text):
+    return TOKENIZER.unk_token_id not in _tokens(text)
 
 
 def _labelled(family):
@@ -40,14 +43,14 @@ def test_other_seeds_give_other_facts_in_the_same_words():
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_every_statement_is_made_of_known_words(family):
     for text in _labelled(family):
-        require_known(TOKENIZER, text)
+        assert _is_known(text)
 
 
 @pytest.mark.parametrize("write", [facts_document, conversation])
 def test_plain_documents_are_made_of_known_words(write):
     rng = np.random.default_rng(0)
     for _ in range(20):
-        require_known(TOKENIZER, write(rng, WORLD))
+        assert _is_known(write(rng, WORLD))
 
 
 def test_tokens_of_a_prompt_are_the_tokens_of_its_segments():
@@ -64,14 +67,9 @@ def test_decoding_gives_the_text_back(family):
     assert TOKENIZER.decode(_tokens(text)) == text
 
 
-def test_a_word_outside_the_world_is_named():
-    with pytest.raises(ScoringError, match="'unicorn'"):
-        require_known(TOKENIZER, "Question: What color is the unicorn?\nClaim: red\nI think this claim is")
-
-
-def test_a_known_word_does_not_hide_in_an_unknown_one():
-    with pytest.raises(ScoringError, match="'cats'"):
-        require_known(TOKENIZER, "The cats")
+@pytest.mark.parametrize("text", ["What color is the unicorn?", "The cats"])
+def test_a_word_outside_the_world_is_unknown_even_if_a_known_one_begins_it(text):
+    assert not _is_known(text)
 
 
 def test_questions_with_one_answer_have_one_true_claim():

@@ -9,20 +9,34 @@ from itertools import product
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from benchmarks.tasks import custom, tables
+from benchmarks.tasks.items import TaskItems
 from consistency import Constraint, reference
 from icm.claims import AnswerKey, Claim, ComparisonKey, claim_id
 from icm.errors import ConfigError
 from icm.relations import (
     DifferentAnswer,
     ExactlyOne,
+    Implication,
     Mirrored,
     RelationSpec,
     SameAnswer,
+    Table,
     Transitive,
+    check_answers_occur,
     constraints_from,
 )
+from icm.tasks import CustomSettings
 
-ALL_RELATIONS = (SameAnswer(weight=0.5), DifferentAnswer(), ExactlyOne(), Mirrored(weight=2.0), Transitive())
+ALL_RELATIONS = (
+    SameAnswer(weight=0.5),
+    DifferentAnswer(),
+    ExactlyOne(),
+    Mirrored(weight=2.0),
+    Transitive(),
+    Implication(premise="6", conclusion="4"),
+    Table(answers=("4", "5"), forbidden=((0, 1),), weight=3.0),
+)
 
 
 def make_claim(group: str, text: str, key: AnswerKey | ComparisonKey | None) -> Claim:
@@ -116,6 +130,81 @@ def test_transitive_and_mirrored_leave_the_orders_of_four_responses():
     assert orders == 24
 
 
+def test_an_implication_forbids_a_true_premise_beside_a_false_conclusion():
+    animals = answers("q", "mammal", "Dog", "cat")
+    assert satisfied(animals, Implication(premise="dog", conclusion="mammal")) == {
+        (mammal, dog, cat) for mammal, dog, cat in product((0, 1), repeat=3) if mammal >= dog
+    }
+
+
+def test_a_table_lists_its_answers_in_its_own_order():
+    claims = answers("q", "low", "high")
+    rises = Table(answers=("high", "low"), forbidden=((0, 2), (0, 1), (1, 2)))
+    assert satisfied(claims, rises, num_labels=3) == {
+        (low, high) for low, high in product(range(3), repeat=2) if low <= high
+    }
+
+
+def test_allowed_rows_forbid_all_others():
+    claims = answers("q", "a", "b", "c")
+    rows = ((1, 0, 0), (0, 1, 1))
+    assert satisfied(claims, Table(answers=("a", "b", "c"), allowed=rows)) == set(rows)
+
+
+def test_a_table_holds_for_every_choice_of_claims_that_give_its_answers():
+    claims = answers("q", "a", "A ", "b") + answers("other", "b")
+    constraints = constraints_from(claims, [Table(answers=("b", "a"), forbidden=((1, 1),))], 2)
+    assert [constraint.scope for constraint in constraints] == [(2, 0), (2, 1)]
+
+
+def test_relations_over_answers_are_named_apart():
+    claims = answers("q", "a", "b")
+    relations = [Implication(premise="a", conclusion="b"), Table(answers=("a", "b"), forbidden=((0, 0),))]
+    names = [constraint.name for constraint in constraints_from(claims, relations, 2)]
+    assert names == ["implication: a -> b", "table: a, b"]
+
+
+def test_a_table_that_does_not_fit_the_labels_is_refused():
+    wide = Table(answers=tuple("abcd"), forbidden=((0, 0, 0, 0),))
+    with pytest.raises(ConfigError, match="'table: a, b, c, d' has 3 labels for each of 4 answers, so 81 rows"):
+        constraints_from([], [wide], 3)
+    with pytest.raises(ConfigError, match=r"row \[0, 2\], but the label space has 2 labels: 0 to 1"):
+        constraints_from([], [Table(answers=("a", "b"), allowed=((0, 2),))], 2)
+
+
+def test_an_answer_that_no_claim_gives_is_named_with_those_there_are():
+    claims = answers("q", "dog", "mammal")
+    check_answers_occur([Implication(premise="DOG", conclusion="mammal"), SameAnswer()], claims)
+    with pytest.raises(
+        ConfigError, match="names the answer 'mamal', which no claim gives; the answers are 'dog', 'mam"
+    ):
+        check_answers_occur([Implication(premise="dog", conclusion="mamal")], claims)
+    with pytest.raises(ConfigError, match="none: no claim has an answer"):
+        check_answers_occur([Table(answers=("dog",), forbidden=((1,),))], comparisons("q", "ab"))
+
+
+ANIMALS = {
+    "path": "animals.jsonl",
+    "template": "{animal} is a {category}:",
+    "group_columns": ["animal"],
+    "answer_column": "category",
+}
+
+
+def build_animals(*relations: dict) -> TaskItems:
+    rows = [{"animal": "Rex", "category": "dog"}, {"animal": "Rex", "category": "Mammal"}]
+    table = tables.Table("animals.jsonl", ("animal", "category"), rows, [1, 2], "")
+    return custom.build(CustomSettings.model_validate({**ANIMALS, "relations": relations}), table)
+
+
+def test_a_custom_task_checks_its_relations_against_its_table():
+    build_animals({"kind": "implication", "premise": "dog", "conclusion": "mammal", "weight": 2.0})
+    with pytest.raises(ConfigError, match="'cat', which no claim gives; the answers are 'dog', 'mammal'"):
+        build_animals({"kind": "table", "answers": ["cat", "dog"], "forbidden": [[1, 1]]})
+    with pytest.raises(ConfigError, match="128 rows"):
+        build_animals({"kind": "table", "answers": list("abcdefg"), "forbidden": [[1] * 7]})
+
+
 def test_relations_stay_within_groups():
     claims = answers("q1", "4", "5") + answers("q2", "4", "5")
     assert {constraint.scope for constraint in constraints_from(claims, [DifferentAnswer()], 2)} == {(0, 1), (2, 3)}
@@ -124,7 +213,7 @@ def test_relations_stay_within_groups():
 
 def test_permuting_claims_only_permutes_positions():
     expected = meaning(MIXED, constraints_from(MIXED, ALL_RELATIONS, 2))
-    assert len(expected) == 12
+    assert len(expected) == 12 + 1 + 2
     for seed in range(20):
         shuffled = random.Random(seed).sample(MIXED, len(MIXED))
         assert meaning(shuffled, constraints_from(shuffled, ALL_RELATIONS, 2)) == expected
@@ -176,6 +265,14 @@ def test_settings_are_told_apart_by_kind():
         {"kind": "mirrored", "wieght": 2},
         {"kind": "mirrored", "weight": 0},
         {"kind": "mirrored", "weight": "inf"},
+        {"kind": "implication", "premise": "a"},
+        {"kind": "implication", "premise": "a", "conclusion": " A"},
+        {"kind": "table", "answers": ["a", "b"]},
+        {"kind": "table", "answers": ["a", "b"], "allowed": [[0, 0]], "forbidden": [[1, 1]]},
+        {"kind": "table", "answers": ["a", "b"], "forbidden": []},
+        {"kind": "table", "answers": ["a", "A"], "forbidden": [[1, 1]]},
+        {"kind": "table", "answers": ["a", "b"], "forbidden": [[1]]},
+        {"kind": "table", "answers": ["a", "b"], "forbidden": [[1, -1]]},
     ],
 )
 def test_malformed_setting_is_refused(setting):

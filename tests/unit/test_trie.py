@@ -45,6 +45,7 @@ def test_a_trie_holds_every_prefix_once_and_reads_every_verbalizer(prompt_segmen
     assert len(set(paths)) == len(paths)
     assert set(paths) == {path[:size] for path in forwarded for size in range(1, len(path) + 1)}
     assert trie.depth.tolist() == [len(path) - 1 for path in paths]
+    assert [paths[at] if at >= 0 else () for at in trie.parent] == [path[:-1] for path in paths]
     assert trie.lengths.tolist() == [len(_full(prompt)) for prompt in prompts]
 
     reads = sorted(zip(*(column.tolist() for column in (trie.read_row, trie.read_label, trie.read_at)), strict=True))

@@ -19,11 +19,13 @@ from transformers.cache_utils import DynamicLayer
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
 from icm.prompts import NO_CONTEXT, Prompt
-from icm.scoring.local.forward import PackedForward, PaddedForward, Scored
 from icm.scoring.local.loading import Dtype, load_model
+from icm.scoring.local.packed import PackedForward
+from icm.scoring.local.padded import PaddedForward
+from icm.scoring.local.reading import Scored
 from icm.scoring.local.segments import SegmentTokenizer
 from icm.scoring.protocol import ScoringCost
-from icm.scoring.trie import Tokens, Trie, build_trie
+from icm.scoring.trie import Encode, Tokens, Trie, build_trie
 
 METHOD: Final = "continuation-1"
 """Version of how log-probabilities are asked; it changes when the same model would give other numbers."""
@@ -63,6 +65,7 @@ class LocalScorer:
         *,
         identity: str,
         max_pack_tokens: int | None = None,
+        cache_tokens: int = 0,
         share_prefixes: bool = True,
     ) -> None:
         """Bind a loaded model. `LocalScorer.load` is the usual way.
@@ -73,6 +76,7 @@ class LocalScorer:
             space: The labels.
             identity: Names model, tokenizer, dtype and library version; the fingerprint is made from it.
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
+            cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
             share_prefixes: `False` forwards every prompt in full: the yardstick in tests and benchmarks.
 
         Raises:
@@ -87,7 +91,8 @@ class LocalScorer:
         self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
         if share_prefixes:
-            packed = PackedForward(model, max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"]))
+            num_tokens = max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"])
+            packed = PackedForward(model, num_tokens, cache_tokens)
             reason = _why_unshareable(model) or self._disagreement(packed)
             if reason is None:
                 self._packed = packed
@@ -104,6 +109,7 @@ class LocalScorer:
         dtype: Dtype = "auto",
         device: str = "auto",
         max_pack_tokens: int | None = None,
+        cache_tokens: int = 0,
     ) -> LocalScorer:
         """Load a model directory or a Hub id and bind it to a label space.
 
@@ -114,12 +120,15 @@ class LocalScorer:
             dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
             device: "auto", "cpu", "cuda", "cuda:1" …
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
+            cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
 
         Raises:
             ScoringError: There is no such model, it is incomplete, or it cannot express the verbalizers.
         """
         model, tokenizer, identity = load_model(path, revision=revision, dtype=dtype, device=device)
-        return cls(model, tokenizer, space, identity=identity, max_pack_tokens=max_pack_tokens)
+        return cls(
+            model, tokenizer, space, identity=identity, max_pack_tokens=max_pack_tokens, cache_tokens=cache_tokens
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -151,6 +160,16 @@ class LocalScorer:
         """Most tokens per forward pass, as halved by memory that ran out."""
         return (self._packed or self._padded).max_tokens
 
+    @property
+    def num_kept(self) -> int:
+        """Tokens whose keys and values are kept for the calls to come."""
+        return self._packed.num_kept if self._packed else 0
+
+    def forget(self) -> None:
+        """Drop the keys and values of earlier calls: what is forwarded next follows from what is asked next alone."""
+        if self._packed is not None:
+            self._packed.forget()
+
     def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
         """Return the tokens of each segment as it stands inside a prompt, its separator included: (S,)."""
         return np.array([len(self._segments.encode(segment, False)) for segment in segments], dtype=np.int64)
@@ -159,8 +178,9 @@ class LocalScorer:
         """Return log p(verbalizer | prompt), rounded to `DECIMALS`: (B, L), nats, in input order.
 
         Raises:
-            ScoringError: A prompt is longer than the model's context, the tokenizer merges across its seams, the
-                model returned NaN, or memory does not suffice for the smallest forward pass.
+            ScoringError: A prompt is longer than the model's context or holds a word that the tokenizer lacks, the
+                tokenizer merges across its seams, the model returned NaN, or memory does not suffice for the smallest
+                forward pass.
         """
         if not prompts:
             return np.zeros((0, self.num_labels))
@@ -179,11 +199,7 @@ class LocalScorer:
     def _forward(self, prompts: Sequence[Prompt], trie: Trie) -> Scored:
         if self._packed is not None:
             return self._packed.score(trie, self.num_labels)
-        return self._padded.score([self._tokens(prompt) for prompt in prompts], self._segments.verbalizers)
-
-    def _tokens(self, prompt: Prompt) -> Tokens:
-        encode = self._segments.encode
-        return tuple(token for i, segment in enumerate(prompt.segments) for token in encode(segment, i == 0))
+        return self._padded.score(_in_full(prompts, self._segments.encode), self._segments.verbalizers)
 
     def _check_lengths(self, lengths: NDArray[np.int64]) -> None:
         longest = int(lengths.max()) + max(map(len, self._segments.verbalizers))
@@ -200,26 +216,38 @@ class LocalScorer:
 
     def _disagreement(self, packed: PackedForward) -> str | None:
         """Ask a few prompts both ways; return how the answers differ, `None` if they do not."""
+        verbalizers = self._segments.verbalizers
         prompts = self._probes()
-        trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
-        shared = packed.score(trie, self.num_labels).logprobs
-        in_full = self._padded.score([self._tokens(prompt) for prompt in prompts], self._segments.verbalizers).logprobs
+        shared = packed.score(build_trie(prompts, self._spell, verbalizers), self.num_labels).logprobs
+        in_full = self._padded.score(_in_full(prompts, self._spell), verbalizers).logprobs
+        packed.forget()
         gap = float(np.abs(shared - in_full).max())
         if gap <= (EXACT_TOLERANCE if packed.is_exact else HALF_TOLERANCE):
             return None
         return f"its attention gives other answers for packed prompts (they differ by {gap:.2g} nats)"
 
     def _probes(self) -> list[Prompt]:
-        """Return prompts that branch, as long as the context allows up to `PROBE_TOKENS`."""
+        """Return prompts that branch, as long as the context allows up to `PROBE_TOKENS`, in digits to `_spell`."""
         limit = min(PROBE_TOKENS, (self._context_length or PROBE_TOKENS) // 2)
         demos: list[str] = []
         num_tokens = 0
         while num_tokens < limit:
-            demos.append(f"Is it {len(demos)}? No")
-            num_tokens += len(self._segments.encode(demos[-1], not demos[1:]))
-        context, query = NO_CONTEXT.extend(demos[:-1]), "Is it right?"
-        branches = [context, context.extend(["It is. No"]), context.extend(["It is not. No"]), NO_CONTEXT]
+            demos.append(f"{len(demos):b}")
+            num_tokens += len(self._spell(demos[-1], not demos[1:]))
+        context, query = NO_CONTEXT.extend(demos[:-1]), "0110"
+        branches = [context, context.extend(["00"]), context.extend(["01"]), NO_CONTEXT]
         return [Prompt(branch, query) for branch in branches]
+
+    def _spell(self, digits: str, _first: bool) -> Tokens:
+        """Return the tokens of a probe: the verbalizers are the only words that every model is sure to know."""
+        return tuple(token for digit in digits for token in self._segments.verbalizers[int(digit)])
+
+
+def _in_full(prompts: Sequence[Prompt], encode: Encode) -> list[Tokens]:
+    return [
+        tuple(token for i, segment in enumerate(prompt.segments) for token in encode(segment, i == 0))
+        for prompt in prompts
+    ]
 
 
 def _why_unshareable(model: Any) -> str | None:

@@ -42,12 +42,17 @@ class SegmentTokenizer:
         self.check_seams([f"Is this right?{verbalizer}" for verbalizer in space.verbalizers] + ["Is this right?"])
 
     def encode(self, segment: str, first: bool) -> Tokens:
-        """Return the tokens of a segment, with what precedes it: the beginning of the text or the separator."""
+        """Return the tokens of a segment, with what precedes it: the beginning of the text or the separator.
+
+        Raises:
+            ScoringError: The tokenizer lacks a word of the segment, or makes no token of it.
+        """
         found = self._cache.get((segment, first))
         if found is None:
-            found = self._start + self._plain(segment) if first else self._after_anchor(SEPARATOR + segment)
+            found = self._tokens(segment, first)
             if not found:
                 raise ScoringError(f"the tokenizer makes no token of {segment!r}, so nothing can be read after it")
+            self._check_known(segment, first, found)
             self._cache[segment, first] = found
         return found
 
@@ -60,7 +65,7 @@ class SegmentTokenizer:
         Raises:
             ScoringError: They differ.
         """
-        pieces = [token for i, segment in enumerate(segments) for token in self.encode(segment, i == 0)]
+        pieces = [token for i, segment in enumerate(segments) for token in self._tokens(segment, i == 0)]
         for verbalizer, tokens in zip(self._space.verbalizers, self.verbalizers, strict=True):
             text = SEPARATOR.join(segments) + verbalizer
             whole = self._start + self._plain(text)
@@ -74,6 +79,23 @@ class SegmentTokenizer:
                     f"same tokens alone as in the whole; end claims in a letter or a mark that it keeps apart from "
                     f"{verbalizer!r}, or choose other verbalizers than {list(self._space.verbalizers)}"
                 )
+
+    def _tokens(self, segment: str, first: bool) -> Tokens:
+        return self._start + self._plain(segment) if first else self._after_anchor(SEPARATOR + segment)
+
+    def _check_known(self, segment: str, first: bool, tokens: Tokens) -> None:
+        """Refuse a segment with a word that the tokenizer has no token for; the model would not see that word."""
+        unknown = self._tokenizer.unk_token_id
+        # In some tokenizers the token that begins a text is the one for unknown words as well.
+        if unknown is None or unknown not in tokens[len(self._start) if first else 0 :]:
+            return
+        text = segment if first else self._anchor + SEPARATOR + segment
+        cut = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        start, end = cut["offset_mapping"][cut["input_ids"].index(unknown)]
+        raise ScoringError(
+            f"the model's tokenizer does not know {text[start:end].strip() or text[start:end]!r} in {segment[:200]!r}; "
+            f"put it in words that the model knows, or set model.path to a model that knows this one"
+        )
 
     def _plain(self, text: str) -> Tokens:
         return tuple(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)

@@ -1,8 +1,7 @@
-"""Labelling rules that ask no model. They read the parts and keys of claims; only `most_frequent` sees golden labels.
+"""Labelling rules that ask no model and see no golden label: they read the parts and keys of claims.
 
 An elicited labelling says something about a model only where it beats these. A rule fixes its polarity by
-definition: it is not turned round when golden labels would like it better. The majority class needs golden labels, so
-it is a control and not a rule that one could use.
+definition: it is not turned round when golden labels would like it better.
 """
 
 from __future__ import annotations
@@ -100,18 +99,6 @@ def keywords(claims: Sequence[Claim]) -> Labels | NotApplicable:
     if not any(verdicts):
         return NotApplicable("no answer holds a negation or hedge word")
     return _as_labels(verdicts)
-
-
-def most_frequent(golden: Labels) -> int:
-    """Return the most frequent golden label; of equally frequent ones the first.
-
-    Raises:
-        ValueError: No claim has a golden label.
-    """
-    known = golden[golden != UNLABELLED]
-    if not known.size:
-        raise ValueError("a majority needs at least one golden label")
-    return int(np.bincount(known).argmax())
 
 
 SURFACE_RULES: Final = (

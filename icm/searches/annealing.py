@@ -1,102 +1,27 @@
-"""From settings to a chain: Algorithm 1 of the paper and the authors' released chain are one kernel, set differently.
+"""Simulated annealing: Algorithm 1 of the paper and the authors' released chain are one kernel, set differently.
 
 Knows the objective and the search kernel, no file and no golden label.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from icm.claims import Labels, freeze
+from icm.claims import freeze
 from icm.objective import Evaluation, Objective
 from icm.proposals import PredictAndRepair, Repair
+from icm.searches.protocol import Result
+from icm.searches.settings import AnnealingSettings, GeometricSettings, LogarithmicSettings
 from icm.speculation import Speculation
 from search.annealing import Annealing, SearchState, StepInfo, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
 from search.schedules import Schedule, geometric, logarithmic
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _FallingTemperature(_Settings):
-    initial: float = Field(gt=0)
-    final: float = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _falls(self) -> Self:
-        if self.final > self.initial:
-            raise ValueError(f"the temperature must not rise: initial {self.initial}, final {self.final}")
-        return self
-
-
-class LogarithmicSettings(_FallingTemperature):
-    """The published schedule: max(final, initial / (1 + rate * ln n)).
-
-    Attributes:
-        initial: T at the start, in the unit of U.
-        final: The floor.
-        rate: Cooling rate (beta).
-    """
-
-    kind: Literal["logarithmic"]
-    rate: float = Field(ge=0)
-
-
-class GeometricSettings(_FallingTemperature):
-    """A schedule that reaches its end: falls by a constant factor per tick, over the steps of the chain.
-
-    Attributes:
-        initial: T at the start, in the unit of U.
-        final: T at the end.
-    """
-
-    kind: Literal["geometric"]
-
-
-class AnnealingSettings(_Settings):
-    """A simulated-annealing chain.
-
-    Attributes:
-        name: How reports call this setting of the chain.
-        steps_per_claim: Length of the chain, in steps per claim.
-        num_initial: Claims labelled at the start (K).
-        initial: `random` claims with random labels, or whole groups with `balanced` labels.
-        schedule: The temperature.
-        clock: What the schedule counts: `steps`, or `accepted` changes.
-        related_weight: How much likelier an unlabelled claim is drawn when its group has a label.
-        repair_rounds: Violated constraints tried after each proposal (M).
-        repair_options: Consistent assignments tried: `all`, or `some_true` (never all false).
-        speculation_window: Steps whose questions are asked at once, as long as none of them changes the labels; 1
-            asks step by step. The chain is the same.
-        result: The labelling returned: the `final` one, or the `best` by U among those with the most labels.
-    """
-
-    kind: Literal["annealing"]
-    name: str
-    steps_per_claim: float = Field(gt=0)
-    num_initial: int = Field(ge=1)
-    initial: Literal["random", "balanced"]
-    schedule: Annotated[LogarithmicSettings | GeometricSettings, Field(discriminator="kind")]
-    clock: Literal["steps", "accepted"]
-    related_weight: float = Field(ge=1)
-    repair_rounds: int = Field(ge=0)
-    repair_options: Literal["all", "some_true"]
-    speculation_window: int = Field(ge=1)
-    result: Literal["final", "best"]
-
-    def num_steps(self, num_claims: int) -> int:
-        """Return the length of the chain for a number of claims."""
-        return math.ceil(self.steps_per_claim * num_claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +72,35 @@ class Chain:
             changed = info.changed
             yield state, info
 
-    def result(self, state: SearchState[Evaluation]) -> Labels:
+    def is_done(self, state: SearchState[Evaluation]) -> bool:
+        """Say whether the chain has its length."""
+        return state.step >= self.num_steps
+
+    def result(self, state: SearchState[Evaluation]) -> Result:
         """Return the labelling that the chain is asked for."""
-        return state.labels if self.settings.result == "final" else state.best_labels
+        return Result(state.labels if self.settings.result == "final" else state.best_labels)
+
+    def save(self, state: SearchState[Evaluation]) -> Mapping[str, Any]:
+        """Return a state as plain JSON."""
+        return {
+            "step": state.step,
+            "num_accepted": state.num_accepted,
+            "labels": state.labels.tolist(),
+            "best_labels": state.best_labels.tolist(),
+            "best_utility": state.best_utility,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> SearchState[Evaluation]:
+        """Return a saved state; its evaluation is asked anew, which the journal answers."""
+        labels = freeze(saved["labels"])
+        return SearchState(
+            step=saved["step"],
+            num_accepted=saved["num_accepted"],
+            labels=labels,
+            evaluation=self.objective.evaluate(labels),
+            best_labels=freeze(saved["best_labels"]),
+            best_utility=saved["best_utility"],
+        )
 
 
 def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArray[np.int64], seed: int) -> Chain:

@@ -1,0 +1,112 @@
+"""The golden judge of the pocket world: what a generated completion is really worth. No training may import it.
+
+It says what the world says: the kind of a reply under its request, whether the answer of a worked solution is right. A
+completion that is nothing the world knows is unparseable, and counted as such.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.errors import ConfigError
+from icm.pocket import words
+from icm.pocket.world import QUALITY, ReplyKind, World
+
+Judge = Callable[[str, str], float | None]
+"""A prompt and a completion to what the completion is worth, `None` if it cannot be parsed."""
+
+WRONG: Final = 0.0
+RIGHT: Final = 1.0
+
+_REQUEST: Final = re.compile(r"How do I (?P<request>[^?]+)\?")
+_STORY: Final = re.compile(r"has (?P<first>\d+) \w+(?P<before> and \w+) (?P<second>\d+)")
+_SOLUTION: Final = re.compile(r"\s*\d+ [+-] \d+ = (?P<answer>\d+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What completions are worth.
+
+    Attributes:
+        quality: (N,) worth of each completion; unparseable ones are worth as little as the worst.
+        unparseable: (N,) which could not be parsed.
+    """
+
+    quality: NDArray[np.float64]
+    unparseable: NDArray[np.bool_]
+
+
+def judge_of(task: str, world_seed: int) -> Judge:
+    """Return the judge of a pocket task.
+
+    Raises:
+        ConfigError: The task has none: it asks for no completions.
+    """
+    match task:
+        case "preference":
+            world = World(world_seed)
+            return lambda prompt, completion: reply_quality(world, prompt, completion)
+        case "arithmetic":
+            return answer_quality
+        case _:
+            raise ConfigError(f"the pocket task {task!r} has no judge; preference and arithmetic have")
+
+
+def judge_all(judge: Judge, prompts: Sequence[str], completions: Sequence[str]) -> Judgements:
+    """Judge completions, (N,) each."""
+    found = [judge(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+    return Judgements(
+        quality=np.array([WRONG if worth is None else worth for worth in found]),
+        unparseable=np.array([worth is None for worth in found]),
+    )
+
+
+def reply_quality(world: World, prompt: str, completion: str) -> float | None:
+    """Return the quality of a reply's kind under a request, from 3 (helpful) to 0 (harmful).
+
+    A remedy for something else is useless here. Manners make no difference, however often they are repeated.
+
+    Raises:
+        ValueError: The prompt holds no request of the world.
+    """
+    match = _REQUEST.search(prompt)
+    if match is None or match["request"] not in world.replies:
+        raise ValueError(f"the prompt holds no request of the pocket world: {prompt!r}")
+    content = completion.strip().removeprefix(words.GREETING).strip()
+    while (bare := _without_filler(content)) != content:
+        content = bare
+    known = world.replies[match["request"]]
+    kind: ReplyKind | None = next((kind for kind, contents in known.items() if content in contents), None)
+    if kind is None and content in words.REMEDIES:
+        kind = "useless"
+    return None if kind is None else float(QUALITY[kind])
+
+
+def _without_filler(reply: str) -> str:
+    for filler in words.FILLERS:
+        reply = reply.removesuffix(filler).rstrip()
+    return reply
+
+
+def answer_quality(prompt: str, completion: str) -> float | None:
+    """Return 1 if the answer of a worked solution is right, 0 if it is wrong; the working itself is not judged.
+
+    Raises:
+        ValueError: The prompt holds no story of the world.
+    """
+    story = _STORY.search(prompt)
+    operation = next((o for o in words.OPERATIONS if story is not None and o.before == story["before"]), None)
+    if story is None or operation is None:
+        raise ValueError(f"the prompt holds no arithmetic story of the pocket world: {prompt!r}")
+    solution = _SOLUTION.fullmatch(completion)
+    if solution is None:
+        return None
+    first, second = int(story["first"]), int(story["second"])
+    right = first + second if operation.sign == "+" else first - second
+    return RIGHT if int(solution["answer"]) == right else WRONG

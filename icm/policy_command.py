@@ -1,0 +1,84 @@
+"""What `icm policy` does: train a policy in the directory of a run and say what became of it. Knows where files lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from icm import policy
+from icm.records import METRICS, Manifest
+from icm.training.loop import MODEL
+from icm.training.policy_samples import PolicyMetrics, SampleMeasures
+from icm.training.policy_settings import PolicyConfig
+
+_PLACES: Final = {"run_dir", "reward_dir", "out_dir"}
+
+
+class PolicyCommand(PolicyConfig):
+    """Everything that `icm policy` can be told.
+
+    Attributes:
+        run_dir: Directory of a run, with `prepare/` in it.
+        reward_dir: Directory of the reward stage, whose pairs DPO and SFT train on.
+        out_dir: Where the policy goes.
+    """
+
+    run_dir: Path
+    reward_dir: Path
+    out_dir: Path
+
+    @property
+    def config(self) -> PolicyConfig:
+        """What the policy follows from, without the places of the files."""
+        return PolicyConfig.model_validate(self.model_dump(exclude=_PLACES))
+
+
+def run(command: PolicyCommand, console: Console) -> None:
+    """Train a policy and show what became of it."""
+    manifest = policy.run(command.config, command.run_dir / "prepare", command.reward_dir, command.out_dir, console)
+    metrics = PolicyMetrics.model_validate_json((command.out_dir / METRICS).read_text(encoding="utf-8"))
+    console.print(_told(command, manifest, metrics), soft_wrap=True)
+    console.print(results_table(metrics))
+
+
+def _told(command: PolicyCommand, manifest: Manifest, metrics: PolicyMetrics) -> str:
+    counts = manifest.counts
+    over_context = ", ".join(f"{count:,} {kind}s" for kind, count in counts["over_context"].items()) or "nothing"
+    done = f"policy trained by {command.method.kind} for" if metrics.policy else "nothing trained:"
+    ending = " (its KL budget was spent)" if metrics.kl_budget_spent else ""
+    where = command.out_dir / MODEL if metrics.policy else command.out_dir
+    return (
+        f"{done} {metrics.steps:,} steps{ending} on {counts['prompts']:,} prompts in {manifest.seconds:,.1f} s; "
+        f"too long for the context: {over_context}; in {where}"
+    )
+
+
+def results_table(metrics: PolicyMetrics) -> Table:
+    """Return a table of base, policy and best-of-n: reward, divergence, length."""
+    table = Table(box=None, header_style="")
+    for name in ("", "reward", "95 % interval", "KL, nats", "tokens", "ended"):
+        table.add_column(name, justify="left" if not name else "right")
+    table.add_row(*_row("base", metrics.base))
+    if metrics.policy is not None:
+        table.add_row(*_row("policy", metrics.policy))
+    for best in metrics.best_of_n:
+        if best.n > 1:
+            table.add_row(
+                f"best of {best.n}, no training", f"{best.reward:.3f}", "", f"≤ {best.kl:.2f}", f"{best.tokens:.1f}", ""
+            )
+    return table
+
+
+def _row(name: str, measures: SampleMeasures) -> list[str]:
+    reward = measures.reward
+    return [
+        name,
+        "none" if reward is None else f"{reward.value:.3f}",
+        "" if reward is None else f"{reward.low:.3f} – {reward.high:.3f}",
+        f"{measures.kl.value:.2f}",
+        f"{measures.tokens:.1f}",
+        f"{measures.ended:.1%}",
+    ]

@@ -1,0 +1,74 @@
+"""What `icm reward` does: train a reward model on labels, then judge it. Knows both stages, and the files of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+
+from icm import reward, reward_evaluation
+from icm.records import GOLD, LABELS
+from icm.reward import RewardConfig
+from icm.reward_evaluation import RewardEvaluationConfig
+from icm.training.pairs import PairSettings
+from icm.training.reward_model import MODEL
+from icm.training.reward_settings import RewardModelSettings
+from icm.training.reward_trainer import is_main_process
+
+EVALUATION: Final = "evaluation"
+
+
+class RewardCommand(BaseModel):
+    """Everything that `icm reward` can be told.
+
+    Attributes:
+        run_dir: Directory of a run, with `prepare/` in it.
+        labels: File of labels; `None` for those of the run's elicit stage.
+        out_dir: Where the reward model goes, and its evaluation below.
+        members: Directories of further reward models, which are judged together with this one.
+        pairs: How labels become pairs.
+        model: The reward model and its training.
+        evaluate: How it is judged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_dir: Path
+    labels: Path | None = None
+    out_dir: Path
+    members: tuple[Path, ...] = ()
+    pairs: PairSettings
+    model: RewardModelSettings
+    evaluate: RewardEvaluationConfig
+
+
+def run(command: RewardCommand, console: Console) -> None:
+    """Train a reward model and judge it, where there is something to judge it on."""
+    prepare_dir = command.run_dir / "prepare"
+    labels_path = command.labels or command.run_dir / "elicit" / LABELS
+    config = RewardConfig(pairs=command.pairs, model=command.model)
+    manifest = reward.run(config, prepare_dir, labels_path, command.out_dir, console)
+    if not is_main_process():
+        return
+    counts = manifest.counts
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts["unusable"].items()) or "none"
+    told = ", ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in _TOLD if counts.get(name))
+    console.print(
+        f"reward model trained on {counts['trained_on']:,} examples in {manifest.seconds:,.1f} s"
+        f"{' with a fresh head' if counts['fresh_head'] else ''}; left out: {left_out}; {told}; "
+        f"in {command.out_dir / MODEL}",
+        soft_wrap=True,
+    )
+    if not (prepare_dir / GOLD).exists() and not command.evaluate.files:
+        console.print("there are no golden pairs and no files of judged pairs, so the reward model was not judged")
+        return
+    out_dir = command.out_dir / EVALUATION
+    reward_dirs = (command.out_dir, *command.members)
+    reward_evaluation.run(command.evaluate, command.pairs, prepare_dir, reward_dirs, out_dir)
+    console.print(reward_evaluation.results_table(reward_evaluation.read_results(out_dir)))
+
+
+_TOLD: Final = ("pairs", "answers", "one_sided", "contradicting", "undecided", "same_label", "overruled", "unlabelled")
+"""What the console says of the counts."""

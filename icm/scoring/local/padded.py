@@ -1,0 +1,118 @@
+"""Forwards each prompt in full, as a row of a padded batch. Knows tokens, not text.
+
+The plain way: for models whose attention cannot share prefixes, and the yardstick for the shared one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
+from icm.scoring.protocol import ScoringCost
+from icm.scoring.trie import Tokens
+
+
+class PaddedForward:
+    """Forwards every prompt in full, rows of similar length padded on the right to one batch."""
+
+    def __init__(self, model: Any, max_tokens: int) -> None:
+        """Take a model over.
+
+        Args:
+            model: Any causal language model.
+            max_tokens: Tokens per forward pass, padding included, but at least one prompt; halved for good whenever
+                memory runs out.
+        """
+        self._model = model
+        self.max_tokens = max_tokens
+
+    @torch.inference_mode()
+    def score(self, prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> Scored:
+        """Return the label log-probabilities of prompts given as tokens.
+
+        Raises:
+            ScoringError: Memory does not suffice for the longest prompt.
+        """
+        rows = _rows(prompts, verbalizers)
+        rows.sort(key=lambda row: len(row.tokens))
+        logprobs = np.zeros((len(prompts), len(verbalizers)))
+        cost, start = ScoringCost(), 0
+        while start < len(rows):
+            batch = self._batch(rows[start:])
+            begun = time.perf_counter()
+            try:
+                values = self._forward(batch)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise no_memory(len(batch[0].tokens)) from error
+                self.max_tokens = len(batch) * len(batch[-1].tokens) // 2
+                continue
+            for row, found in zip(batch, values, strict=True):
+                np.add.at(logprobs[row.prompt], [label for _, _, label in row.reads], found)
+            num_tokens = sum(len(row.tokens) for row in batch)
+            seconds = time.perf_counter() - begun
+            cost += ScoringCost(forwarded_tokens=num_tokens, calls=1, model_seconds=seconds)
+            start += len(batch)
+        return Scored(logprobs, cost)
+
+    def _batch(self, rows: Sequence[_Row]) -> Sequence[_Row]:
+        """Return as many of the rows, which ascend in length, as the budget holds, but at least one."""
+        size = 1
+        while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
+            size += 1
+        return rows[:size]
+
+    def _forward(self, batch: Sequence[_Row]) -> list[NDArray[np.float64]]:
+        """Forward rows as one batch; return the log-probabilities of each row's reads."""
+        device = self._model.device
+        lengths = torch.tensor([len(row.tokens) for row in batch])
+        tokens = torch.zeros((len(batch), int(lengths.max())), dtype=torch.long)
+        for place, row in enumerate(batch):
+            tokens[place, : len(row.tokens)] = torch.tensor(row.tokens)
+        positions = torch.arange(tokens.shape[1])
+        padded = bool((lengths < tokens.shape[1]).any())
+        wanted, which = np.unique([at for row in batch for at, _, _ in row.reads], return_inverse=True)
+        logits = self._model(
+            tokens.to(device),
+            # Without a mask, attention takes its faster causal path.
+            attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
+            position_ids=positions.expand(len(batch), -1).to(device),
+            use_cache=False,
+            logits_to_keep=torch.from_numpy(wanted).to(device),
+        ).logits
+        place = np.repeat(np.arange(len(batch)), [len(row.reads) for row in batch])
+        values = read_logprobs(
+            logits.flatten(0, 1),
+            torch.from_numpy(place * len(wanted) + which),
+            torch.tensor([token for row in batch for _, token, _ in row.reads]),
+        )
+        return np.split(values, np.cumsum([len(row.reads) for row in batch])[:-1])
+
+
+class _Row(NamedTuple):
+    """A prompt with the part of a verbalizer that must be forwarded, and its reads as (position, token, label)."""
+
+    prompt: int
+    tokens: Tokens
+    reads: list[tuple[int, int, int]]
+
+
+def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row]:
+    """Return the rows that cover all labels; verbalizers that differ only in their last token share one."""
+    rows: list[_Row] = []
+    for prompt, tokens in enumerate(prompts):
+        by_beginning: dict[Tokens, _Row] = {}
+        for label, verbalizer in enumerate(verbalizers):
+            beginning = verbalizer[:-1]
+            row = by_beginning.setdefault(beginning, _Row(prompt, tokens + beginning, []))
+            row.reads.extend((len(tokens) - 1 + i, token, label) for i, token in enumerate(verbalizer))
+        rows.extend(by_beginning.values())
+    return rows

@@ -1,0 +1,42 @@
+"""From settings to a search. Knows every search, no file and no golden label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icm.problem import Problem
+from icm.searches.annealing import build_chain
+from icm.searches.bootstrap import build_bootstrap
+from icm.searches.controls import Control
+from icm.searches.gibbs import Gibbs
+from icm.searches.multistart import build_multistart
+from icm.searches.protocol import Search
+from icm.searches.settings import (
+    AnnealingSettings,
+    BootstrapSettings,
+    ControlSettings,
+    GibbsSettings,
+    MultistartSettings,
+    SearchSettings,
+)
+
+
+def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Search[Any]:
+    """Put a search together.
+
+    Args:
+        settings: Which search, and how.
+        problem: What is searched.
+        seed: Seed of everything random in the search.
+    """
+    match settings:
+        case AnnealingSettings():
+            return build_chain(settings, problem.objective, problem.groups, seed)
+        case MultistartSettings():
+            return build_multistart(settings, problem, seed)
+        case GibbsSettings():
+            return Gibbs(settings, problem, seed)
+        case BootstrapSettings():
+            return build_bootstrap(settings, problem, seed)
+        case ControlSettings():
+            return Control(settings, problem, seed)

@@ -1,0 +1,192 @@
+"""The settings of every search. Knows no search."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Origin = Literal["zero_shot", "tempered", "random", "grown"]
+"""Where a start of `multistart` comes from, see `icm.searches.starts`."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _FallingTemperature(_Settings):
+    initial: float = Field(gt=0)
+    final: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.final > self.initial:
+            raise ValueError(f"the temperature must not rise: initial {self.initial}, final {self.final}")
+        return self
+
+
+class LogarithmicSettings(_FallingTemperature):
+    """The published schedule: max(final, initial / (1 + rate * ln n)).
+
+    Attributes:
+        initial: T at the start, in the unit of U.
+        final: The floor.
+        rate: Cooling rate (beta).
+    """
+
+    kind: Literal["logarithmic"]
+    rate: float = Field(ge=0)
+
+
+class GeometricSettings(_FallingTemperature):
+    """A schedule that reaches its end: falls by a constant factor per tick, over the steps of the chain.
+
+    Attributes:
+        initial: T at the start, in the unit of U.
+        final: T at the end.
+    """
+
+    kind: Literal["geometric"]
+
+
+class AnnealingSettings(_Settings):
+    """A simulated-annealing chain.
+
+    Attributes:
+        name: How reports call this setting of the chain.
+        steps_per_claim: Length of the chain, in steps per claim.
+        num_initial: Claims labelled at the start (K).
+        initial: `random` claims with random labels, or whole groups with `balanced` labels.
+        schedule: The temperature.
+        clock: What the schedule counts: `steps`, or `accepted` changes.
+        related_weight: How much likelier an unlabelled claim is drawn when its group has a label.
+        repair_rounds: Violated constraints tried after each proposal (M).
+        repair_options: Consistent assignments tried: `all`, or `some_true` (never all false).
+        speculation_window: Steps whose questions are asked at once, as long as none of them changes the labels; 1
+            asks step by step. The chain is the same.
+        result: The labelling returned: the `final` one, or the `best` by U among those with the most labels.
+    """
+
+    kind: Literal["annealing"]
+    name: str
+    steps_per_claim: float = Field(gt=0)
+    num_initial: int = Field(ge=1)
+    initial: Literal["random", "balanced"]
+    schedule: Annotated[LogarithmicSettings | GeometricSettings, Field(discriminator="kind")]
+    clock: Literal["steps", "accepted"]
+    related_weight: float = Field(ge=1)
+    repair_rounds: int = Field(ge=0)
+    repair_options: Literal["all", "some_true"]
+    speculation_window: int = Field(ge=1)
+    result: Literal["final", "best"]
+
+    def num_steps(self, num_claims: int) -> int:
+        """Return the length of the chain for a number of claims."""
+        return math.ceil(self.steps_per_claim * num_claims)
+
+
+class MultistartSettings(_Settings):
+    """Sweeps from several starts, of which the worse half is dropped now and then; one start is plain `sweeps`.
+
+    Attributes:
+        name: How reports call this setting.
+        starts: How many starts of each origin.
+        start_temperature: How far `tempered` starts stray from the zero-shot labels, nats.
+        num_shots: Claims with random labels that `grown` starts begin with.
+        screening_rounds: Sweeps between two halvings.
+        num_finalists: How many starts are never dropped.
+        final_rounds: Sweeps of the finalists, at the most; who has settled stops.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
+        cooling_rounds: Rounds until it is 0.
+        violation_penalty: What a sweep pays for a violated weight of 1, nats.
+        flip: Whether the exact opposite of the leader joins the finalists (binary labels only).
+    """
+
+    kind: Literal["multistart"]
+    name: str
+    starts: dict[Origin, int] = Field(min_length=1)
+    start_temperature: float = Field(ge=0)
+    num_shots: int = Field(ge=1)
+    screening_rounds: int = Field(ge=1)
+    num_finalists: int = Field(ge=1)
+    final_rounds: int = Field(ge=1)
+    sweep_temperature: float = Field(ge=0)
+    cooling_rounds: int = Field(ge=0)
+    violation_penalty: float = Field(ge=0)
+    flip: bool
+
+    @property
+    def num_starts(self) -> int:
+        """Starts of all origins."""
+        return sum(self.starts.values())
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if min(self.starts.values()) < 0 or not self.num_starts:
+            raise ValueError(f"multistart needs at least one start and no negative number of them, got {self.starts}")
+        return self
+
+
+class GibbsSettings(_Settings):
+    """Every label in turn drawn from its conditional; each claim's most frequent label over the later scans counts.
+
+    Attributes:
+        name: How reports call this setting.
+        num_scans: How often every claim is drawn.
+        burn_in: Scans that do not count.
+        temperature: Exponent 1/T of the conditional; 1 samples from the model's own.
+    """
+
+    kind: Literal["gibbs"]
+    name: str
+    num_scans: int = Field(ge=1)
+    burn_in: int = Field(ge=0)
+    temperature: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _leaves_a_sample(self) -> Self:
+        if self.burn_in >= self.num_scans:
+            raise ValueError(f"no scan is left to count: burn_in {self.burn_in} of num_scans {self.num_scans}")
+        return self
+
+
+class BootstrapSettings(_Settings):
+    """Random labels as shots, then in every round the labels predicted in the round before.
+
+    Attributes:
+        name: How reports call this setting.
+        num_rounds: Rounds of prediction.
+        num_shots: Labelled claims before a query.
+        balanced: Whether the shots hold every label equally often, as far as there are such claims.
+        consistent: Whether predictions are made consistent before they become shots.
+    """
+
+    kind: Literal["bootstrap"]
+    name: str
+    num_rounds: int = Field(ge=1)
+    num_shots: int = Field(ge=1)
+    balanced: bool
+    consistent: bool
+
+
+class ControlSettings(_Settings):
+    """A labelling that no search is needed for; searches must beat it.
+
+    Attributes:
+        name: How reports call this control.
+        rule: `zero_shot`, `random`, `majority` (what the model says most often zero-shot, of every claim), or a
+            surface rule: `length`, `keywords`, `answer_frequency`.
+        consistent: Whether the labels are made consistent (zero-shot and random labels).
+    """
+
+    kind: Literal["control"]
+    name: str
+    rule: Literal["zero_shot", "random", "majority", "length", "keywords", "answer_frequency"]
+    consistent: bool
+
+
+SearchSettings = Annotated[
+    AnnealingSettings | MultistartSettings | GibbsSettings | BootstrapSettings | ControlSettings,
+    Field(discriminator="kind"),
+]

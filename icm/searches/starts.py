@@ -1,0 +1,64 @@
+"""First labellings of every claim. Knows the problem and a decoder, no search.
+
+Four origins: `zero_shot`, the model's verdicts without context, made consistent; `tempered`, draws around them;
+`random`, consistent labels without any model; `grown`, a few random labels and what the model makes of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from icm.claims import UNLABELLED, Labels, freeze
+from icm.objective import Objective
+from icm.searches.decoding import Decoder
+from icm.searches.settings import Origin
+from search.randomness import step_generator
+
+
+def draw_starts(
+    objective: Objective,
+    decoder: Decoder,
+    origins: Mapping[Origin, int],
+    seed: int,
+    *,
+    start_temperature: float,
+    num_shots: int,
+) -> list[tuple[str, Labels]]:
+    """Return origin and labelling of every start.
+
+    Args:
+        objective: Asks the model, once for all that start from zero-shot verdicts.
+        decoder: Makes them consistent.
+        origins: How many starts of each origin.
+        seed: Seed of everything random in them.
+        start_temperature: How far tempered starts stray from the zero-shot labels, nats.
+        num_shots: Claims with random labels that grown starts begin with.
+    """
+    generator = step_generator(seed, 0)
+    shape = objective.evidence.shape
+    from_zero_shot = origins.get("zero_shot", 0) + origins.get("tempered", 0)
+    potentials = objective.zero_shot() if from_zero_shot else objective.evidence
+    starts: list[tuple[str, Labels]] = []
+    for origin, number in origins.items():
+        for _ in range(number):
+            match origin:
+                case "zero_shot":
+                    labels = decoder(potentials)
+                case "tempered":
+                    labels = decoder.draw(generator, potentials, start_temperature)
+                case "random":
+                    labels = decoder.draw(generator, np.zeros(shape), 1.0)
+                case "grown":
+                    labels = _grow(generator, objective, decoder, num_shots)
+            starts.append((origin, labels))
+    return starts
+
+
+def _grow(generator: np.random.Generator, objective: Objective, decoder: Decoder, num_shots: int) -> Labels:
+    everywhere = decoder.draw(generator, np.zeros(objective.evidence.shape), 1.0)
+    shots = generator.choice(everywhere.size, size=min(num_shots, everywhere.size), replace=False)
+    labels = np.full(everywhere.size, UNLABELLED, dtype=np.int8)
+    labels[shots] = everywhere[shots]
+    return decoder(objective.predict_all(freeze(labels)))

@@ -1,0 +1,249 @@
+"""Completions of a language model: where one ends, sampling them, their log-probabilities. Knows no reward.
+
+A completion ends with an end-of-sequence token or, for a model that never learned one, before a text (`stop`): every
+token of the vocabulary that contains this text ends a completion too, and the text of the completion is what stands
+before it. What has not ended after `max_tokens` is truncated, and counted as such.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from icm.errors import TrainingError
+from icm.scoring.local.loading import load_model
+
+SAMPLING_BATCH = 256
+"""Completions that are sampled at a time; the seed decides over each batch, so another size gives other samples."""
+
+
+class CompletionSettings(BaseModel):
+    """How completions are sampled and where they end.
+
+    Attributes:
+        stop: The text before which a completion ends; `None` leaves it to the model's end-of-sequence tokens.
+        ending: What is written behind a completion in supervised training: one token, which contains `stop`. `None`
+            takes the end-of-sequence token.
+        max_tokens: Tokens after which a completion is truncated.
+        temperature: Of sampling; 1 samples from the model itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stop: str | None = Field(default=None, min_length=1)
+    ending: str | None = Field(default=None, min_length=1)
+    max_tokens: int = Field(ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A language model that completes prompts.
+
+    Attributes:
+        name: Model directory or Hub id that it was loaded from.
+        model: The model, in evaluation mode.
+        tokenizer: Its tokenizer for sampling and training: it pads on the left and has an end-of-sequence token.
+        plain_tokenizer: The tokenizer as it came with the model.
+        stop_ids: The tokens that end a completion.
+        ending: The token that closes a completion in supervised training, `None` if nobody said which.
+        settings: How completions are sampled and where they end.
+    """
+
+    name: str | Path
+    model: Any
+    tokenizer: Any
+    plain_tokenizer: Any
+    stop_ids: tuple[int, ...]
+    ending: str | None
+    settings: CompletionSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One completion of a prompt.
+
+    Attributes:
+        prompt: What was completed.
+        text: The completion up to where it ends.
+        tokens: Its tokens, with the one that ended it.
+        ended: Whether it ended by itself.
+    """
+
+    prompt: str
+    text: str
+    tokens: tuple[int, ...]
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittingPrompts:
+    """Prompts, repetitions dropped, by whether a completion of full length fits behind them.
+
+    Attributes:
+        kept: Those that fit, in their order.
+        too_long: The others.
+    """
+
+    kept: tuple[str, ...]
+    too_long: tuple[str, ...]
+
+
+def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
+    """Load a language model to sample from or to train, in float32.
+
+    Args:
+        name: A model directory or Hub id.
+        settings: How completions are sampled and where they end.
+
+    Raises:
+        ScoringError: There is no such model.
+        TrainingError: Its tokenizer cannot pad, nothing ends a completion, or the ending is no token.
+    """
+    loaded = load_model(name, revision=None, dtype="float32", device="auto")
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    if tokenizer.pad_token_id is None:
+        raise TrainingError(
+            f"{name}: the tokenizer has no padding token, and completions of different length cannot be batched "
+            f"without; set pad_token in its tokenizer_config.json (to the end-of-sequence token, say)"
+        )
+    tokenizer.padding_side = "left"
+    stop_ids = _stop_ids(name, loaded.model, tokenizer, settings.stop)
+    ending = _ending(name, tokenizer, stop_ids, settings.ending)
+    # TRL cannot do without an end-of-sequence token; what it is only matters where completions are written.
+    tokenizer.eos_token = ending or tokenizer.decode([stop_ids[0]])
+    loaded.model.generation_config.eos_token_id = list(stop_ids)
+    return Policy(
+        name=name,
+        model=loaded.model,
+        tokenizer=tokenizer,
+        plain_tokenizer=loaded.tokenizer,
+        stop_ids=stop_ids,
+        ending=ending,
+        settings=settings,
+    )
+
+
+def _stop_ids(name: str | Path, model: Any, tokenizer: Any, stop: str | None) -> tuple[int, ...]:
+    """Return the end-of-sequence tokens and those that contain the stop text."""
+    declared = model.generation_config.eos_token_id
+    ids = [*(declared if isinstance(declared, list) else [declared]), tokenizer.eos_token_id]
+    ends = [token for token in ids if token is not None]
+    if stop is None:
+        if not ends:
+            raise TrainingError(
+                f"{name} has no end-of-sequence token, so no completion would ever end; set completion.stop to "
+                f"the text before which one ends (a line break, say)"
+            )
+        return tuple(dict.fromkeys(ends))
+    found = [token for token in range(len(tokenizer)) if stop in tokenizer.decode([token])]
+    if not found:
+        raise TrainingError(
+            f"completion.stop={stop!r}: no single token of {name} contains it, so sampling would not stop there; "
+            f"take a shorter text, such as a line break"
+        )
+    return tuple(dict.fromkeys((*ends, *found)))
+
+
+def _ending(name: str | Path, tokenizer: Any, stop_ids: Sequence[int], ending: str | None) -> str | None:
+    """Return the token that closes a completion in supervised training, `None` if nobody said which."""
+    if ending is None:
+        return tokenizer.eos_token
+    tokens = tokenizer.encode(ending, add_special_tokens=False)
+    if len(tokens) != 1 or tokens[0] not in stop_ids:
+        raise TrainingError(
+            f"completion.ending={ending!r} must be one token of {name} that ends a completion, but it is "
+            f"{len(tokens)} token(s): {[tokenizer.decode([token]) for token in tokens]}"
+        )
+    return ending
+
+
+def fit_prompts(policy: Policy, prompts: Sequence[str]) -> FittingPrompts:
+    """Tell prompts that leave room for a completion from those that do not."""
+    different = tuple(dict.fromkeys(prompts))
+    room = context_length(policy.model) - policy.settings.max_tokens
+    lengths = [len(tokens) for tokens in policy.tokenizer(list(different))["input_ids"]] if different else []
+    return FittingPrompts(
+        kept=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length <= room),
+        too_long=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length > room),
+    )
+
+
+def context_length(model: Any) -> int:
+    """Return how many tokens a model can read."""
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 2**31))
+
+
+def sample(policy: Policy, prompts: Sequence[str], num_samples: int, seed: int) -> list[Completion]:
+    """Sample completions, `num_samples` in a row for each prompt; equal seeds give equal samples."""
+    repeated = [prompt for prompt in prompts for _ in range(num_samples)]
+    completions: list[Completion] = []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for start in range(0, len(repeated), SAMPLING_BATCH):
+            completions += _sample_batch(policy, repeated[start : start + SAMPLING_BATCH])
+    return completions
+
+
+@torch.inference_mode()
+def _sample_batch(policy: Policy, prompts: list[str]) -> list[Completion]:
+    settings, tokenizer = policy.settings, policy.tokenizer
+    encoded = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(policy.model.device)
+    generated = policy.model.generate(
+        **encoded,
+        do_sample=True,
+        temperature=settings.temperature,
+        top_k=0,
+        top_p=1.0,
+        max_new_tokens=settings.max_tokens,
+        eos_token_id=list(policy.stop_ids),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    rows = generated[:, encoded["input_ids"].shape[1] :].tolist()
+    return [read_completion(policy, prompt, row) for prompt, row in zip(prompts, rows, strict=True)]
+
+
+def read_completion(policy: Policy, prompt: str, row: Sequence[int]) -> Completion:
+    """Return the completion that a row of generated tokens holds, without what follows its end."""
+    end = next((place for place, token in enumerate(row) if token in policy.stop_ids), None)
+    tokens = row if end is None else row[: end + 1]
+    stop = policy.settings.stop
+    # A token that ends a completion may begin with text that still belongs to it, but only if a text ends one.
+    readable = row[:end] if stop is None else tokens
+    text = policy.tokenizer.decode(readable, skip_special_tokens=True)
+    text = text if stop is None else text.split(stop, 1)[0]
+    return Completion(prompt=prompt, text=text, tokens=tuple(tokens), ended=end is not None)
+
+
+@torch.inference_mode()
+def log_probabilities(policy: Policy, completions: Sequence[Completion]) -> NDArray[np.float64]:
+    """Return log p(completion | prompt) under a policy, (N,) nats, summed over the tokens of each completion."""
+    sums = np.empty(len(completions))
+    for start in range(0, len(completions), SAMPLING_BATCH):
+        batch = completions[start : start + SAMPLING_BATCH]
+        sums[start : start + len(batch)] = _batch_log_probabilities(policy, batch)
+    return sums
+
+
+def _batch_log_probabilities(policy: Policy, completions: Sequence[Completion]) -> NDArray[np.float64]:
+    prompts = policy.tokenizer([completion.prompt for completion in completions])["input_ids"]
+    lengths = [len(prompt) + len(completion.tokens) for prompt, completion in zip(prompts, completions, strict=True)]
+    tokens = torch.full((len(completions), max(lengths)), policy.tokenizer.pad_token_id)
+    attended, counted = torch.zeros_like(tokens), torch.zeros_like(tokens, dtype=torch.bool)
+    for row, (prompt, completion, length) in enumerate(zip(prompts, completions, lengths, strict=True)):
+        tokens[row, :length] = torch.tensor([*prompt, *completion.tokens])
+        attended[row, :length] = 1
+        counted[row, len(prompt) : length] = True
+    device = policy.model.device
+    logits = policy.model(tokens.to(device), attention_mask=attended.to(device)).logits[:, :-1].float()
+    scaled = (logits / policy.settings.temperature).log_softmax(-1).cpu()
+    picked = scaled.gather(-1, tokens[:, 1:, None])[..., 0]
+    return (picked * counted[:, 1:]).sum(1).double().numpy()

@@ -1,0 +1,307 @@
+"""Preference pairs with soft targets from labelled claims. Knows no model, and not who gave the labels.
+
+Pairs are made inside a group only: the responses of a pair answer the same question. A comparison is labelled in up to
+two orders, which are averaged; claims about single answers are paired where exactly one of two was labelled true.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from icm.claims import Claim, ClaimId, LabelSpace, group_id
+from icm.errors import SchemaError
+from icm.records import Record, read_rows
+from icm.tasks import template_pieces
+
+PAIRS: Final = "pairs.jsonl"
+AFFIRMING: Final = 1
+"""Index of the label of a binary space that affirms the claim."""
+
+
+class PreferencePair(Record):
+    """A line of `pairs.jsonl`: two responses to one prompt, of which the labels prefer the first.
+
+    Attributes:
+        id: Content hash of prompt and responses, the same whichever response is preferred.
+        group: The group of the claims that the pair was made from.
+        prompt: What a response continues; prompt and response joined are what a model reads.
+        chosen: The preferred response, with the space before it.
+        rejected: The other one.
+        probability: Soft target: the probability, by the labels, that `chosen` is the better one; above 0.5.
+    """
+
+    id: str
+    group: str
+    prompt: str
+    chosen: str
+    rejected: str
+    probability: float = Field(gt=0.5, le=1)
+
+
+class PairSettings(BaseModel):
+    """How labels become pairs.
+
+    Attributes:
+        targets: `soft` takes the probabilities of the labels where they have any, `hard` the labels alone.
+        one_sided: What becomes of a comparison that is labelled in one order only: position bias stays in it.
+        clip: Probabilities of single answers are kept this far from 0 and 1 before their log-odds are compared.
+        comparison_prompt: Prompt of the responses of a comparison; columns of the claim in braces.
+        answer_prompt: Prompt of a single answer.
+        answer_part: The part of a claim that is the single answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: Literal["soft", "hard"] = "soft"
+    one_sided: Literal["keep", "drop"] = "keep"
+    clip: float = Field(default=0.01, gt=0, lt=0.5)
+    comparison_prompt: str = "Human: {question}\nAssistant:"
+    answer_prompt: str = "Question: {question}\nClaim:"
+    answer_part: str = "answer"
+
+    @field_validator("comparison_prompt", "answer_prompt")
+    @classmethod
+    def _is_a_template(cls, template: str) -> str:
+        template_pieces(template)
+        if template != template.rstrip():
+            raise ValueError(f"a prompt must not end in white space (the responses begin with it): {template!r}")
+        return template
+
+
+class GivenLabel(BaseModel):
+    """What pairs need of a line of a label file; `labels.jsonl` and files of golden labels both hold it.
+
+    Attributes:
+        id: The claim.
+        label: Index into the label space, `None` where the claim has no label.
+        probability: Probability of the label, where its source knows one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: ClaimId
+    label: int | None = None
+    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairCounts:
+    """What became of the labels.
+
+    Attributes:
+        claims: Claims.
+        unlabelled: Claims without a label.
+        without_parts: Labelled claims that are neither a comparison nor an answer to a question.
+        groups: Groups of the claims.
+        groups_without_pairs: Groups of which no pair came.
+        pairs: Pairs made.
+        both_orders: Comparisons labelled in both orders.
+        one_sided: Comparisons labelled in one order only.
+        contradicting: Comparisons whose two orders prefer different responses.
+        undecided: Pairs without a preference: the two orders cancel out, or the two answers are equally probable.
+        same_label: Pairs of answers that carry the same label, of which nothing follows.
+        overruled: Pairs of answers whose probabilities prefer the one that is labelled false.
+    """
+
+    claims: int = 0
+    unlabelled: int = 0
+    without_parts: int = 0
+    groups: int = 0
+    groups_without_pairs: int = 0
+    pairs: int = 0
+    both_orders: int = 0
+    one_sided: int = 0
+    contradicting: int = 0
+    undecided: int = 0
+    same_label: int = 0
+    overruled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltPairs:
+    """Pairs in the order of their ids, and what became of the labels."""
+
+    pairs: list[PreferencePair]
+    counts: PairCounts
+
+
+def read_given_labels(path: Path, num_labels: int) -> dict[ClaimId, GivenLabel]:
+    """Read the labels of a file of any source, by claim.
+
+    Raises:
+        SchemaError: The file is missing or malformed, a label is outside the alphabet, or an id stands twice.
+    """
+    labels: dict[ClaimId, GivenLabel] = {}
+    for number, row in enumerate(read_rows(path, GivenLabel), start=1):
+        if row.label is not None and not 0 <= row.label < num_labels:
+            raise SchemaError(f"{path}:{number}: label must be from 0 to {num_labels - 1} or null, got {row.label}")
+        if row.id in labels:
+            raise SchemaError(f"{path}:{number}: id {row.id!r} stands twice")
+        labels[row.id] = row
+    return labels
+
+
+def build_pairs(
+    claims: Sequence[Claim], labels: Mapping[ClaimId, GivenLabel], space: LabelSpace, settings: PairSettings
+) -> BuiltPairs:
+    """Turn labels into pairs, whatever their source; labels of other claims are ignored.
+
+    Raises:
+        SchemaError: The labels are not binary, no claim has a label, or no pair follows from them.
+    """
+    require_binary(space)
+    counts: Counter[str] = Counter()
+    by_group: dict[str, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        by_group[claim.group].append(claim)
+    pairs: dict[str, PreferencePair] = {}
+    for group in by_group.values():
+        made = [*_from_comparisons(group, labels, settings, counts), *_from_answers(group, labels, settings, counts)]
+        counts["groups_without_pairs"] += not made
+        # The same responses may stand in several groups; each group is its own evidence, so each keeps its pair.
+        pairs |= {f"{pair.id}/{pair.group}": pair for pair in made}
+    counts["claims"], counts["groups"], counts["pairs"] = len(claims), len(by_group), len(pairs)
+    counts["unlabelled"] = sum(probability_true(labels.get(claim.id), settings) is None for claim in claims)
+    result = BuiltPairs(pairs=[pairs[key] for key in sorted(pairs)], counts=PairCounts(**counts))
+    if not pairs:
+        raise SchemaError(_why_no_pairs(result.counts))
+    return result
+
+
+def require_binary(space: LabelSpace) -> None:
+    """Check that labels affirm or deny a claim.
+
+    Raises:
+        SchemaError: There are more than two of them.
+    """
+    if len(space) != 2:
+        raise SchemaError(
+            f"a reward needs labels that affirm or deny a claim, but the label space is {list(space.names)}; "
+            f"train on a task whose claims are true or false"
+        )
+
+
+def probability_true(given: GivenLabel | None, settings: PairSettings) -> float | None:
+    """Return how probable a label makes its claim, `None` if there is no label."""
+    if given is None or given.label is None:
+        return None
+    if settings.targets == "hard" or given.probability is None:
+        return float(given.label == AFFIRMING)
+    return given.probability if given.label == AFFIRMING else 1 - given.probability
+
+
+def render_prompt(template: str, claim: Claim) -> str:
+    """Return the prompt of a claim's responses.
+
+    Raises:
+        SchemaError: The claim lacks a part that the template names.
+    """
+    try:
+        return template.format_map(claim.parts)
+    except KeyError as error:
+        raise SchemaError(
+            f"claim {claim.id!r} has no part {error.args[0]!r} for the prompt {template!r}; it has "
+            f"{', '.join(claim.parts) or 'none'}: write a prompt of these"
+        ) from None
+
+
+def _from_comparisons(
+    group: Sequence[Claim],
+    labels: Mapping[ClaimId, GivenLabel],
+    settings: PairSettings,
+    counts: Counter[str],
+) -> list[PreferencePair]:
+    """Return one pair for each two responses that were compared, averaged over the labelled orders."""
+    orders: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for claim in group:
+        probability = probability_true(labels.get(claim.id), settings)
+        first, second = claim.parts.get("response_1"), claim.parts.get("response_2")
+        if first is None or second is None or probability is None:
+            continue
+        prompt = render_prompt(settings.comparison_prompt, claim)
+        if first <= second:
+            orders[prompt, first, second].append(probability)
+        else:
+            orders[prompt, second, first].append(1 - probability)
+    pairs = []
+    for (prompt, first, second), probabilities in orders.items():
+        if len(probabilities) == 1:
+            counts["one_sided"] += 1
+            if settings.one_sided == "drop":
+                continue
+        else:
+            counts["both_orders"] += 1
+            counts["contradicting"] += min(probabilities) < 0.5 < max(probabilities)
+        pairs += _decided(group[0].group, prompt, first, second, sum(probabilities) / len(probabilities), counts)
+    return pairs
+
+
+def _from_answers(
+    group: Sequence[Claim],
+    labels: Mapping[ClaimId, GivenLabel],
+    settings: PairSettings,
+    counts: Counter[str],
+) -> list[PreferencePair]:
+    """Return a pair for each two answers to a question of which one is labelled true and one is not.
+
+    Given that exactly one of the two is true, the log-odds that it is the first is the difference of their log-odds.
+    """
+    answers = []
+    for claim in group:
+        probability, label = probability_true(labels.get(claim.id), settings), labels.get(claim.id)
+        if "response_1" in claim.parts or probability is None or label is None:
+            continue
+        if settings.answer_part not in claim.parts:
+            counts["without_parts"] += 1
+            continue
+        clipped = min(max(probability, settings.clip), 1 - settings.clip)
+        answers.append((claim, label.label, math.log(clipped / (1 - clipped))))
+    pairs = []
+    for (one, label_one, odds_one), (two, label_two, odds_two) in itertools.combinations(answers, 2):
+        if label_one == label_two:
+            counts["same_label"] += 1
+            continue
+        margin = odds_one - odds_two
+        counts["overruled"] += (margin > 0) != (label_one == AFFIRMING) and margin != 0
+        responses = (one.parts[settings.answer_part], two.parts[settings.answer_part])
+        prompt = render_prompt(settings.answer_prompt, one)
+        pairs += _decided(one.group, prompt, *responses, 1 / (1 + math.exp(-margin)), counts)
+    return pairs
+
+
+def _decided(
+    group: str, prompt: str, first: str, second: str, probability: float, counts: Counter[str]
+) -> list[PreferencePair]:
+    """Return the pair with its preferred response first, none if neither is preferred."""
+    if probability == 0.5 or first == second:
+        counts["undecided"] += 1
+        return []
+    if probability < 0.5:
+        first, second, probability = second, first, 1 - probability
+    pair_id = group_id(prompt, *sorted((first, second)))
+    return [
+        PreferencePair(
+            id=pair_id, group=group, prompt=prompt, chosen=f" {first}", rejected=f" {second}", probability=probability
+        )
+    ]
+
+
+def _why_no_pairs(counts: PairCounts) -> str:
+    labelled = counts.claims - counts.unlabelled
+    told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(counts).items() if count)
+    if not labelled:
+        return (
+            f"none of the {counts.claims:,} claims has a label, so there is nothing to train on; check the labels file"
+        )
+    return (
+        f"the labels have no preference structure: no pair follows from {labelled:,} labelled claims ({told}). "
+        f"Pairs need comparisons of two responses, or questions with both true and false answers"
+    )

@@ -1,0 +1,173 @@
+"""Many labellings improved side by side, the worse half dropped now and then. Knows neither what U is nor who decodes.
+
+A member moves by sweeps: all its labels at once are drawn from the conditionals of its labelling (what is each label,
+given all the others?) under whatever `decode` guarantees. All members of a round are evaluated in one batch. Each
+round draws from the seed and its own number alone, so a population continued from any round is the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.annealing import Evaluated
+from search.randomness import step_generator
+from search.schedules import Schedule
+
+Labels = NDArray[np.int8]
+
+Decode: TypeAlias = Callable[[NDArray[np.float64]], Labels]
+"""(N, L) log-potentials -> the (N,) labelling with the highest sum of them among those that are allowed."""
+
+
+class Conditioned(Evaluated, Protocol):
+    """An evaluated labelling that also says what each label would be, given all the others."""
+
+    @property
+    def conditionals(self) -> NDArray[np.float64]:
+        """(N, L) log-probabilities."""
+        ...
+
+
+E = TypeVar("E", bound=Conditioned)
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Generic[E]):
+    """One labelling on its way.
+
+    Attributes:
+        origin: What kind of start it grew from.
+        labels: (N,) its labelling now.
+        evaluation: The evaluation of that.
+        best_labels: The best labelling it has had.
+        best: The evaluation of that.
+        settled: Whether a sweep at temperature 0 would leave it as it is.
+    """
+
+    origin: str
+    labels: Labels
+    evaluation: E
+    best_labels: Labels
+    best: E
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Population(Generic[E]):
+    """All members after some rounds; those that were dropped keep the labelling they had.
+
+    Attributes:
+        step: Rounds done.
+        members: In the order of their starts.
+    """
+
+    step: int
+    members: tuple[Member[E], ...]
+
+    @property
+    def leader(self) -> Member[E]:
+        """The member with the highest U so far, of equals the first."""
+        return max(self.members, key=lambda member: member.best.utility)
+
+
+@dataclass(frozen=True, slots=True)
+class Halving(Generic[E]):
+    """Sweeps over a population that shrinks to its best members.
+
+    Attributes:
+        seed: Seed of everything random in the rounds.
+        evaluate_all: Labellings to their evaluations, asked in one batch.
+        decode: Makes a labelling of log-potentials.
+        plan: How many members move in each round.
+        schedule: Temperature of each round, nats; at 0 a sweep takes the likeliest labelling.
+    """
+
+    seed: int
+    evaluate_all: Callable[[Sequence[Labels]], Sequence[E]]
+    decode: Decode
+    plan: tuple[int, ...]
+    schedule: Schedule
+
+    def start(self, starts: Sequence[tuple[str, Labels]]) -> Population[E]:
+        """Return the population before the first round.
+
+        Args:
+            starts: Origin and (N,) labelling of each member.
+        """
+        evaluations = self.evaluate_all([labels for _, labels in starts])
+        return Population(
+            0,
+            tuple(
+                Member(origin, labels, evaluation, labels, evaluation)
+                for (origin, labels), evaluation in zip(starts, evaluations, strict=True)
+            ),
+        )
+
+    def step(self, population: Population[E]) -> Population[E]:
+        """Do one round: the best members move, all others stay as they are."""
+        temperature = self.schedule(population.step)
+        generator = step_generator(self.seed, population.step + 1)
+        draws = generator.gumbel(size=(len(population.members), *population.members[0].evaluation.conditionals.shape))
+        movers = [index for index in self.survivors(population) if not population.members[index].settled]
+        proposed = {}
+        for index in movers:
+            potentials = population.members[index].evaluation.conditionals + temperature * draws[index]
+            proposed[index] = self.decode(potentials)
+        moved = {index for index in movers if not np.array_equal(proposed[index], population.members[index].labels)}
+        evaluations = dict(
+            zip(sorted(moved), self.evaluate_all([proposed[index] for index in sorted(moved)]), strict=True)
+        )
+        members = list(population.members)
+        for index in movers:
+            if index in moved:
+                members[index] = _moved(members[index], proposed[index], evaluations[index])
+            elif temperature == 0:
+                members[index] = replace(members[index], settled=True)
+        return Population(population.step + 1, tuple(members))
+
+    def survivors(self, population: Population[E]) -> list[int]:
+        """Return the members that may move in the next round: the best by U, no two with the same labels."""
+        ranked = sorted(range(len(population.members)), key=lambda i: (-population.members[i].best.utility, i))
+        distinct: dict[bytes, int] = {}
+        for index in ranked:
+            distinct.setdefault(population.members[index].labels.tobytes(), index)
+        return sorted(list(distinct.values())[: self.plan[population.step]])
+
+    def is_done(self, population: Population[E]) -> bool:
+        """Say whether no member can move any more."""
+        if population.step >= len(self.plan):
+            return True
+        return all(population.members[index].settled for index in self.survivors(population))
+
+
+def halving_plan(num_starts: int, screening_rounds: int, num_finalists: int, final_rounds: int) -> tuple[int, ...]:
+    """Return how many members move in each round: after every few rounds of screening half of them are dropped.
+
+    Source: successive halving (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification").
+    """
+    plan: list[int] = []
+    moving = num_starts
+    while moving > num_finalists:
+        plan += [moving] * screening_rounds
+        moving = max(num_finalists, (moving + 1) // 2)
+    return (*plan, *[moving] * final_rounds)
+
+
+def falling(initial: float, num_rounds: int) -> Schedule:
+    """Return the schedule that falls in a straight line from `initial` to 0 after a number of rounds."""
+
+    def temperature(clock: int) -> float:
+        return initial * max(0.0, 1.0 - clock / num_rounds) if num_rounds else 0.0
+
+    return temperature
+
+
+def _moved(member: Member[E], labels: Labels, evaluation: E) -> Member[E]:
+    if evaluation.utility > member.best.utility:
+        return Member(member.origin, labels, evaluation, labels, evaluation)
+    return replace(member, labels=labels, evaluation=evaluation)
