@@ -1,7 +1,8 @@
 """Table constraints over label vectors: what they are, how they are counted, how a violated one is repaired.
 
 Labels are small integers and claims are positions in a vector: nothing here knows a language model or what a claim
-says. The compiled counting is in `consistency.kernels`, imported on its own because it brings numba along.
+says. What is compiled is imported on its own, because it brings numba along: the counting is in `consistency.kernels`,
+the exact solver in `consistency.solve`, and which constraints bind is told by `consistency.binding`.
 """
 
 from consistency.builders import acyclic, contradiction, equivalence, exactly_one, forbid, implication

@@ -36,6 +36,7 @@ from icm.scoring.protocol import LabelScorer
 from icm.training.arm_samples import CurvePoint, best_of_n_curve, picks, standardised, win_rate
 from icm.training.arm_summary import ArmRun
 from icm.training.arms import ARMS, UNTRAINED, Arm
+from icm.training.completions import open_policy
 from icm.training.pairs import PairSettings
 from icm.training.policy import RlSettings
 from icm.training.policy_prompts import PromptSettings
@@ -116,9 +117,13 @@ def run(
     stage = StageDir(out_dir, STAGE)
     inputs = {name: sha256_of(run_dir / name / MANIFEST) for name in ("prepare", "elicit")}
     settings = {**config.model_dump(mode="json"), "model_of_verdicts": scorer.fingerprint, "inputs": inputs}
-    if stage.claim(settings) == "complete":
+    if (out_dir / MANIFEST).exists():
+        stage.claim(settings)
         return stage.verify(RESULTS)
     task = read_arm_task(run_dir, scorer, config.pairs)
+    open_policy(config.samples.base_name, config.samples.completion)
+    # Only now, when hardly anything can fail for a reason that lies in the settings, is the directory tied to them.
+    stage.claim(settings)
     samples = draw_samples(config.samples, task, _prompts(config.pairs), judge, out_dir, console)
     context = _Context(config, run_dir, out_dir, task, samples, scorer, judge, console)
     runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]

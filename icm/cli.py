@@ -1,4 +1,4 @@
-"""The command line: `icm prepare|elicit|evaluate|run key=value …`, and `icm pocket train`. Knows every stage.
+"""The command line: `icm prepare|elicit|diagnose|evaluate|run key=value …`, and `icm pocket train`. Knows every stage.
 
 Errors of the user, of a file or of a model are printed without a traceback (HYDRA_FULL_ERROR=1 shows it) and end
 with status 2. A stopped search ends with status 130.
@@ -23,13 +23,14 @@ from rich.text import Text
 from icm.claims import TRUE_FALSE
 from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
-from icm.records import GOLD, TASK, first_problem, read_task
+from icm.records import GOLD, MANIFEST, TASK, first_problem, read_task
 from icm.run_directory import StageDir
 from icm.scoring.backends import open_scorer
 from icm.scoring.protocol import LabelScorer
 
 USAGE: Final = """\
-usage: icm prepare|elicit|evaluate|run [key=value ...]
+usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
+       icm compare [key=value ...]
        icm reward|arms run_dir=DIR [key=value ...]
        icm policy run_dir=DIR [key=value ...]
        icm export run_dir=DIR [key=value ...]
@@ -37,8 +38,10 @@ usage: icm prepare|elicit|evaluate|run [key=value ...]
 
   prepare       data source -> claims.jsonl (and gold.jsonl, for evaluate alone)
   elicit        claims -> labels.jsonl, trace.jsonl
+  diagnose      labels -> whether to trust them, told without golden labels: diagnosis.json
   evaluate      labels against golden labels -> metrics.json, report.html
-  run           the three in turn; with no settings, a pocket task on the embedded model
+  run           the four in turn; with no settings, a pocket task on the embedded model
+  compare       searches, or any other settings, side by side over seeds and tasks -> a table and figures
   reward        labels of a run -> a reward model, judged on golden pairs
   arms          the same reward training on other labels, arm by arm -> arms.json
   policy        a reward model, or pairs -> an assistant, sampled beside the model it came from
@@ -47,6 +50,9 @@ usage: icm prepare|elicit|evaluate|run [key=value ...]
 
 icm run --help lists all settings; icm run --cfg job prints them.
 """
+
+
+_TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate")
 
 
 def main() -> NoReturn:
@@ -62,8 +68,16 @@ def main() -> NoReturn:
             _hydra(_guarded(_policy), "policy", ["icm policy", *rest])
         case ["export", *rest]:
             _hydra(_guarded(_export), "export", ["icm export", *rest])
-        case [("prepare" | "elicit" | "evaluate" | "run") as name, *rest]:
-            stages = {"prepare": _prepare, "elicit": _elicit, "evaluate": _evaluate, "run": _run}
+        case ["compare", *rest]:
+            _hydra(_guarded(_compare), "compare", ["icm compare", *rest])
+        case [("prepare" | "elicit" | "diagnose" | "evaluate" | "run") as name, *rest]:
+            stages = {
+                "prepare": _prepare,
+                "elicit": _elicit,
+                "diagnose": _diagnose,
+                "evaluate": _evaluate,
+                "run": _run,
+            }
             _hydra(_guarded(_with_config(stages[name])), "config", [f"icm {name}", *rest])
         case ["--version"]:
             import icm
@@ -81,6 +95,7 @@ def _run(config: Config, console: Console) -> None:
     _prepare(config, console)
     scorer = _scorer(config)
     _elicit(config, console, scorer)
+    _diagnose(config, console, scorer)
     if (config.out_dir / "prepare" / GOLD).exists():
         _evaluate(config, console, scorer)
     else:
@@ -118,14 +133,32 @@ def _elicit(config: Config, console: Console, scorer: LabelScorer | None = None)
     )
 
 
+def _diagnose(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+    from icm import diagnose
+    from icm.diagnostics.files import read_diagnosis
+    from icm.report.summary import diagnosis_text
+
+    prepare_dir, elicit_dir, out_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
+    diagnose.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer or _scorer(config))
+    console.print(diagnosis_text(read_diagnosis(out_dir)), soft_wrap=True)
+
+
 def _evaluate(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     from icm import evaluate
     from icm.report.summary import summary_table
 
     directories = (config.out_dir / "prepare", config.out_dir / "elicit", config.out_dir / "evaluate")
-    evaluate.run(config.evaluate, *directories, scorer or _scorer(config))
+    diagnosed = config.out_dir / "diagnose"
+    diagnose_dir = diagnosed if (diagnosed / MANIFEST).exists() else None
+    evaluate.run(config.evaluate, *directories, scorer or _scorer(config), diagnose_dir)
     console.print(summary_table(evaluate.read_metrics(directories[2])))
     console.print(f"report: {directories[2] / 'report.html'}", soft_wrap=True)
+
+
+def _compare(composed: DictConfig, console: Console) -> None:
+    from icm.compare_command import CompareCommand, run
+
+    run(validate_as(CompareCommand, composed), console)
 
 
 def _pocket_train(composed: DictConfig, console: Console) -> None:
@@ -189,6 +222,13 @@ def _guarded(command: Callable[[DictConfig, Console], None]) -> Callable[[DictCo
         console = Console(highlight=False)
         try:
             command(composed, console)
+        except ModuleNotFoundError as error:
+            if error.name not in _TRAINING_LIBRARIES:
+                raise
+            Console(stderr=True, highlight=False).print(
+                f"icm: this command trains, which needs {error.name}: pip install 'icm[train]'", markup=False
+            )
+            sys.exit(2)
         except (IcmError, OSError, KeyboardInterrupt) as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise

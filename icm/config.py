@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm.contexts import ContextSettings
+from icm.diagnostics.schema import DiagnoseSettings
 from icm.elicit import ElicitSettings
 from icm.errors import ConfigError
 from icm.evaluate import EvaluateConfig
@@ -38,6 +41,7 @@ class Config(BaseModel):
         search: Which search, and how.
         contexts: What stands before a claim when its label is predicted.
         anchors: File of labels that the user vouches for.
+        diagnose: What speaks against the labels, golden labels apart.
         evaluate: How the labels are compared with golden ones.
     """
 
@@ -52,6 +56,7 @@ class Config(BaseModel):
     search: SearchSettings
     contexts: ContextSettings
     anchors: Path | None
+    diagnose: DiagnoseSettings
     evaluate: EvaluateConfig
 
     def for_prepare(self) -> PrepareConfig:
@@ -75,7 +80,9 @@ def load(*overrides: str) -> Config:
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
-    with initialize_config_module("conf", version_base="1.3"):
+    # While a command of the command line runs, Hydra stands ready with the same `conf` and refuses to be set up again.
+    ready = GlobalHydra.instance().is_initialized()
+    with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):
         try:
             composed = compose("config", overrides=list(overrides))
         except HydraException as error:

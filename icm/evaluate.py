@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
+from icm.diagnostics.files import read_diagnosis
+from icm.diagnostics.schema import DIAGNOSIS, Diagnosis
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluation.compare import Elicitation, compare, disagreements
 from icm.evaluation.in_context import Candidates, Queries, in_context_accuracy
@@ -78,7 +80,12 @@ class EvaluateConfig(BaseModel):
 
 
 def run(
-    config: EvaluateConfig, prepare_dir: Path, elicit_dir: Path, out_dir: Path, scorer: LabelScorer | None
+    config: EvaluateConfig,
+    prepare_dir: Path,
+    elicit_dir: Path,
+    out_dir: Path,
+    scorer: LabelScorer | None,
+    diagnose_dir: Path | None = None,
 ) -> Manifest:
     """Compare elicited with golden labels; a complete result in the same directory is left as it is.
 
@@ -90,6 +97,7 @@ def run(
         elicit_dir: Directory of the elicit stage.
         out_dir: Where `metrics.json`, `figures/`, `report.html`, the journal and the manifest go.
         scorer: The model that held-out claims are asked of; `None` leaves accuracy in context out.
+        diagnose_dir: Directory of the diagnose stage, whose verdict the report shows; `None` leaves it out.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered, the two are not of one run, there are no golden
@@ -99,7 +107,7 @@ def run(
         ScoringError: The model returned NaN.
     """
     started = time.perf_counter()
-    inputs = _check_inputs(prepare_dir, elicit_dir)
+    inputs = _check_inputs(prepare_dir, elicit_dir) | _check_diagnosis(diagnose_dir, elicit_dir)
     stage = StageDir(out_dir, "evaluate")
     settings = {
         **config.model_dump(mode="json"),
@@ -121,6 +129,7 @@ def run(
         costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
         settings={"elicit": elicited.config, "evaluate": settings},
         disagreements=disagreements(elicitation)[: config.num_disagreements],
+        diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
     )
     return stage.finish(
         Manifest(
@@ -201,6 +210,7 @@ def _write_report(
     costs: Mapping[str, Mapping[str, float]],
     settings: Mapping[str, Mapping[str, Any]],
     disagreements: Sequence[Disagreement],
+    diagnosis: Diagnosis | None,
 ) -> list[str]:
     """Write the figures and the page; return the names of the files."""
     # Loaded here, since the drawing library takes a second that every other command would pay.
@@ -216,6 +226,7 @@ def _write_report(
         costs=costs,
         settings=settings,
         disagreements=disagreements,
+        diagnosis=diagnosis,
     )
     write_text(out_dir / REPORT, page)
     return [REPORT, *(f"figures/{figure.name}{suffix}" for figure in figures for suffix in (".png", ".svg"))]
@@ -241,6 +252,18 @@ def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
         )
     outputs = prepared.outputs | elicited.outputs
     return {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
+
+
+def _check_diagnosis(diagnose_dir: Path | None, elicit_dir: Path) -> dict[str, str]:
+    """Check that a diagnosis is of these labels. Return the hash of its file."""
+    if diagnose_dir is None:
+        return {}
+    diagnosed = StageDir(diagnose_dir, "diagnose").verify()
+    if diagnosed.inputs.get(LABELS) != StageDir(elicit_dir, "elicit").read_manifest().outputs.get(LABELS):
+        raise RunDirectoryError(
+            f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
+        )
+    return {DIAGNOSIS: diagnosed.outputs[DIAGNOSIS]}
 
 
 def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:

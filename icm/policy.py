@@ -30,7 +30,7 @@ from icm.records import (
 from icm.run_directory import StageDir
 from icm.training.completions import Policy, open_policy
 from icm.training.direct_preference import DpoSettings, optimise_preferences
-from icm.training.loop import CURVE, MODEL, require_one_process
+from icm.training.loop import CURVE, MODEL, remove_checkpoints, require_one_process
 from icm.training.pairs import PAIRS
 from icm.training.policy import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
 from icm.training.policy_materials import Materials, RejectedText, gather
@@ -135,6 +135,8 @@ def _train(
 ) -> None:
     """Train what `base` was loaded from, unless that is done or there is nothing to train."""
     if (out_dir / MODEL).is_dir() or isinstance(config.method, BestOfNSettings):
+        # A process may have been killed between writing the model and dropping its checkpoints.
+        remove_checkpoints(out_dir)
         return
     policy = open_policy(base.name, config.completion)
     if config.warm_start is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.tasks.shapes import answer_claim, comparison_claim
@@ -22,10 +23,10 @@ def answer(question: str, text: str) -> Claim:
     return answer_claim(question, text, AnswerKey(value=text))
 
 
-def given(labels: dict[Claim, int | tuple[int, float]]) -> dict[ClaimId, GivenLabel]:
+def given(labels: Iterable[tuple[Claim, int | tuple[int, float]]]) -> dict[ClaimId, GivenLabel]:
     """Return labels by claim: an index, or an index with its probability."""
     rows = {}
-    for claim, label in labels.items():
+    for claim, label in labels:
         index, probability = label if isinstance(label, tuple) else (label, None)
         rows[claim.id] = GivenLabel(id=claim.id, label=index, probability=probability)
     return rows

@@ -35,7 +35,7 @@ SAMPLES: Final = {
     "preference": (),
     # The base has read no solution that is not followed by a verdict, so it is taught to write some, right and wrong.
     "arithmetic": (
-        'samples.completion.ending="\\nI think this claim is"',
+        'samples.completion.ending="\nI think this claim is"',
         "samples.warm_start={steps: 150, batch_size: 32, learning_rate: 0.002}",
     ),
 }

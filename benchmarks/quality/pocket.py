@@ -1,10 +1,14 @@
 """Does elicitation find the truth? Many seeds of every search on the pocket tasks, good and planted.
 
-Usage: python -m benchmarks.quality.pocket [--quick] [--searches reference,annealing] [--model DIR] [--world-seed N]
-       [--set key=value ...]
+Usage: python -m benchmarks.quality.pocket [--quick] [--searches default,reference,…] [--model DIR] [--world-seed N]
+       [--seeds N] [--set key=value ...]
 
-Every seed draws its own claims and its own chain. Unlabelled claims count as wrong. What a failed run settled on is
+Every seed draws its own claims and its own search. Unlabelled claims count as wrong. What a failed run settled on is
 the concept of the world that its labels agree with most; a concept agrees as well in the opposite sense.
+
+`default` is the search of `conf/config.yaml`. "At equal tokens" reads off the labels that a search had when it had
+spent what `default` spends on that task on average. "Reference, cached" is what the runs of `reference` would have
+cost as the released code asks, behind a perfect cache (`benchmarks.quality.perfect_cache`).
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import tempfile
@@ -29,19 +34,38 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.quality.perfect_cache import PerfectCacheCount
 from benchmarks.tasks.pocket import concepts_of
 from icm import elicit, golden, prepare
 from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
 from icm.config import Config, load
 from icm.problem import build_problem
-from icm.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
+from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
 from icm.scoring.backends import LocalModel, open_scorer
 from icm.scoring.protocol import LabelScorer
 from icm.tasks import PocketSettings
 
 GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = ("misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped")
-SEARCHES: Final = ("reference", "annealing")
+ARMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "default": (),
+    "sweeps": ("search=sweeps",),
+    "reference": ("search=reference", "objective=released_code"),
+    "annealing": ("search=annealing", "objective=released_code"),
+    "gibbs": ("search=gibbs",),
+    "bootstrap": ("search=bootstrap",),
+    "bootstrap_long": ("search=bootstrap", "search.num_rounds=64"),
+    "bootstrap_plain": ("search=bootstrap", "search.consistent=false", "search.balanced=false"),
+    "zero_shot": ("search=zero_shot",),
+    "zero_shot_consistent": ("search=zero_shot", "search.consistent=true"),
+    "random": ("search=random",),
+    "majority": ("search=majority",),
+}
+"""What each column is told. The chains run under the objective that they were published with."""
+
+MORE_SEEDS: Final = 50
+"""Seeds of `default` in a full run; every other search has 20."""
+
 NUM_CLAIMS: Final = 64
 SUCCESS: Final = 0.95
 RIGHT: Final = "truth"
@@ -60,6 +84,8 @@ class Outcome:
         tokens: Tokens forwarded.
         naive_tokens: Tokens that the run asked, without sharing.
         seconds: Wall time of the search.
+        cached_tokens: Tokens of the same questions in one fixed order behind a perfect cache.
+        course: Tokens and accuracy after each step.
         concept: The concept that the labels agree with most, `not …` in the opposite sense.
     """
 
@@ -71,7 +97,13 @@ class Outcome:
     tokens: int
     naive_tokens: int
     seconds: float
+    cached_tokens: int
+    course: Sequence[tuple[int, float]]
     concept: str
+
+    def accuracy_at(self, tokens: float) -> float:
+        """Return the accuracy of the labels that the search had when it had spent so many tokens."""
+        return max([(spent, number, right) for number, (spent, right) in enumerate(self.course) if spent <= tokens])[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +124,7 @@ def run(job: Job) -> Outcome:
             f"task=pocket_{job.task}",
             f"task.num_claims={NUM_CLAIMS}",
             "task.num_held_out=0",
-            f"search={job.search}",
+            *ARMS[job.search],
             f"seed={job.seed}",
             f"data_seed={job.seed}",
             f"out_dir={directory}",
@@ -101,9 +133,10 @@ def run(job: Job) -> Outcome:
         prepare_dir, elicit_dir = config.out_dir / "prepare", config.out_dir / "elicit"
         prepare.run(config.for_prepare(), prepare_dir)
         task = read_task(prepare_dir / TASK)
-        scorer = _scorer(job.model, task.label_space)
-        manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
         claims = read_claims(prepare_dir / CLAIMS)
+        scorer = PerfectCacheCount(_scorer(job.model, task.label_space), claims, task.label_space)
+        manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
+        cached_tokens = scorer.tokens
         rows = read_rows(elicit_dir / LABELS, LabelRow)
         labels = np.array([UNLABELLED if row.label is None else row.label for row in rows])
         golden_labels = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
@@ -117,8 +150,24 @@ def run(job: Job) -> Outcome:
             tokens=int(manifest.cost["forwarded_tokens"]),
             naive_tokens=int(manifest.cost["naive_tokens"]),
             seconds=manifest.seconds,
+            cached_tokens=cached_tokens,
+            course=_course(read_rows(elicit_dir / TRACE, TraceRow), claims, golden_labels),
             concept=nearest_concept(config, claims, labels),
         )
+
+
+def _course(
+    trace: Sequence[TraceRow], claims: Sequence[Claim], golden_labels: NDArray[np.int_]
+) -> list[tuple[int, float]]:
+    """Return tokens and accuracy after each step, beginning with nothing labelled for nothing."""
+    place = {claim.id: index for index, claim in enumerate(claims)}
+    labels = np.full(len(claims), UNLABELLED)
+    course = [(0, 0.0)]
+    for row in trace:
+        for claim, label in row.changes.items():
+            labels[place[claim]] = UNLABELLED if label is None else label
+        course.append((row.tokens, float(np.mean(labels == golden_labels))))
+    return course
 
 
 def nearest_concept(config: Config, claims: Sequence[Claim], labels: NDArray[np.int_]) -> str:
@@ -147,12 +196,18 @@ def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
     return open_scorer(LocalModel(kind="local", path=model_dir), space)
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return means over seeds, with 95 % intervals (Student's t; Wilson for the share of successes)."""
+def summarise(outcomes: Sequence[Outcome], budget: float) -> dict[str, Any]:
+    """Return means over seeds, with 95 % intervals (Student's t; Wilson for the share of successes).
+
+    Args:
+        outcomes: The runs of one search on one task.
+        budget: Tokens at which searches are compared; NaN where there is nothing to compare with.
+    """
     accuracies = [outcome.accuracy for outcome in outcomes]
     successes = sum(accuracy >= SUCCESS for accuracy in accuracies)
     interval = stats.binomtest(successes, len(outcomes)).proportion_ci(method="wilson")
     spread = stats.sem(accuracies) * stats.t.ppf(0.975, len(outcomes) - 1) if len(outcomes) > 1 else float("nan")
+    at_budget = [outcome.accuracy_at(budget) for outcome in outcomes]
     failed = Counter(outcome.concept for outcome in outcomes if outcome.accuracy < SUCCESS)
     return {
         "accuracy": float(np.mean(accuracies)),
@@ -167,6 +222,9 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "utility_above_golden": float(np.mean([outcome.utility > outcome.golden_utility for outcome in outcomes])),
         "violations": float(np.mean([outcome.violations for outcome in outcomes])),
         "tokens": float(np.mean([outcome.tokens for outcome in outcomes])),
+        "accuracy_at_equal_tokens": float(np.mean(at_budget)),
+        "success_rate_at_equal_tokens": float(np.mean(np.array(at_budget) >= SUCCESS)),
+        "cached_tokens": float(np.mean([outcome.cached_tokens for outcome in outcomes])),
         "naive_tokens": float(np.mean([outcome.naive_tokens for outcome in outcomes])),
         "seconds": float(np.median([outcome.seconds for outcome in outcomes])),
         "seeds": len(outcomes),
@@ -180,7 +238,9 @@ def _ratio(outcomes: Sequence[Outcome]) -> float:
 
 
 def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
-    columns = ("task", "search", "accuracy", "≥ 95 %", "labelled", "U", "U golden", "violated", "tokens", "failed on")
+    columns = (
+        "task", "search", "accuracy", "≥ 95 %", "at equal tokens", "U", "U golden", "violated", "tokens", "failed on"
+    )  # fmt: skip
     table = Table(*columns, title="labels against the truth of the pocket world; means over seeds, 95 % intervals")
     for (task, search), row in results.items():
         failed = ", ".join(f"{count}× {concept}" for concept, count in itertools.islice(row["settled_on"].items(), 3))
@@ -189,7 +249,7 @@ def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
             search,
             f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_half_width']:.1f}",
             f"{100 * row['success_rate']:.0f} % ({100 * row['success_low']:.0f}–{100 * row['success_high']:.0f})",
-            f"{100 * row['coverage']:.0f} %",
+            f"{100 * row['success_rate_at_equal_tokens']:.0f} %",
             f"{row['utility']:.1f}",
             f"{row['golden_utility']:.1f}",
             f"{row['violations']:.1f}",
@@ -212,12 +272,23 @@ def _shown(outcomes: Iterable[Outcome], jobs: Sequence[Job], console: Console) -
         yield outcome
 
 
+def _mean_tokens(outcomes: Sequence[Outcome]) -> float:
+    return float(np.mean([outcome.tokens for outcome in outcomes])) if outcomes else math.inf
+
+
+def _num_seeds(options: argparse.Namespace, task: str, search: str) -> int:
+    full = 3 if options.quick else MORE_SEEDS if search == "default" else 20
+    num_seeds = options.seeds or full
+    return max(2, num_seeds // 4) if task in PLANTED else num_seeds
+
+
 def main() -> None:
     """Run all seeds, print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 seeds in place of 20, 2 on the planted tasks")
-    parser.add_argument("--searches", default=",".join(SEARCHES), help="names in conf/search, separated by commas")
-    parser.add_argument("--seeds", type=int, help="seeds on each good task; a quarter of them on the planted ones")
+    parser.add_argument("--quick", action="store_true", help="3 seeds of each of the first three searches")
+    parser.add_argument("--searches", help=f"some of {', '.join(ARMS)}, separated by commas")
+    parser.add_argument("--seeds", type=int, help="seeds of every search on the good tasks; planted: a quarter of them")
+    parser.add_argument("--tasks", help="some of the tasks, separated by commas")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--model", help="directory of a pocket model; the shipped one if left out")
     parser.add_argument("--world-seed", type=int, default=0, help="the world that the model was trained on")
@@ -225,16 +296,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
 
-    num_seeds = options.seeds or (3 if options.quick else 20)
-    num_planted = max(2, num_seeds // 4)
     overrides = (f"task.world_seed={options.world_seed}", *options.set)
-    searches = options.searches.split(",")
-    tasks = {**dict.fromkeys(GOOD, num_seeds), **dict.fromkeys(PLANTED, num_planted)}
+    searches = (options.searches or ",".join(("default", "reference", "annealing") if options.quick else ARMS)).split(
+        ","
+    )
+    tasks = options.tasks.split(",") if options.tasks else [*GOOD, *PLANTED]
     jobs = [
         Job(task=task, search=search, seed=options.first_seed + seed, model=options.model, overrides=overrides)
-        for task, seeds in tasks.items()
+        for task in tasks
         for search in searches
-        for seed in range(seeds)
+        for seed in range(_num_seeds(options, task, search))
     ]
     started = time.perf_counter()
     # One thread each: on a small model the cores are better used by runs than inside one.
@@ -242,16 +313,18 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         outcomes = list(_shown(pool.map(run, jobs), jobs, Console(stderr=True)))
 
-    results = {
-        (task, search): summarise(
-            [outcome for job, outcome in zip(jobs, outcomes, strict=True) if (job.task, job.search) == (task, search)]
-        )
-        for task in tasks
-        for search in searches
-    }
+    by_column: dict[tuple[str, str], list[Outcome]] = {}
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        by_column.setdefault((job.task, job.search), []).append(outcome)
+    budgets = {task: _mean_tokens(by_column.get((task, "default"), [])) for task in tasks}
+    results = {(task, search): summarise(runs, budgets[task]) for (task, search), runs in by_column.items()}
+    for task in tasks:
+        if (task, "default") in results and (task, "reference") in results:
+            default, reference = results[task, "default"], results[task, "reference"]
+            default["tokens_vs_reference_cached"] = reference["cached_tokens"] / default["tokens"]
     Console(width=max(Console().width, 170)).print(_table(results))
-    report: dict[str, Any] = {task: {search: results[task, search] for search in searches} for task in GOOD}
-    report["planted"] = {task: {search: results[task, search] for search in searches} for task in PLANTED}
+    report: dict[str, Any] = {task: {search: results[task, search] for search in searches} for task in tasks}
+    report["planted"] = {task: report.pop(task) for task in PLANTED if task in report}
     report["wall_seconds"] = time.perf_counter() - started
     print(json.dumps(report))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,17 +24,24 @@ def word_tokenizer(num_words: int = NUM_WORDS) -> PreTrainedTokenizerFast:
 
 def wide_llama() -> LlamaForCausalLM:
     """Return a Llama of random weights with about 20M parameters: 2 layers of width 768 and 12 heads."""
+    return _llama(hidden_size=768, intermediate_size=2560, num_hidden_layers=2, num_attention_heads=12)
+
+
+def billion_llama(device: torch.device) -> LlamaForCausalLM:
+    """Return a Llama of random weights with about 1B parameters in bfloat16: 16 layers of width 2,048."""
+    sizes = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16}
+    heads = {"num_attention_heads": 32, "num_key_value_heads": 8}
+    with device:
+        return _llama(torch.bfloat16, **sizes, **heads)
+
+
+def _llama(dtype: torch.dtype = torch.float32, **sizes: Any) -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=2 * NUM_WORDS + 4,
-        hidden_size=768,
-        intermediate_size=2560,
-        num_hidden_layers=2,
-        num_attention_heads=12,
-        max_position_embeddings=CONTEXT_LENGTH,
-        tie_word_embeddings=True,
+        vocab_size=2 * NUM_WORDS + 4, max_position_embeddings=CONTEXT_LENGTH, tie_word_embeddings=True, **sizes
     )
-    return LlamaForCausalLM(config).eval()
+    model: Any = LlamaForCausalLM(config)
+    return model.to(dtype).eval()
 
 
 def random_texts(num_claims: int, shortest: int, longest: int) -> list[str]:

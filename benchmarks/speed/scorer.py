@@ -5,6 +5,9 @@ Usage: python -m benchmarks.speed.scorer [--quick]
 The limit is the same model's forward over as many random tokens, in the batch shape in which it is fastest. That is a
 shape of short rows, while a token of an exact leave-one-out prompt must attend to all labelled claims. The engine is
 held against the limit at 64 claims, where that attention is small beside the rest; at 256 it no longer is.
+
+Where there is a GPU, the same is measured on it with a Llama of a billion parameters in bfloat16, and the engine's
+useful FLOP/s (attention to tokens that are masked away does not count) against the card's rate on matrix products.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -20,35 +25,117 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed.leave_one_out import Claims, wide_claims
-from benchmarks.speed.random_models import random_texts, wide_llama, word_tokenizer
+from benchmarks.speed.random_models import billion_llama, random_texts, wide_llama, word_tokenizer
 from icm.claims import TRUE_FALSE
 from icm.contexts import Tree
 from icm.scoring.local import LocalScorer
+from icm.scoring.local.segments import SegmentTokenizer
 from icm.scoring.protocol import ScoringCost
+from icm.scoring.trie import build_trie
 
-SHAPES: Final = ((1, 512), (1, 2048), (4, 128), (4, 512), (16, 32), (16, 128))
-"""Rows and tokens per row of the bare forward."""
+Shape = tuple[int, int]
+"""Rows and tokens per row of a bare forward."""
 
-BARE_TOKENS: Final = 4096
 SIZES: Final = (64, 256)
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A model and what is measured on it.
+
+    Attributes:
+        name: Title of the table.
+        model: The model, on its device.
+        shapes: Batch shapes of the bare forward.
+        bare_tokens: Tokens that one timing of the bare forward takes at least.
+        demo_tokens: Fewest and most tokens of a demo.
+    """
+
+    name: str
+    model: Any
+    shapes: tuple[Shape, ...]
+    bare_tokens: int
+    demo_tokens: tuple[int, int]
+
+    def claims(self, size: int) -> Claims:
+        """Return random claims in groups of four."""
+        return Claims(random_texts(size, *self.demo_tokens), wide_claims(size).groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Medians over the repeats.
+
+    Attributes:
+        bare: Tokens per second of the bare forward, by shape.
+        engine: Tokens per second of the engine, everything included, by number of claims.
+        outside: Share of the engine's time outside the model at the most claims.
+    """
+
+    bare: dict[Shape, float]
+    engine: dict[int, float]
+    outside: float
+
+    @property
+    def best(self) -> float:
+        """Tokens per second of the bare forward in its best shape."""
+        return max(self.bare.values())
+
+
 @torch.inference_mode()
-def bare_rate(model: Any, shape: tuple[int, int], num_tokens: int) -> float:
+def bare_rate(model: Any, shape: Shape, num_tokens: int) -> float:
     """Return the tokens per second of plain forwards in one batch shape."""
-    tokens = torch.randint(model.config.vocab_size, shape, generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(model.config.vocab_size, shape, generator=torch.Generator().manual_seed(0)).to(model.device)
     num_calls = max(1, round(num_tokens / tokens.numel()))
+    seconds = _seconds(lambda: model(tokens, use_cache=False, logits_to_keep=1), num_calls, model.device)
+    return num_calls * tokens.numel() / seconds
+
+
+@torch.inference_mode()
+def matrix_flops(device: torch.device, size: int = 8192) -> float:
+    """Return the FLOP/s of large matrix products in bfloat16."""
+    left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
+    _seconds(lambda: left @ right, 1, device)
+    return 16 * 2 * size**3 / _seconds(lambda: left @ right, 16, device)
+
+
+def useful_flops_per_token(setup: Setup, size: int) -> float:
+    """Return the FLOP of a token of one exact evaluation: two per weight, and its attention to its ancestors."""
+    segments = SegmentTokenizer(word_tokenizer(), TRUE_FALSE)
+    trie = build_trie(setup.claims(size).prompts(Tree()), segments.encode, segments.verbalizers)
+    config = setup.model.config
+    num_weights = sum(weight.numel() for weight in setup.model.model.layers.parameters())
+    return 2 * num_weights + 4 * config.num_hidden_layers * config.hidden_size * float((trie.depth + 1).mean())
+
+
+def measure(setup: Setup, repeats: int) -> Measured:
+    """Time the bare forward and the engine in turns."""
+    costs: dict[int, list[ScoringCost]] = {size: [] for size in SIZES}
+    rates: dict[Shape, list[float]] = {shape: [] for shape in setup.shapes}
+    for _ in range(repeats):
+        for size in SIZES:
+            scorer = LocalScorer(setup.model, word_tokenizer(), TRUE_FALSE, identity="random")
+            scorer.label_logprobs(setup.claims(size).prompts(Tree()))
+            costs[size].append(scorer.cost)
+        for shape in setup.shapes:
+            rates[shape].append(bare_rate(setup.model, shape, setup.bare_tokens))
+    return Measured(
+        bare={shape: statistics.median(found) for shape, found in rates.items()},
+        engine={size: statistics.median(map(_rate, found)) for size, found in costs.items()},
+        outside=statistics.median(map(_outside, costs[SIZES[-1]])),
+    )
+
+
+def _seconds(run: Callable[[], object], num_calls: int, device: torch.device) -> float:
+    """Return the seconds of some calls, all of whose work is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     started = time.perf_counter()
     for _ in range(num_calls):
-        model(tokens, use_cache=False, logits_to_keep=1)
-    return num_calls * tokens.numel() / (time.perf_counter() - started)
-
-
-def engine_cost(scorer: LocalScorer, claims: Claims) -> ScoringCost:
-    """Return what one exact evaluation costs through the engine."""
-    before = scorer.cost
-    scorer.label_logprobs(claims.prompts(Tree()))
-    return scorer.cost - before
+        run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
 
 
 def _rate(cost: ScoringCost) -> float:
@@ -59,40 +146,53 @@ def _outside(cost: ScoringCost) -> float:
     return cost.other_seconds / (cost.model_seconds + cost.other_seconds)
 
 
+def _print(console: Console, setup: Setup, measured: Measured) -> None:
+    fewest, most = setup.demo_tokens
+    table = Table("what", "tokens/s", "of the best", title=f"{setup.name}, demos of {fewest} to {most} tokens")
+    for (rows, length), rate in measured.bare.items():
+        table.add_row(f"bare forward, {rows} x {length}", f"{rate:,.0f}", f"{rate / measured.best:.2f}")
+    for size, rate in measured.engine.items():
+        table.add_row(f"engine, {size} claims, all included", f"{rate:,.0f}", f"{rate / measured.best:.2f}")
+    console.print(table)
+
+
+def _on_gpu(console: Console, repeats: int) -> dict[str, float]:
+    """Measure a billion parameters on the GPU."""
+    device = torch.device("cuda")
+    shapes = ((1, 8192), (4, 2048), (16, 512), (64, 128), (64, 512))
+    setup = Setup("Random Llama of 1B parameters, bfloat16", billion_llama(device), shapes, 1 << 17, (60, 120))
+    measured = measure(setup, repeats)
+    _print(console, setup, measured)
+    achieved = measured.engine[SIZES[-1]] * useful_flops_per_token(setup, SIZES[-1])
+    peak = matrix_flops(device)
+    console.print(f"useful FLOP/s {achieved:.3g} of {peak:.3g} on matrix products: {achieved / peak:.2f}")
+    return {
+        "gpu_fraction_of_bare_forward": measured.engine[SIZES[0]] / measured.best,
+        "gpu_fraction_of_bare_forward_256": measured.engine[SIZES[-1]] / measured.best,
+        "gpu_outside_model_fraction": measured.outside,
+        "gpu_useful_flops": achieved,
+        "gpu_matrix_flops": peak,
+    }
+
+
 def main() -> None:
     """Run the benchmark; the last line of the output is the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one repeat")
     repeats = 1 if parser.parse_args().quick else 3
-    model, tokenizer = wide_llama(), word_tokenizer()
-    costs: dict[int, list[ScoringCost]] = {size: [] for size in SIZES}
-    rates: dict[tuple[int, int], list[float]] = {shape: [] for shape in SHAPES}
-    for _ in range(repeats):
-        for size in SIZES:
-            scorer = LocalScorer(model, tokenizer, TRUE_FALSE, identity="random")
-            claims = Claims(random_texts(size, 6, 9), wide_claims(size).groups)
-            costs[size].append(engine_cost(scorer, claims))
-        for shape in SHAPES:
-            rates[shape].append(bare_rate(model, shape, BARE_TOKENS))
-    bare = {shape: statistics.median(found) for shape, found in rates.items()}
-    engine = {size: statistics.median(map(_rate, found)) for size, found in costs.items()}
-    best = max(bare.values())
-
-    table = Table("what", "tokens/s", "of the best", title="Random Llama of 20M parameters, claims of 6 to 9 tokens")
-    for (rows, length), rate in bare.items():
-        table.add_row(f"bare forward, {rows} x {length}", f"{rate:,.0f}", f"{rate / best:.2f}")
-    for size, rate in engine.items():
-        table.add_row(f"engine, {size} claims, all included", f"{rate:,.0f}", f"{rate / best:.2f}")
-    Console().print(table)
-    print(
-        json.dumps(
-            {
-                "fraction_of_bare_forward": engine[64] / best,
-                "fraction_of_bare_forward_256": engine[256] / best,
-                "outside_model_fraction": statistics.median(map(_outside, costs[256])),
-            }
-        )
-    )
+    console = Console()
+    shapes = ((1, 512), (1, 2048), (4, 128), (4, 512), (16, 32), (16, 128))
+    setup = Setup("Random Llama of 20M parameters, float32", wide_llama(), shapes, 4096, (6, 9))
+    measured = measure(setup, repeats)
+    _print(console, setup, measured)
+    found = {
+        "fraction_of_bare_forward": measured.engine[64] / measured.best,
+        "fraction_of_bare_forward_256": measured.engine[256] / measured.best,
+        "outside_model_fraction": measured.outside,
+    }
+    if torch.cuda.is_available():
+        found |= _on_gpu(console, repeats)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

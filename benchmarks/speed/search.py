@@ -5,8 +5,9 @@ Usage: python -m benchmarks.speed.search [--quick] [--task pocket_facts] [--clai
 "As sent" is how the released code puts its questions: at every step one prompt to predict a label, and for every
 labelling that is considered one prompt per labelled claim, each with all its demos, in one fixed order. "Cached" is a
 perfect cache behind that: no prompt is asked twice in the whole run and every shared beginning is forwarded once.
-Both are counted on the labellings that the chain considered. The wall time of "as sent" is taken on a random sample of
-its prompts, forwarded in padded batches, and scaled by tokens.
+Both are counted on the labellings that the chain considered; what the released code asks again inside its repair is
+not. The wall time of "as sent" is taken on a random sample of its prompts, forwarded in padded batches, and scaled by
+tokens.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from icm.diagnostics.schema import Diagnosis
 from icm.evaluation.schema import Disagreement, Metrics
 from icm.report.figures import FigureFile
-from icm.report.summary import ARM_NAMES, interval, percent, summary_rows
+from icm.report.summary import ARM_NAMES, VERDICT_TEXTS, interval, percent, summary_rows
 
 
 def render_page(
@@ -23,6 +24,7 @@ def render_page(
     costs: Mapping[str, Mapping[str, float]],
     settings: Mapping[str, Mapping[str, Any]],
     disagreements: Sequence[Disagreement],
+    diagnosis: Diagnosis | None,
 ) -> str:
     """Return the page as HTML; every text from a data set is escaped, and nothing is loaded from elsewhere.
 
@@ -33,6 +35,7 @@ def render_page(
         costs: Scoring cost by stage.
         settings: Resolved settings by stage.
         disagreements: Claims to list, in the order of the page.
+        diagnosis: What is said of the labels without golden ones; `None` if nothing was asked.
     """
     environment = Environment(
         loader=PackageLoader("icm.report", "."),
@@ -51,6 +54,8 @@ def render_page(
         counters=list(dict.fromkeys(counter for cost in costs.values() for counter in cost)),
         settings={stage: json.dumps(values, indent=2, sort_keys=True) for stage, values in settings.items()},
         disagreements=disagreements,
+        diagnosis=diagnosis,
+        verdict_texts=VERDICT_TEXTS,
     )
 
 

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from icm.diagnostics.schema import Diagnosis, Verdict
 from icm.evaluation.schema import Arm, Estimate, InContext, Metrics
 
 ARM_NAMES: dict[Arm, str] = {
@@ -16,6 +17,12 @@ ARM_NAMES: dict[Arm, str] = {
     "random": "Random labels",
     "elicited": "Elicited labels",
     "golden": "Golden labels",
+}
+
+VERDICT_TEXTS: dict[Verdict, str] = {
+    "trust": "Nothing speaks against these labels.",
+    "caution": "Look at some labels yourself before you use them.",
+    "reject": "Do not use these labels.",
 }
 
 
@@ -68,6 +75,15 @@ def summary_table(metrics: Metrics) -> Table:
         # As `Text`, names from a data set are not read as markup.
         table.add_row(*map(Text, cells), style="bold green" if row.highlight else None)
     return table
+
+
+def diagnosis_text(diagnosis: Diagnosis) -> Text:
+    """Return the verdict on labels and its reasons, a line each."""
+    style = {"trust": "bold green", "caution": "bold yellow", "reject": "bold red"}[diagnosis.verdict]
+    text = Text.assemble("diagnosis: ", (diagnosis.verdict, style), f". {VERDICT_TEXTS[diagnosis.verdict]}")
+    for reason in diagnosis.reasons:
+        text.append(f"\n  - {reason}")
+    return text
 
 
 def percent(share: float | None) -> str:

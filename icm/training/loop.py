@@ -148,6 +148,11 @@ def save_policy(policy: Policy, out_dir: Path) -> None:
     policy.plain_tokenizer.save_pretrained(partial)
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
+    remove_checkpoints(out_dir)
+
+
+def remove_checkpoints(out_dir: Path) -> None:
+    """Drop what only an interrupted training needs."""
     shutil.rmtree(out_dir / CHECKPOINTS, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ MODEL = tiny_model(FAMILIES["llama"])
 TOKENIZER = word_tokenizer(NUM_WORDS)
 
 
-def _scorer(model: Any = MODEL, space: LabelSpace = TRUE_FALSE, **limits: int) -> LocalScorer:
+def _scorer(model: Any = MODEL, space: LabelSpace = TRUE_FALSE, **limits: Any) -> LocalScorer:
     return LocalScorer(model, TOKENIZER, space, identity="tiny", **limits)
 
 

@@ -53,6 +53,12 @@ def exported(comparisons):
     return run(ExportConfig(), comparisons, comparisons / "elicit" / "labels.jsonl", out_dir), out_dir
 
 
+def _stored(path):
+    stored = datasets.load_from_disk(str(path))
+    assert isinstance(stored, datasets.DatasetDict)
+    return stored["train"].to_list()
+
+
 def _rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -67,7 +73,7 @@ def test_every_format_is_written_and_counted(exported):
             if path.suffix == ".jsonl"
             else pq.read_table(path).num_rows
             if path.suffix == ".parquet"
-            else datasets.load_from_disk(str(path))["train"].num_rows
+            else len(_stored(path))
         )
         assert found == count > 0, name
 
@@ -111,8 +117,7 @@ def test_verdicts_are_the_labelled_claims(comparisons, exported):
         if labels[claim.id] is not None
     ]
     assert _rows(out_dir / "trl" / "sft.jsonl") == expected
-    loaded = datasets.load_from_disk(str(out_dir / "datasets" / "sft"))["train"]
-    assert loaded.to_list() == expected
+    assert _stored(out_dir / "datasets" / "sft") == expected
 
 
 def test_chat_formats_hold_the_bare_question(exported):
@@ -171,7 +176,7 @@ def test_the_card_says_how_the_labels_were_made(exported):
 
 def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(comparisons, exported, tmp_path):
     config, scorer = _elicited("pocket_preference", tmp_path, "evaluate.shots=[0]", "evaluate.num_draws=1")
-    evaluate.run(config.evaluate, *(tmp_path / name for name in ("prepare", "elicit", "evaluate")), scorer)
+    evaluate.run(config.evaluate, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "evaluate", scorer)
     run(ExportConfig(), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     metrics = json.loads((tmp_path / "evaluate" / "metrics.json").read_text())
     card = (tmp_path / "export" / "README.md").read_text()

@@ -39,12 +39,12 @@ def rows_with_gold(change: str) -> list[dict[str, object]]:
     return rows
 
 
-def elicited(directory: Path, change: str) -> dict[str, bytes]:
+def elicited(directory: Path, change: str, search: str) -> dict[str, bytes]:
     source = directory / "source.jsonl"
     directory.mkdir()
     source.write_text("".join(json.dumps(row) + "\n" for row in rows_with_gold(change)))
     task = ("task=truthfulqa", f"task.path={source}", "task.num_claims=32", "task.num_held_out=8")
-    config = load(*task, f"out_dir={directory}")
+    config = load(*task, f"search={search}", f"out_dir={directory}")
     prepare.run(config.for_prepare(), directory / "prepare")
     assert (directory / "prepare" / GOLD).exists() == (change != "removed")
     scorer = HashScorer(TRUE_FALSE)
@@ -53,9 +53,10 @@ def elicited(directory: Path, change: str) -> dict[str, bytes]:
     return {name: (directory / stage / name).read_bytes() for stage, name in files}
 
 
+@pytest.mark.parametrize("search", ["multistart", "annealing"])
 @pytest.mark.parametrize("change", ["permuted", "flipped", "constant", "removed", "shuffled"])
-def test_golden_labels_reach_no_label(tmp_path: Path, change: str) -> None:
-    assert elicited(tmp_path / change, change) == elicited(tmp_path / "as it is", "as it is")
+def test_golden_labels_reach_no_label(tmp_path: Path, change: str, search: str) -> None:
+    assert elicited(tmp_path / change, change, search) == elicited(tmp_path / "as it is", "as it is", search)
 
 
 def test_the_search_opens_no_golden_file(tmp_path: Path) -> None:

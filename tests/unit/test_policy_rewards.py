@@ -37,7 +37,7 @@ def serve():
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *args):
+            def log_request(self, code="-", size="-"):
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -62,8 +62,8 @@ def _reward_dir(path, seed):
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=None,
-        num_labels=1,
     )
+    config.num_labels = 1
     torch.manual_seed(seed)
     LlamaForSequenceClassification(config).save_pretrained(path)
     build_tokenizer().save_pretrained(path)

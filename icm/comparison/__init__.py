@@ -1,0 +1,1 @@
+"""Settings side by side: the same claims labelled under each, and what differs."""

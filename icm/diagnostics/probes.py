@@ -1,0 +1,119 @@
+"""Questions to the model that tell coherent labels from others: nulls, other orders, swapped label words.
+
+Knows the problem that was searched and no search, no file and no golden label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
+from icm.objective import Objective, ObjectiveSettings
+from icm.problem import Problem, ProblemSettings, build_problem
+from icm.prompts import Prompt
+from icm.scoring.protocol import LabelScorer, ScoringCost
+from icm.searches.decoding import Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedScorer:
+    """A scorer whose labels are said with one another's words: of two labels it swaps them.
+
+    Label l is said with the word of label l + 1, the last one with that of the first.
+
+    Attributes:
+        inner: Answers for the words as they were.
+    """
+
+    inner: LabelScorer
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what is asked."""
+        return f"shifted-{self.inner.fingerprint}"
+
+    @property
+    def num_labels(self) -> int:
+        """L, the size of the label space."""
+        return self.inner.num_labels
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest prompt with its verbalizer, in tokens."""
+        return self.inner.context_length
+
+    @property
+    def cost(self) -> ScoringCost:
+        """What the inner scorer has spent."""
+        return self.inner.cost
+
+    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens of each segment inside a prompt: (S,)."""
+        return self.inner.count_tokens(segments)
+
+    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt) for every label under its new word: (B, L), nats."""
+        return np.roll(self.inner.label_logprobs(prompts), -1, axis=1)
+
+    def forget(self) -> None:
+        """Drop what the inner scorer keeps of earlier calls."""
+        self.inner.forget()
+
+
+def with_swapped_words(problem: Problem, settings: ProblemSettings) -> Problem:
+    """Return the same problem with the words of the labels swapped, in the demos and in the answers."""
+    space = problem.task.label_space
+    verbalizers = (*space.verbalizers[1:], space.verbalizers[0])
+    task = problem.task.model_copy(update={"label_space": LabelSpace(names=space.names, verbalizers=verbalizers)})
+    return build_problem(problem.claims, task, ShiftedScorer(problem.objective.scorer), settings)
+
+
+def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: int) -> Labels:
+    """Return labels after sweeps that replace all of them at once by what the others predict, consistently."""
+    for _ in range(max_rounds):
+        swept = decoder(objective.predict_all(labels))
+        if np.array_equal(swept, labels):
+            break
+        labels = swept
+    return labels
+
+
+def repeated_in_another_order(problem: Problem, labels: Labels, draws: Sequence[int]) -> float:
+    """Return the share of labels that the model repeats with the others in another order, over several orders.
+
+    Args:
+        problem: The claims, and how they are arranged.
+        labels: (N,) the labelling; at least one claim is labelled.
+        draws: Which orders.
+    """
+    labelled = labels != UNLABELLED
+    shares = []
+    for draw in draws:
+        reordered = replace(problem.objective, contexts=[problem.arrange(draw)])
+        predicted = reordered.predict_all(labels).argmax(axis=1)
+        shares.append(np.mean(predicted[labelled] == labels[labelled]))
+    return float(np.mean(shares))
+
+
+def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels, num_labels: int) -> list[Labels]:
+    """Return two labellings without meaning: random consistent labels, and the given labels on other claims.
+
+    Both leave those claims unlabelled that are.
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    consistent = decoder.draw(generator, np.zeros((labels.size, num_labels)), 1.0)
+    nulls = []
+    for source in (consistent[labelled], generator.permutation(labels[labelled])):
+        null = np.full(labels.size, UNLABELLED, dtype=np.int8)
+        null[labelled] = source
+        nulls.append(freeze(null))
+    return nulls
+
+
+def per_claim(predictability: float, num_labelled: int, settings: ObjectiveSettings) -> float:
+    """Return P in nats per labelled claim, whether it is a sum or a mean."""
+    return predictability / num_labelled if settings.reduction == "sum" else predictability

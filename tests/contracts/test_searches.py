@@ -1,0 +1,138 @@
+"""What every search owes: determinism, resuming at any step, labels in the label space, and U where it promises it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consistency.kernels import count_violations
+from icm.claims import TRUE_FALSE, UNLABELLED
+from icm.config import load
+from icm.errors import ConfigError
+from icm.problem import Problem, build_problem
+from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.searches.build import build_search
+from icm.searches.protocol import Search
+from tests.worlds import make_claims, make_task
+
+SEARCHES = {
+    "annealing": ("search=annealing", "search.steps_per_claim=1"),
+    "reference": ("search=reference", "search.steps_per_claim=1"),
+    "multistart": ("search=multistart",),
+    "sweeps": ("search=sweeps",),
+    "sweeps from random labels": ("search=sweeps", "search.starts={random: 1}"),
+    "gibbs": ("search=gibbs", "search.num_scans=4", "search.burn_in=1"),
+    "bootstrap": ("search=bootstrap", "search.num_rounds=4", "search.num_shots=6"),
+    "bootstrap alone": ("search=bootstrap", "search.consistent=false", "search.balanced=false", "search.num_rounds=3"),
+    "zero_shot": ("search=zero_shot",),
+    "random": ("search=random", "search.consistent=true"),
+    "majority": ("search=majority",),
+    "length": ("search=length",),
+}
+
+
+def make_problem(overrides: tuple[str, ...], seed: int = 0, *, knows: bool = True) -> tuple[Search[Any], Problem, Any]:
+    claims, truth = make_claims(num_groups=6, per_group=3, seed=seed)
+    settings = load(f"seed={seed}", *overrides).for_elicit()
+    scorer = ConceptScorer(truth, TRUE_FALSE) if knows else HashScorer(TRUE_FALSE, seed=seed)
+    problem = build_problem(claims, make_task(), scorer, settings)
+    golden = np.array([truth[claim.text] for claim in claims])
+    return build_search(settings.search, problem, seed), problem, golden
+
+
+def course(search: Search[Any], state: Any) -> list[str]:
+    """Return all states from one to the end, as they save themselves."""
+    return [json.dumps(search.save(after)) for after, _ in search.walk(state)]
+
+
+@pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
+def test_equal_seeds_give_equal_courses(overrides: tuple[str, ...]) -> None:
+    courses = []
+    for _ in range(2):
+        search, _, _ = make_problem(overrides, knows=False)
+        courses.append(course(search, search.start()))
+    assert courses[0] == courses[1]
+
+
+@pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
+def test_a_search_continued_from_any_step_is_the_same_search(overrides: tuple[str, ...]) -> None:
+    search, _, _ = make_problem(overrides, knows=False)
+    states = [search.start(), *(state for state, _ in search.walk(search.start()))]
+    saved = [json.dumps(search.save(state)) for state in states]
+    for number, state in enumerate(states):
+        other, _, _ = make_problem(overrides, knows=False)
+        resumed = other.restore(json.loads(saved[number]))
+        assert resumed.step == state.step
+        assert np.array_equal(resumed.labels, state.labels)
+        assert course(other, resumed) == saved[number + 1 :]
+    assert search.is_done(states[-1])
+
+
+@pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
+def test_results_are_labels_and_alternatives_fall_in_utility(overrides: tuple[str, ...]) -> None:
+    search, problem, _ = make_problem(overrides)
+    state = search.start()
+    for after, info in search.walk(state):
+        state = after
+        assert info.changed or info.delta_utility in (None, 0.0) or not info.accepted
+    result = search.result(state)
+    assert result.labels.shape == (len(problem.claims),)
+    assert set(result.labels.tolist()) <= {UNLABELLED, 0, 1}
+    utilities = [alternative.utility for alternative in result.alternatives]
+    assert utilities == sorted(utilities, reverse=True)
+    if result.alternatives:
+        assert np.array_equal(result.alternatives[0].labels, result.labels)
+    if result.stability is not None:
+        assert ((result.stability >= 0) & (result.stability <= 1)).all()
+
+
+@pytest.mark.parametrize("name", ["multistart", "sweeps", "sweeps from random labels"])
+@pytest.mark.parametrize("seed", range(3))
+def test_sweeps_never_end_below_their_start(name: str, seed: int) -> None:
+    search, problem, _ = make_problem(SEARCHES[name], seed, knows=False)
+    state = start = search.start()
+    for after, info in search.walk(start):
+        assert after.evaluation is not None
+        assert info.delta_utility is not None
+        assert info.delta_utility >= 0
+        state = after
+    assert state.evaluation.utility >= start.evaluation.utility
+    assert state.evaluation.utility == problem.objective.evaluate(state.labels).utility
+
+
+@pytest.mark.parametrize("name", ["multistart", "sweeps", "bootstrap", "random"])
+def test_consistent_searches_return_consistent_labels(name: str) -> None:
+    search, problem, _ = make_problem(SEARCHES[name], knows=False)
+    state = search.start()
+    for after, _ in search.walk(state):
+        state = after
+    assert count_violations(problem.objective.constraints, search.result(state).labels) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_multistart_finds_the_truth_of_a_scorer_that_learns_it(seed: int) -> None:
+    search, _, golden = make_problem(SEARCHES["multistart"], seed)
+    state = search.start()
+    for after, _ in search.walk(state):
+        state = after
+    assert np.mean(search.result(state).labels == golden) >= 0.95
+
+
+def test_starts_that_ended_elsewhere_are_reported() -> None:
+    search, _, _ = make_problem(("search=multistart",), knows=False)
+    state = search.start()
+    for after, _ in search.walk(state):
+        state = after
+    result = search.result(state)
+    origins = [origin for alternative in result.alternatives for origin in alternative.origins]
+    assert sorted(origins) == sorted(["zero_shot", *["tempered"] * 3, *["grown"] * 4, "opposite"])
+    assert len(result.alternatives) > 1
+
+
+def test_a_surface_rule_that_says_nothing_is_refused() -> None:
+    search, _, _ = make_problem(("search=keywords",))
+    with pytest.raises(ConfigError, match=r"search.rule=keywords says nothing"):
+        search.start()

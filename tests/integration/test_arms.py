@@ -1,0 +1,106 @@
+"""The arms stage on the embedded model: every arm is trained, judged and compared on the same claims and samples."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from rich.console import Console
+
+from icm import arms, golden
+from icm.arms_command import ArmsCommand, golden_judge
+from icm.claims import TRUE_FALSE
+from icm.config import validate_as
+from icm.errors import RunDirectoryError
+from icm.records import CLAIMS, GOLD, LABELS, LabelRow, Manifest, read_claims, write_rows
+from icm.report.arms_figure import draw_arms
+from icm.run_directory import StageDir
+from icm.scoring.backends import open_scorer
+from icm.training.arm_summary import arms_table, difference, summarise
+from icm.training.arms import ARMS
+from tests.preferences import prepare_pocket
+
+SMALL = (
+    "seeds=[0]",
+    "model.steps=10",
+    "samples.num_prompts=4",
+    "samples.samples_per_prompt=8",
+    "samples.best_of_n=[1,4,8]",
+    "num_resamples=100",
+)
+
+
+def command(run_dir: Path, *overrides: str) -> ArmsCommand:
+    with initialize_config_module("conf", version_base="1.3"):
+        return validate_as(ArmsCommand, compose("arms", overrides=[f"run_dir={run_dir}", *SMALL, *overrides]))
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run on a pocket task, in which every eighth elicited comparison is wrong."""
+    directory = tmp_path_factory.mktemp("run")
+    truth = golden.load(prepare_pocket(directory), 2)
+    claims = read_claims(directory / "prepare" / CLAIMS)
+    pairs = sorted({(claim.group, *sorted((claim.parts["response_1"], claim.parts["response_2"]))) for claim in claims})
+    wrong = set(pairs[::8])
+    rows = [
+        LabelRow(
+            id=claim.id,
+            group=claim.group,
+            label=truth[claim.id]
+            ^ ((claim.group, *sorted((claim.parts["response_1"], claim.parts["response_2"]))) in wrong),
+        )
+        for claim in claims
+    ]
+    write_rows(directory / "elicit" / LABELS, rows)
+    StageDir(directory / "elicit", "elicit").finish(Manifest(stage="elicit", config={}), outputs=(LABELS,))
+    return directory
+
+
+def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path):
+    told = command(run_dir, f"out_dir={tmp_path / 'arms'}")
+    scorer = open_scorer(told.verdict_model, TRUE_FALSE)
+    console = Console(file=io.StringIO(), width=200)
+    arms.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
+    runs = {run.arm: run for run in arms.read_arm_runs(told.out_dir)}
+    assert set(runs) == set(ARMS)
+    assert runs["golden"].label_accuracy == 1.0
+    assert runs["random_flips"].label_accuracy == runs["elicited"].label_accuracy
+    assert runs["human"].label_accuracy == pytest.approx(0.75, abs=0.03)
+    assert runs["golden"].num_pairs == runs["elicited"].num_pairs == runs["shuffled"].num_pairs
+    assert runs["pseudo_labels"].num_pairs < runs["golden"].num_pairs
+    # Picking one sample at random is worth the same whatever the reward.
+    assert len({round(run.curve[0].quality or 0.0, 9) for run in runs.values()}) == 1
+    assert len({round(point.quality or 0.0, 9) for point in runs["base"].curve}) == 1
+    assert runs["base"].wins_over_base == pytest.approx(0.5)
+
+    summaries = summarise(list(runs.values()))
+    console.print(arms_table("arms", summaries))
+    found = difference(list(runs.values()), "elicited", "golden")
+    assert found is not None
+    expected = runs["elicited"].reward_accuracy.value - runs["golden"].reward_accuracy.value
+    assert found.reward_accuracy.value == pytest.approx(expected)
+    assert all(path.stat().st_size > 1000 for path in draw_arms(list(runs.values()), tmp_path))
+
+    files = sorted((told.out_dir / "golden" / "seed-0" / "reward" / "model").iterdir())
+    assert "model.safetensors" in {file.name for file in files}
+    before = json.loads((told.out_dir / arms.RESULTS).read_text())
+    arms.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
+    assert json.loads((told.out_dir / arms.RESULTS).read_text()) == before
+
+
+def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path):
+    prepare_pocket(tmp_path, num_held_out=0)
+    (tmp_path / "elicit").mkdir()
+    for file in (run_dir / "elicit").iterdir():
+        (tmp_path / "elicit" / file.name).write_bytes(file.read_bytes())
+    told = command(tmp_path, f"out_dir={tmp_path / 'arms'}")
+    assert (tmp_path / "prepare" / GOLD).exists()
+    with pytest.raises(RunDirectoryError, match=r"task\.num_held_out above 0"):
+        arms.run(
+            told.config, tmp_path, told.out_dir, open_scorer(told.verdict_model, TRUE_FALSE), None, Console(quiet=True)
+        )
+    assert not told.out_dir.exists()

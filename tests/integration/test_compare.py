@@ -1,0 +1,75 @@
+"""`icm compare` and the diagnosis as a user meets them: on the command line, with a model that answers at once."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from icm import cli
+
+SMALL = 'common=["model=fake","task.num_claims=16","task.num_held_out=0"]'
+
+
+@pytest.fixture
+def icm(monkeypatch, capsys, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["icm", *arguments])
+        GlobalHydra.instance().clear()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+def compare(icm, out_dir: Path, *more: str):
+    tasks = ["tasks=[pocket_facts]", "seeds=[0,1]", "searches=[sweeps,zero_shot]", "vary={objective.alpha: [1]}"]
+    status, out, err = icm("compare", *tasks, SMALL, f"out_dir={out_dir}", *more)
+    assert status == 0, err
+    return out, list(csv.DictReader((out_dir / "runs.csv").read_text().splitlines()))
+
+
+def test_every_column_labels_the_same_claims_and_a_second_time_nothing_is_done_again(icm, tmp_path: Path):
+    out, runs = compare(icm, tmp_path / "out")
+    assert [(run["seed"], run["column"]) for run in runs] == [
+        (seed, column) for seed in "01" for column in ("sweeps", "zero_shot", "objective.alpha=1")
+    ]
+    assert "accuracy" in out
+    files = ["comparison.md", "comparison.csv", "runs.csv", "figures/accuracy.svg", "figures/steps.png"]
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in files}
+    compare(icm, tmp_path / "out")
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == before
+
+
+def test_a_common_journal_changes_what_is_sent_and_no_label(icm, tmp_path: Path):
+    _, shared = compare(icm, tmp_path / "shared")
+    _, own = compare(icm, tmp_path / "own", "share_journal=false")
+    for one, other in zip(shared, own, strict=True):
+        same = ("column", "seed", "accuracy", "utility", "naive_tokens")
+        assert [one[key] for key in same] == [other[key] for key in same]
+    assert sum(int(run["tokens"]) for run in shared) < sum(int(run["tokens"]) for run in own)
+
+
+def test_a_mistake_in_one_column_is_named_before_anything_runs(icm, tmp_path: Path):
+    status, _, err = icm("compare", 'columns={typo: "search=no_such"}', SMALL, f"out_dir={tmp_path / 'out'}")
+    assert status == 2
+    assert "no_such" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_diagnoses_before_it_evaluates_and_the_report_shows_the_verdict(icm, tmp_path: Path):
+    small = ["model=fake", "task.num_claims=16", "task.num_held_out=8", "evaluate.shots=[0]", f"out_dir={tmp_path}"]
+    status, out, err = icm("run", *small)
+    assert status == 0, err
+    assert "diagnosis: reject" in out
+    report = (tmp_path / "evaluate" / "report.html").read_text()
+    assert "Without golden labels: reject" in report
+    assert "predictability of a label above that of labels without meaning" in report
+    assert icm("diagnose", *small)[0] == 0

@@ -1,0 +1,140 @@
+"""The diagnose stage on scorers that answer at once: coherent labels, incoherent ones, and no golden label anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from icm import diagnose, elicit
+from icm.claims import TRUE_FALSE, UNLABELLED, freeze
+from icm.config import load
+from icm.diagnostics import probes
+from icm.diagnostics.diagnosis import diagnose as diagnose_found
+from icm.diagnostics.files import read_diagnosis
+from icm.diagnostics.schema import DIAGNOSIS
+from icm.errors import RunDirectoryError
+from icm.problem import build_problem
+from icm.scoring.fake import ConceptScorer, HashScorer
+from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
+
+SETTINGS = load().diagnose
+MULTISTART = ("search=multistart", "objective=lift")
+
+
+def run(directory: Path, scorer, *overrides: str):
+    """Elicit and diagnose in a prepared directory; return the diagnosis."""
+    settings = elicit_settings(0, *(overrides or MULTISTART))
+    elicit.run(settings, directory / "prepare", directory / "elicit", scorer, Console(quiet=True))
+    diagnose.run(SETTINGS, directory / "prepare", directory / "elicit", directory / "diagnose", scorer)
+    return read_diagnosis(directory / "diagnose")
+
+
+@pytest.fixture
+def world(tmp_path: Path):
+    claims, truth = make_claims(num_groups=16, per_group=3)
+    write_prepared(tmp_path / "prepare", claims)
+    return tmp_path, claims, truth
+
+
+def value(diagnosis, name):
+    (check,) = [check for check in diagnosis.checks if check.name == name]
+    return check.value
+
+
+def test_a_concept_that_the_model_knows_is_trusted(world):
+    directory, _, truth = world
+    diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE, prior=1.0, noise=0.5))
+    assert diagnosis.verdict == "trust", diagnosis.reasons
+    assert value(diagnosis, "orders") == value(diagnosis, "swapped") == 1.0
+    assert value(diagnosis, "contradicted") == value(diagnosis, "violated") == 0.0
+    assert value(diagnosis, "null_gap") > 3
+
+
+def test_labels_of_a_model_that_answers_at_random_are_not_trusted(world):
+    diagnosis = run(world[0], HashScorer(TRUE_FALSE))
+    assert diagnosis.verdict == "reject"
+    assert value(diagnosis, "orders") < 0.8
+    assert value(diagnosis, "null_gap") < value(run_concept(world), "null_gap")
+
+
+def run_concept(world):
+    directory, claims, truth = world
+    write_prepared(directory / "other" / "prepare", claims)
+    return run(directory / "other", ConceptScorer(truth, TRUE_FALSE))
+
+
+def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world):
+    directory, _, truth = world
+    diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE), "search=annealing")
+    (starts,) = [check for check in diagnosis.checks if check.name == "starts"]
+    assert starts.value is None
+    assert "search=multistart follows several" in starts.missing
+
+
+@pytest.mark.parametrize("objective", ["paper", "released_code", "centred", "lift"])
+def test_swapping_the_label_words_is_turning_the_labels_round(objective):
+    """Whoever calls true what is false and says True for it shows the model the same demos."""
+    claims, truth = make_claims(num_groups=6, per_group=2)
+    settings = elicit_settings(0, f"objective={objective}")
+    problem = build_problem(claims, make_task(), ConceptScorer(truth, TRUE_FALSE), settings)
+    swapped = probes.with_swapped_words(problem, settings)
+    labels = freeze(np.random.default_rng(0).integers(2, size=len(claims)))
+    turned = freeze(1 - labels)
+    assert swapped.objective.evaluate(labels).predictability == problem.objective.evaluate(turned).predictability
+    assert np.array_equal(swapped.objective.predict_all(labels), problem.objective.predict_all(turned)[:, ::-1])
+
+
+def test_nulls_leave_unlabelled_what_is_and_keep_shares_or_constraints():
+    claims, truth = make_claims(num_groups=8, per_group=3)
+    problem = build_problem(claims, make_task(), ConceptScorer(truth, TRUE_FALSE), elicit_settings())
+    decoder = probes.Decoder(problem.objective.constraints, _components(problem), 100.0)
+    labels = np.array([truth[claim.text] for claim in claims])
+    labels[:3] = UNLABELLED
+    consistent, shuffled = probes.draw_nulls(np.random.default_rng(0), decoder, freeze(labels), 2)
+    for null in (consistent, shuffled):
+        assert np.array_equal(null == UNLABELLED, labels == UNLABELLED)
+    assert np.array_equal(np.sort(shuffled), np.sort(labels))
+    assert problem.objective.evaluate(consistent).num_violations == 0
+
+
+def _components(problem):
+    from consistency.components import find_components
+
+    return find_components(problem.objective.constraints)
+
+
+def test_without_any_label_the_verdict_is_reject(world):
+    directory, claims, truth = world
+    run(directory, ConceptScorer(truth, TRUE_FALSE))
+    found = diagnose.read_found(directory / "prepare", directory / "elicit", ConceptScorer(truth, TRUE_FALSE))
+    nothing = replace(found, labels=freeze(np.full(len(claims), UNLABELLED)))
+    diagnosis = diagnose_found(nothing, SETTINGS)
+    assert diagnosis.verdict == "reject"
+    assert "the search gave up" in diagnosis.reasons[0]
+
+
+def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(world):
+    directory, _, truth = world
+    run(directory, ConceptScorer(truth, TRUE_FALSE))
+    scorer = ConceptScorer(truth, TRUE_FALSE)
+    stages = (directory / "prepare", directory / "elicit")
+    diagnose.run(SETTINGS, *stages, directory / "diagnose", scorer)
+    assert scorer.cost.prompts == 0
+    diagnose.run(SETTINGS, *stages, directory / "again", scorer)
+    assert (directory / "again" / DIAGNOSIS).read_bytes() == (directory / "diagnose" / DIAGNOSIS).read_bytes()
+
+
+def test_labels_of_another_model_or_altered_ones_are_refused(world):
+    directory, _, truth = world
+    run(directory, ConceptScorer(truth, TRUE_FALSE))
+    stages = (directory / "prepare", directory / "elicit", directory / "other")
+    with pytest.raises(RunDirectoryError, match="diagnose them with the model they came from"):
+        diagnose.run(SETTINGS, *stages, HashScorer(TRUE_FALSE))
+    labels = directory / "elicit" / "labels.jsonl"
+    labels.write_text(labels.read_text().replace("True", "Tree"))
+    with pytest.raises(RunDirectoryError, match="altered"):
+        diagnose.run(SETTINGS, *stages, ConceptScorer(truth, TRUE_FALSE))

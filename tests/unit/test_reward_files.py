@@ -1,0 +1,98 @@
+"""Published files of judged pairs, each in its own layout."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from icm.errors import SchemaError
+from icm.training.reward_files import read_judged_pairs
+
+PROMPT = "Human: {question}\nAssistant:"
+TRANSCRIPT = "\n\nHuman: hi\n\nAssistant: hello\n\nHuman: more\n\nAssistant:"
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "subset": "s"}, [("a", "b", "s")]),
+        ({"prompt": "q", "chosen": ["a", "c"], "rejected": ["b"]}, [("a", "b", ""), ("c", "b", "")]),
+        ({"instruction": "q", "response_1": "a", "response_2": "b", "label": False}, [("b", "a", "")]),
+        ({"question": "q", "choice": "a", "choice_2": "b", "label": 1}, [("a", "b", "")]),
+    ],
+)
+def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[str, str, str]]):
+    read = read_judged_pairs(write(tmp_path / "pairs.jsonl.gz", [row]), PROMPT)
+    assert [(pair.better, pair.worse, pair.subset) for pair in read.pairs] == [
+        (f" {a}", f" {b}", s) for a, b, s in expected
+    ]
+    assert {pair.prompt for pair in read.pairs} == {"Human: q\nAssistant:"}
+    assert read.rejected == []
+
+
+def test_transcripts_are_split_before_their_last_reply(tmp_path: Path):
+    rows = [
+        {"chosen": TRANSCRIPT + " good", "rejected": TRANSCRIPT + " bad"},
+        {"chosen": TRANSCRIPT + " good", "rejected": "\n\nHuman: other\n\nAssistant: bad"},
+        {"chosen": TRANSCRIPT + " same", "rejected": TRANSCRIPT + " same"},
+    ]
+    read = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
+    (pair,) = read.pairs
+    assert (pair.prompt, pair.better, pair.worse) == (TRANSCRIPT.strip(), " good", " bad")
+    assert [row.row for row in read.rejected] == [1, 2]
+
+
+def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path):
+    rows = [
+        {"question": "q", "choice": "a", "choice_2": "b", "label": True},
+        {"question": "q", "choice": "b", "choice_2": "a", "label": False},
+    ]
+    read = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
+    assert len(read.pairs) == 1
+    assert [row.reason for row in read.rejected] == ["duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"a": 1}\n', r":1: no known layout.*got a"),
+        ("not json\n", "no JSON, nor JSON Lines"),
+        ("[1]", ":1: a row must be an object"),
+        ('{"prompt": "q", "chosen": 1, "rejected": "b"}', ":1: prompts and responses must be text"),
+        ('{"question": "q", "choice": "a", "choice_2": "b", "label": 2}', ":1: label must be true, false"),
+        ("", "holds no pair"),
+    ],
+)
+def test_an_unusable_file_is_refused(tmp_path: Path, content: str, problem: str):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(content)
+    with pytest.raises(SchemaError, match=problem):
+        read_judged_pairs(path, PROMPT)
+    with pytest.raises(SchemaError, match="no such file"):
+        read_judged_pairs(tmp_path / "missing.jsonl", PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("name", "num_pairs"),
+    [("reward_eval/rm_bench_chat", 897), ("hh_rlhf/helpful-base_test", 2316), ("alpaca/llmbar", 339)],
+)
+def test_published_files_are_read_without_dropping_anything_silently(name: str, num_pairs: int):
+    path = Path(os.environ.get("ICM_SHARED_DIR", "../shared")) / "data" / f"{name}.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set ICM_SHARED_DIR")
+    read = read_judged_pairs(path, PROMPT)
+    with gzip.open(path, "rt") as lines:
+        num_rows = sum(1 for _ in lines)
+    per_row = 9 if "rm_bench" in name else 1
+    assert len(read.pairs) == num_pairs
+    assert len(read.pairs) + len(read.rejected) == num_rows * per_row
