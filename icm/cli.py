@@ -223,10 +223,11 @@ def _guarded(command: Callable[[DictConfig, Console], None]) -> Callable[[DictCo
         try:
             command(composed, console)
         except ModuleNotFoundError as error:
-            if error.name not in _TRAINING_LIBRARIES:
+            library = (error.name or "").partition(".")[0]
+            if library not in _TRAINING_LIBRARIES:
                 raise
             Console(stderr=True, highlight=False).print(
-                f"icm: this command trains, which needs {error.name}: pip install 'icm[train]'", markup=False
+                f"icm: this command trains, which needs {library}: pip install 'icm[train]'", markup=False
             )
             sys.exit(2)
         except (IcmError, OSError, KeyboardInterrupt) as error:

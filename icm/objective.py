@@ -109,21 +109,15 @@ class Objective:
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
-        return self._evaluate(labels, known={})
+        return self.evaluate_all([labels])[0]
 
     def evaluate_all(self, labellings: Sequence[Labels]) -> list[Evaluation]:
         """Evaluate several labellings from scratch, asking the model in one batch."""
-        asked = [self.prompts(labels) for labels in labellings]
-        distinct = {prompt.digest: prompt for prompts in asked for prompt in prompts.values()}
-        rows = self._ask(list(distinct.values())) if distinct else []
-        by_digest = dict(zip(distinct, rows, strict=True))
-        return [
-            self._assemble(
-                labels,
-                {place: Answer(prompt.digest, by_digest[prompt.digest]) for place, prompt in prompts.items()},
-            )
-            for labels, prompts in zip(labellings, asked, strict=True)
-        ]
+        return self._evaluate_all(labellings, known={})
+
+    def update_all(self, evaluation: Evaluation, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Do what `update` does for several labellings, asking the model in one batch."""
+        return self._evaluate_all(labellings, known=evaluation.answers)
 
     def zero_shot(self) -> NDArray[np.float64]:
         """Return log p(label | claim) of every claim with nothing before it, and its evidence: (N, L), nats."""
@@ -134,7 +128,7 @@ class Objective:
 
         Equal bit for bit to `evaluate(labels)` under a deterministic scorer.
         """
-        return self._evaluate(labels, known=evaluation.answers)
+        return self.update_all(evaluation, [labels])[0]
 
     def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
         """Return log p(label | claim, all other labelled claims) and evidence of one claim, labelled or not: (L,)."""
@@ -159,18 +153,18 @@ class Objective:
             for claim, context in contexts.leave_one_out(labels).items()
         }
 
-    def _evaluate(self, labels: Labels, known: Mapping[tuple[int, int], Answer]) -> Evaluation:
-        prompts = self.prompts(labels)
-        answers = {
-            place: answer
-            for place, prompt in prompts.items()
-            if (answer := known.get(place)) is not None and answer.digest == prompt.digest
-        }
-        to_ask = [place for place in prompts if place not in answers]
-        if to_ask:
-            rows = self._ask([prompts[place] for place in to_ask])
-            answers |= {place: Answer(prompts[place].digest, row) for place, row in zip(to_ask, rows, strict=True)}
-        return self._assemble(labels, answers)
+    def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
+        """Evaluate labellings, asking once for every prompt whose answer is not known."""
+        asked = [self.prompts(labels) for labels in labellings]
+        answers = {answer.digest: answer for answer in known.values()}
+        missing = {p.digest: p for prompts in asked for p in prompts.values() if p.digest not in answers}
+        if missing:
+            rows = self._ask(list(missing.values()))
+            answers |= {digest: Answer(digest, row) for digest, row in zip(missing, rows, strict=True)}
+        return [
+            self._assemble(labels, {place: answers[prompt.digest] for place, prompt in prompts.items()})
+            for labels, prompts in zip(labellings, asked, strict=True)
+        ]
 
     def _assemble(self, labels: Labels, answers: Mapping[tuple[int, int], Answer]) -> Evaluation:
         """Sum everything anew from the answers to all prompts of a labelling."""

@@ -56,17 +56,16 @@ class Repair:
         return labels, evaluation
 
     def _best_option(self, constraint: int, labels: Labels, evaluation: Evaluation) -> tuple[Labels, Evaluation]:
-        best_labels, best = labels, evaluation
         constraints = self.objective.constraints
         scope = scope_of(constraints, constraint)
-        for option in consistent_assignments(constraints, labels, constraint):
-            if self.options == "some_true" and not (option[scope] > 0).any():
-                continue
-            option_labels = freeze(option)
-            option_evaluation = self.objective.update(evaluation, option_labels)
-            if option_evaluation.utility > best.utility:
-                best_labels, best = option_labels, option_evaluation
-        return best_labels, best
+        options = [
+            freeze(option)
+            for option in consistent_assignments(constraints, labels, constraint)
+            if self.options == "all" or (option[scope] > 0).any()
+        ]
+        evaluations = self.objective.update_all(evaluation, options)
+        pairs = [(labels, evaluation), *zip(options, evaluations, strict=True)]
+        return max(pairs, key=lambda pair: pair[1].utility)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Session(Generic[S]):
             Interrupted: The user asked to stop; the search is saved after its last step.
         """
         with _stop_request() as stop:
+            self._journal.forget()
             state = before = self._resumed or self._begin()
             saved_at = time.perf_counter()
             with SearchDisplay(console, self._search.num_steps, state.step) as display:
@@ -88,11 +89,14 @@ class Session(Generic[S]):
                     row = self._write(state, info, before.labels)
                     before = state
                     display.show(row)
+                    if state.step % self._search.period:
+                        continue
+                    self._journal.forget()
+                    if stop.is_set():
+                        break
                     if time.perf_counter() - saved_at >= self._checkpoint_seconds:
                         self._save(state)
                         saved_at = time.perf_counter()
-                    if stop.is_set():
-                        break
         self._save(state)
         if not self._search.is_done(state):
             raise Interrupted(

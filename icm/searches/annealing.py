@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from search.annealing import Annealing, SearchState, StepInfo, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
 from search.schedules import Schedule, geometric, logarithmic
+
+SHORT_PERIOD: Final = 8
+"""Steps between two places where a chain can be stopped: keeping keys and values for eight saves nearly all it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class Chain:
     speculation: Speculation | None
     num_steps: int
     groups: NDArray[np.int64]
+
+    @property
+    def period(self) -> int:
+        """The window in which steps are asked ahead, or a few steps."""
+        return self.settings.speculation_window if self.speculation else SHORT_PERIOD
 
     def start(self) -> SearchState[Evaluation]:
         """Return the state before the first step: a few labels, repaired.

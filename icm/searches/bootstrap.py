@@ -45,6 +45,11 @@ class Bootstrap:
         """Rounds."""
         return self.settings.num_rounds
 
+    @property
+    def period(self) -> int:
+        """One round."""
+        return 1
+
     def start(self) -> SampledState:
         """Return random labels."""
         num_claims, num_labels = self.problem.objective.evidence.shape

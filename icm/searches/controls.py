@@ -39,6 +39,11 @@ class Control:
         """No step is needed."""
         return 0
 
+    @property
+    def period(self) -> int:
+        """One: there is nothing to stop."""
+        return 1
+
     def start(self) -> SampledState:
         """Return the labels.
 

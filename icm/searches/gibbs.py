@@ -43,6 +43,11 @@ class Gibbs:
         """Scans."""
         return self.settings.num_scans
 
+    @property
+    def period(self) -> int:
+        """One scan."""
+        return 1
+
     def start(self) -> SampledState:
         """Return random labels."""
         num_claims, num_labels = self.problem.objective.evidence.shape

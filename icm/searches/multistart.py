@@ -72,6 +72,11 @@ class Multistart:
         """The most rounds it takes."""
         return len(self.kernel.plan)
 
+    @property
+    def period(self) -> int:
+        """One: every round is one batch."""
+        return 1
+
     def start(self) -> MultistartState:
         """Return the starts, evaluated."""
         starts = draw_starts(

@@ -74,6 +74,15 @@ class Search(Protocol[S]):
         """The most steps it takes."""
         ...
 
+    @property
+    def period(self) -> int:
+        """Steps between two places where it can be stopped: there the scorer forgets what it keeps between calls.
+
+        Kept keys and values move the last digits of an answer, so a search is the same wherever it was stopped only if
+        it always forgets at the same places.
+        """
+        ...
+
     def start(self) -> S:
         """Return the state before the first step."""
         ...

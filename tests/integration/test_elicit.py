@@ -170,7 +170,7 @@ def test_an_altered_checkpoint_is_named_and_the_journal_outlives_it(prepared: Pa
         elicit.run(settings, prepared, out_dir, Failing(TRUE_FALSE), quiet())
     checkpoint = out_dir / "checkpoint.json"
     stored = json.loads(checkpoint.read_text())
-    stored["checkpoint"]["step"] += 1
+    stored["checkpoint"]["state"]["step"] += 1
     checkpoint.write_text(json.dumps(stored))
     with pytest.raises(RunDirectoryError, match=r"checkpoint.json is corrupt .* delete that file"):
         elicit.run(settings, prepared, out_dir, HashScorer(TRUE_FALSE), quiet())
