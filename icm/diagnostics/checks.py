@@ -120,17 +120,19 @@ MEANINGS: Final[Mapping[CheckName, Meaning]] = {
 }
 
 
-def judge(task: str, measures: Measures, bounds: Mapping[CheckName, Bounds]) -> Diagnosis:
-    """Return the verdict on measures: the worst that one of them alone gives.
+def judge(task: str, measures: Measures, bounds: Mapping[CheckName, Bounds], most_doubts: int) -> Diagnosis:
+    """Return the verdict on measures: the worst that one of them alone gives, or `reject` for very many doubts.
 
     Args:
         task: Name of the task.
         measures: Every check's value, or why there is none.
         bounds: From where on a value speaks against the labels; a check without bounds never does.
+        most_doubts: How many checks may speak against labels that are not rejected.
     """
     checks = tuple(_check(name, measures[name], bounds.get(name)) for name in CHECK_NAMES)
     worst = max((check.verdict for check in checks), key=SEVERITY.index)
-    return Diagnosis(task=task, verdict=worst, checks=checks)
+    num_doubts = sum(check.verdict != "trust" for check in checks)
+    return Diagnosis(task=task, verdict="reject" if num_doubts > most_doubts else worst, checks=checks)
 
 
 def _check(name: CheckName, value: float | Missing, bounds: Bounds | None) -> Check:

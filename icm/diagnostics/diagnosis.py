@@ -26,7 +26,7 @@ def diagnose(found: Found, settings: DiagnoseSettings) -> Diagnosis:
     Raises:
         ScoringError: The model returned NaN.
     """
-    return judge(found.problem.task.name, measure(found, settings), settings.bounds)
+    return judge(found.problem.task.name, measure(found, settings), settings.bounds, settings.most_doubts)
 
 
 def measure(found: Found, settings: DiagnoseSettings) -> Measures:

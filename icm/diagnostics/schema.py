@@ -88,6 +88,7 @@ class DiagnoseSettings(BaseModel):
         violation_penalty: What a violated weight of 1 costs in these sweeps, nats.
         rival_agreement: A labelling found beside the returned one is another concept, a rival, if it agrees with it on
             at most this share of the claims.
+        most_doubts: Labels that more checks than this speak against are rejected, however mild each of them is.
         bounds: What speaks against the labels, by check; a check without bounds is only reported.
     """
 
@@ -99,6 +100,7 @@ class DiagnoseSettings(BaseModel):
     sweep_rounds: int = Field(ge=1)
     violation_penalty: float = Field(ge=0)
     rival_agreement: float = Field(gt=0, lt=1)
+    most_doubts: int = Field(ge=0)
     bounds: Mapping[CheckName, Bounds]
 
 
@@ -130,7 +132,7 @@ class Diagnosis(Record):
     Attributes:
         format: Version of this structure.
         task: Name of the task.
-        verdict: The worst of the checks.
+        verdict: The worst of the checks, or `reject` for very many doubts.
         checks: All of them.
     """
 

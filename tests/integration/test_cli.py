@@ -149,7 +149,7 @@ def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tm
 
 
 def test_help_lists_commands_groups_and_settings(icm) -> None:
-    assert "icm prepare|elicit|evaluate|run" in icm("--help")[1]
+    assert "icm prepare|elicit|diagnose|evaluate|run" in icm("--help")[1]
     status, out, _ = icm("run", "--help")
     assert status == 0
     assert "search: annealing, reference" in out

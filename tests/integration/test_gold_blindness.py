@@ -60,7 +60,7 @@ def test_golden_labels_reach_no_label(tmp_path: Path, change: str, search: str) 
 
 
 def test_the_search_opens_no_golden_file(tmp_path: Path) -> None:
-    expected = elicited(tmp_path / "run", "as it is")
+    expected = elicited(tmp_path / "run", "as it is", "multistart")
     (tmp_path / "run" / "prepare" / GOLD).unlink()
     settings = load("task=truthfulqa", "task.path=unused").for_elicit()
     out_dir = tmp_path / "again"

@@ -108,7 +108,7 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
         "null_gap": Bounds(worse="below", caution=2.0, reject=1.0),
         "collapsed": Bounds(worse="above", caution=0.9),
     }
-    diagnosis = judge("facts", NOTHING | {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}, bounds)
+    diagnosis = judge("facts", NOTHING | {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}, bounds, most_doubts=4)
     assert diagnosis.verdict == "reject"
     first, second = diagnosis.reasons
     assert "without meaning" in first
@@ -117,10 +117,17 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
 
 
 def test_what_could_not_be_measured_or_has_no_bounds_speaks_against_nothing():
-    diagnosis = judge("facts", NOTHING | {"orders": 0.0}, {"swapped": Bounds(worse="below", reject=0.9)})
+    diagnosis = judge("facts", NOTHING | {"orders": 0.0}, {"swapped": Bounds(worse="below", reject=0.9)}, most_doubts=0)
     assert diagnosis.verdict == "trust"
     assert diagnosis.reasons == ()
     assert {check.missing for check in diagnosis.checks if check.value is None} == {"not measured"}
+
+
+@pytest.mark.parametrize(("most_doubts", "verdict"), [(1, "reject"), (2, "caution")])
+def test_more_doubts_than_allowed_reject(most_doubts, verdict):
+    bounds = {name: Bounds(worse="below", caution=0.9) for name in ("orders", "swapped", "zero_shot")}
+    diagnosis = judge("facts", NOTHING | {"orders": 0.8, "swapped": 0.8, "zero_shot": 1.0}, bounds, most_doubts)
+    assert diagnosis.verdict == verdict
 
 
 def test_bounds_that_reject_before_they_warn_are_refused():
