@@ -233,17 +233,16 @@ def _power(name: str, bad: Sequence[Outcome], good: Sequence[Outcome]) -> dict[s
 
     `separation` is the chance that the value of a bad run is above that of a good one: 0.5 if it tells nothing.
     """
-    pairs = [
-        (one.values[name], other.values[name])
-        for one in bad
-        for other in good
-        if one.values[name] is not None and other.values[name] is not None
-    ]
+    above = [np.sign(one - other) for one in _values(name, bad) for other in _values(name, good)]
     return {
         "of_bad": _share(name in outcome.doubts for outcome in bad),
         "of_good": _share(name in outcome.doubts for outcome in good),
-        "separation": float(np.mean([0.5 * (a > b) + 0.5 * (a >= b) for a, b in pairs])) if pairs else None,  # type: ignore[operator]
+        "separation": float(0.5 + np.mean(above) / 2) if above else None,
     }
+
+
+def _values(name: str, outcomes: Sequence[Outcome]) -> list[float]:
+    return [value for outcome in outcomes if (value := outcome.values[name]) is not None]
 
 
 def _share(flags: Iterable[bool]) -> float | None:

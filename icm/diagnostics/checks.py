@@ -130,9 +130,10 @@ def judge(task: str, measures: Measures, bounds: Mapping[CheckName, Bounds], mos
         most_doubts: How many checks may speak against labels that are not rejected.
     """
     checks = tuple(_check(name, measures[name], bounds.get(name)) for name in CHECK_NAMES)
-    worst = max((check.verdict for check in checks), key=SEVERITY.index)
-    num_doubts = sum(check.verdict != "trust" for check in checks)
-    return Diagnosis(task=task, verdict="reject" if num_doubts > most_doubts else worst, checks=checks)
+    verdict = SEVERITY[max(SEVERITY.index(check.verdict) for check in checks)]
+    if sum(check.verdict != "trust" for check in checks) > most_doubts:
+        verdict = "reject"
+    return Diagnosis(task=task, verdict=verdict, checks=checks)
 
 
 def _check(name: CheckName, value: float | Missing, bounds: Bounds | None) -> Check:

@@ -11,7 +11,7 @@ from icm.claims import UNLABELLED
 from icm.diagnostics import measures, probes
 from icm.diagnostics.checks import Measures, Missing, judge
 from icm.diagnostics.found import Found
-from icm.diagnostics.schema import CheckName, DiagnoseSettings, Diagnosis
+from icm.diagnostics.schema import CHECK_NAMES, CheckName, DiagnoseSettings, Diagnosis
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.protocol import Alternative
 from search.randomness import step_generator
@@ -34,8 +34,7 @@ def measure(found: Found, settings: DiagnoseSettings) -> Measures:
     labelled = found.labels != UNLABELLED
     measured: dict[CheckName, float | Missing] = {"unlabelled": float(np.mean(~labelled)), **_of_constraints(found)}
     if not labelled.any():
-        nothing = Missing("no claim is labelled")
-        return dict.fromkeys(_NEED_LABELS, nothing) | measured
+        return dict.fromkeys(CHECK_NAMES, Missing("no claim is labelled")) | measured
     decoder = build_decoder(found.problem.objective.constraints, settings.violation_penalty)
     return (
         measured
@@ -44,25 +43,6 @@ def measure(found: Found, settings: DiagnoseSettings) -> Measures:
         | _of_starts(found, settings)
         | _of_surface(found, settings)
     )
-
-
-_NEED_LABELS: Final[tuple[CheckName, ...]] = (
-    "collapsed",
-    "imbalance",
-    "contradicted",
-    "null_gap",
-    "polarity",
-    "starts",
-    "stability",
-    "rival_gap",
-    "orders",
-    "swapped",
-    "zero_shot",
-    "calibration",
-    "surface",
-    "answer_words",
-    "rival_surface",
-)
 
 
 def _of_constraints(found: Found) -> dict[CheckName, float | Missing]:

@@ -71,8 +71,13 @@ PHASES: Final = (
     Phase(steps=600, lengths=SHORT, taught=HARD, lessons=(1.0, 1.0), rate=(0.7, 0.7)),
     Phase(steps=300, lengths=MIXED, taught=HARD, lessons=(1.0, 0.0), rate=(0.7, 0.7)),
     Phase(steps=700, lengths=LONG, rate=(0.7, 0.0)),
+    # By now facts were half forgotten as well.
+    Phase(steps=500, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
+    Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
+    Phase(steps=600, lengths=MIXED),
+    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
 )
-"""The phases that made the shipped weights."""
+"""The phases of a training from scratch; how the shipped weights came about stands in their model card."""
 
 
 SHIFT: Final = (
@@ -83,7 +88,7 @@ SHIFT: Final = (
 
 
 class PocketTraining(BaseModel):
-    """What world the model learns and how; the defaults are the recipe of the shipped weights."""
+    """What world the model learns and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

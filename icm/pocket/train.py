@@ -21,6 +21,7 @@ from icm.pocket.recipe import HEAD_DIM, PocketTraining
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
+from icm.records import sha256_of
 
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
@@ -213,5 +214,9 @@ def _write_model(
     (out_dir / HASH_NAME).unlink(missing_ok=True)
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)
-    (out_dir / RECIPE_NAME).write_text(settings.model_dump_json(indent=2) + "\n")
+    recipe = settings.model_dump(mode="json")
+    if settings.base is not None:
+        # A path says nothing elsewhere; a hash says which weights these were.
+        recipe["base"] = sha256_of(settings.base / "model.safetensors")
+    (out_dir / RECIPE_NAME).write_text(json.dumps(recipe, indent=2) + "\n")
     write_hash(out_dir)

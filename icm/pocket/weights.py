@@ -43,7 +43,7 @@ def write_hash(directory: Path) -> None:
 
 
 def _way_out(directory: Path) -> str:
-    return f"restore it from version control or rebuild it with `{REBUILD_COMMAND} out_dir={directory}`"
+    return f"restore it from version control or train another one with `{REBUILD_COMMAND} out_dir={directory}`"
 
 
 def _sha256(path: Path) -> str:

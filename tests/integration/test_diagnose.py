@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from icm import diagnose, elicit
-from icm.claims import TRUE_FALSE, UNLABELLED, freeze
+from icm import diagnose, elicit, evaluate, golden
+from icm.claims import TRUE_FALSE, UNLABELLED, ClaimId, freeze
 from icm.config import load
 from icm.diagnostics import probes
 from icm.diagnostics.diagnosis import diagnose as diagnose_found
 from icm.diagnostics.files import read_diagnosis
 from icm.diagnostics.schema import DIAGNOSIS
 from icm.errors import RunDirectoryError
+from icm.evaluate import EvaluateConfig
 from icm.problem import build_problem
+from icm.records import GOLD
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
 
@@ -40,9 +42,15 @@ def world(tmp_path: Path):
     return tmp_path, claims, truth
 
 
-def value(diagnosis, name):
+def check_of(diagnosis, name):
     (check,) = [check for check in diagnosis.checks if check.name == name]
-    return check.value
+    return check
+
+
+def value(diagnosis, name) -> float:
+    measured = check_of(diagnosis, name).value
+    assert measured is not None
+    return measured
 
 
 def test_a_concept_that_the_model_knows_is_trusted(world):
@@ -70,8 +78,9 @@ def run_concept(world):
 def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world):
     directory, _, truth = world
     diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE), "search=annealing")
-    (starts,) = [check for check in diagnosis.checks if check.name == "starts"]
+    starts = check_of(diagnosis, "starts")
     assert starts.value is None
+    assert starts.missing is not None
     assert "search=multistart follows several" in starts.missing
 
 
@@ -126,6 +135,24 @@ def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(wor
     assert scorer.cost.prompts == 0
     diagnose.run(SETTINGS, *stages, directory / "again", scorer)
     assert (directory / "again" / DIAGNOSIS).read_bytes() == (directory / "diagnose" / DIAGNOSIS).read_bytes()
+
+
+def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world):
+    directory, _, truth = world
+    run(directory, ConceptScorer(truth, TRUE_FALSE))
+    golden.save(directory / "prepare" / GOLD, {ClaimId("none"): 0})
+    other = directory / "other elicit"
+    elicit.run(
+        elicit_settings(1, "search=annealing"),
+        directory / "prepare",
+        other,
+        ConceptScorer(truth, TRUE_FALSE),
+        Console(quiet=True),
+    )
+    with pytest.raises(RunDirectoryError, match="speaks of other labels than"):
+        evaluate.run(
+            EvaluateConfig(), directory / "prepare", other, directory / "evaluate", None, directory / "diagnose"
+        )
 
 
 def test_labels_of_another_model_or_altered_ones_are_refused(world):

@@ -54,6 +54,7 @@ def test_a_column_against_itself_differs_by_nothing():
     copies = [run.model_copy(update={"column": "copy"}) for run in same]
     first, second = summarise([*same, *copies], QUICK)
     assert first.difference is None
+    assert second.difference is not None
     assert (second.difference.value, second.difference.low, second.difference.high) == (0, 0, 0)
     assert second.p_value == 1
     assert second.accuracy == first.accuracy
@@ -61,9 +62,13 @@ def test_a_column_against_itself_differs_by_nothing():
 
 def test_a_column_that_is_clearly_better_is_told_apart_and_one_that_is_not_is_not():
     _, better = summarise(rows_of(0.5, 0.9), QUICK)
+    assert better.difference is not None
+    assert better.p_value is not None
     assert better.difference.low > 0.2
     assert better.p_value < 0.05
     _, alike = summarise(rows_of(0.7, 0.7), QUICK)
+    assert alike.difference is not None
+    assert alike.p_value is not None
     assert alike.difference.low < 0 < alike.difference.high
     assert alike.p_value > 0.05
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from icm.claims import UNLABELLED, freeze
 from icm.diagnostics import measures
 from icm.diagnostics.checks import MEANINGS, Missing, judge
-from icm.diagnostics.schema import CHECK_NAMES, Bounds
+from icm.diagnostics.schema import CHECK_NAMES, Bounds, CheckName
 from tests.evaluations import answer_claim, comparison_claim
 
-NOTHING = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
+NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
 labellings = st.lists(st.sampled_from([UNLABELLED, 0, 1]), min_size=4, max_size=30).map(freeze)
 
 
@@ -62,7 +62,7 @@ def test_labels_that_the_answer_decides_are_read_off_its_words():
 
 def test_labels_that_depend_on_the_question_are_not_read_off_the_words_of_the_answer():
     claims, truth, groups = facts()
-    assert abs(measures.predicted_by_answer_words(claims, truth, groups)) < 0.2
+    assert measures.predicted_by_answer_words(claims, truth, groups) == pytest.approx(0, abs=0.2)
 
 
 def test_words_tell_nothing_of_one_label_or_of_comparisons():
@@ -78,8 +78,7 @@ def test_a_labelling_by_length_is_found_either_way_round(turned):
     sizes = random.integers(1, 9, size=(30, 2))
     claims = [comparison_claim(f"How {n}?", "so " * a, "so " * b) for n, (a, b) in enumerate(sizes)]
     longer = (sizes[:, 0] > sizes[:, 1]) != turned
-    name, agreement = measures.nearest_surface_rule(claims, freeze(longer))
-    assert (name, agreement) == ("length", pytest.approx(1.0))
+    assert measures.nearest_surface_rule(claims, freeze(longer)) == ("length", pytest.approx(1.0))
 
 
 def test_a_margin_that_rises_with_stability_is_calibrated_and_a_constant_one_tells_nothing():
@@ -103,12 +102,13 @@ def test_a_worse_value_never_gets_a_better_verdict(one, other, gap, worse):
 
 
 def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_first():
-    bounds = {
+    bounds: dict[CheckName, Bounds] = {
         "orders": Bounds(worse="below", caution=0.9),
         "null_gap": Bounds(worse="below", caution=2.0, reject=1.0),
         "collapsed": Bounds(worse="above", caution=0.9),
     }
-    diagnosis = judge("facts", NOTHING | {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}, bounds, most_doubts=4)
+    measured: dict[CheckName, float | Missing] = {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}
+    diagnosis = judge("facts", NOTHING | measured, bounds, most_doubts=4)
     assert diagnosis.verdict == "reject"
     first, second = diagnosis.reasons
     assert "without meaning" in first
@@ -117,7 +117,8 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
 
 
 def test_what_could_not_be_measured_or_has_no_bounds_speaks_against_nothing():
-    diagnosis = judge("facts", NOTHING | {"orders": 0.0}, {"swapped": Bounds(worse="below", reject=0.9)}, most_doubts=0)
+    measured: dict[CheckName, float | Missing] = {"orders": 0.0}
+    diagnosis = judge("facts", NOTHING | measured, {"swapped": Bounds(worse="below", reject=0.9)}, most_doubts=0)
     assert diagnosis.verdict == "trust"
     assert diagnosis.reasons == ()
     assert {check.missing for check in diagnosis.checks if check.value is None} == {"not measured"}
@@ -125,8 +126,9 @@ def test_what_could_not_be_measured_or_has_no_bounds_speaks_against_nothing():
 
 @pytest.mark.parametrize(("most_doubts", "verdict"), [(1, "reject"), (2, "caution")])
 def test_more_doubts_than_allowed_reject(most_doubts, verdict):
-    bounds = {name: Bounds(worse="below", caution=0.9) for name in ("orders", "swapped", "zero_shot")}
-    diagnosis = judge("facts", NOTHING | {"orders": 0.8, "swapped": 0.8, "zero_shot": 1.0}, bounds, most_doubts)
+    measured: dict[CheckName, float | Missing] = {"orders": 0.8, "swapped": 0.8, "zero_shot": 1.0}
+    bounds = dict.fromkeys(measured, Bounds(worse="below", caution=0.9))
+    diagnosis = judge("facts", NOTHING | measured, bounds, most_doubts)
     assert diagnosis.verdict == verdict
 
 
