@@ -132,11 +132,7 @@ def test_a_task_survives_its_file(tmp_path: Path) -> None:
 def test_a_checkpoint_survives_its_file_and_no_other_content_does(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     checkpoint = Checkpoint(
-        step=3,
-        num_accepted=2,
-        labels=(0, 1, -1),
-        best_labels=(0, 1, -1),
-        best_utility=0.1 + 0.2,
+        state={"step": 3, "labels": [0, 1, -1], "best_utility": 0.1 + 0.2},
         trace_bytes=10,
         journal_bytes=20,
         cost=ScoringCost(prompts=4, model_seconds=0.5),
