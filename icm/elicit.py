@@ -86,7 +86,8 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
     journal = JournalScorer(scorer, out_dir / JOURNAL, at=checkpoint.journal_bytes if checkpoint else None)
     problem = build_problem(claims, task, journal, settings)
     search = build_search(settings.search, problem, settings.seed)
-    console.print(str(forecast(problem.objective, claims, task.label_space, search.num_steps)), soft_wrap=True)
+    ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
+    console.print(str(ahead), soft_wrap=True)
     with Session(out_dir, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
         state = session.run(console)
     result = search.result(state)

@@ -30,6 +30,7 @@ class Forecast:
         longest_prompt: Tokens of the longest prompt, its verdict included.
         labelling_tokens: Tokens to label every claim once, evaluating U each time.
         most_tokens: Tokens if every step changed a label, without repair.
+        num_evaluations: Evaluations of whole labellings, at the most; `None` for a chain of single proposals.
     """
 
     num_steps: int
@@ -40,6 +41,7 @@ class Forecast:
     longest_prompt: int
     labelling_tokens: int
     most_tokens: int
+    num_evaluations: int | None
 
     def __str__(self) -> str:
         fewest, most = self.demos
@@ -47,14 +49,34 @@ class Forecast:
         return (
             f"one evaluation of U: {self.evaluation_prompts:,} prompts with {shown} labelled claims before the query, "
             f"{self.evaluation_tokens:,} tokens "
-            f"({self.naive_tokens:,} without sharing), the longest {self.longest_prompt:,}; "
-            f"{self.num_steps:,} steps: from about {self.labelling_tokens:,} tokens if every claim is labelled once "
-            f"to {self.most_tokens:,} if every step changes a label, plus repairs"
+            f"({self.naive_tokens:,} without sharing), the longest {self.longest_prompt:,}; {self._steps()}"
         )
 
+    def _steps(self) -> str:
+        if self.num_evaluations is None:
+            return (
+                f"{self.num_steps:,} steps: from about {self.labelling_tokens:,} tokens if every claim is labelled "
+                f"once to {self.most_tokens:,} if every step changes a label, plus repairs"
+            )
+        most = self.num_evaluations * self.evaluation_tokens
+        return f"{self.num_steps:,} steps with at most {self.num_evaluations:,} evaluations: about {most:,} tokens"
 
-def forecast(objective: Objective, claims: Sequence[Claim], space: LabelSpace, num_steps: int) -> Forecast:
-    """Count what one evaluation of U with every claim labelled asks, and what a chain may come to.
+
+def forecast(
+    objective: Objective,
+    claims: Sequence[Claim],
+    space: LabelSpace,
+    num_steps: int,
+    num_evaluations: int | None = None,
+) -> Forecast:
+    """Count what one evaluation of U with every claim labelled asks, and what a search may come to.
+
+    Args:
+        objective: U; its scorer counts tokens.
+        claims: The claims.
+        space: Their labels.
+        num_steps: Steps of the search.
+        num_evaluations: How many labellings it evaluates whole, at the most; `None` for a chain of single proposals.
 
     Raises:
         ScoringError: The longest prompt does not fit the model's context.
@@ -88,6 +110,7 @@ def forecast(objective: Objective, claims: Sequence[Claim], space: LabelSpace, n
         longest_prompt=max(prompt_tokens),
         labelling_tokens=math.ceil(changed * _growth(evaluation_tokens, len(claims))),
         most_tokens=math.ceil(changed * evaluation_tokens * num_steps),
+        num_evaluations=num_evaluations,
     )
     _check_context(result, demo_tokens.max(axis=0), objective.scorer.context_length)
     return result

@@ -37,7 +37,7 @@ from scipy import stats
 from benchmarks.quality.perfect_cache import PerfectCacheCount
 from benchmarks.tasks.pocket import concepts_of
 from icm import elicit, golden, prepare
-from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
+from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace
 from icm.config import Config, load
 from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
@@ -156,9 +156,7 @@ def run(job: Job) -> Outcome:
         )
 
 
-def _course(
-    trace: Sequence[TraceRow], claims: Sequence[Claim], golden_labels: NDArray[np.int_]
-) -> list[tuple[int, float]]:
+def _course(trace: Sequence[TraceRow], claims: Sequence[Claim], golden_labels: Labels) -> list[tuple[int, float]]:
     """Return tokens and accuracy after each step, beginning with nothing labelled for nothing."""
     place = {claim.id: index for index, claim in enumerate(claims)}
     labels = np.full(len(claims), UNLABELLED)

@@ -52,6 +52,11 @@ class Chain:
     groups: NDArray[np.int64]
 
     @property
+    def num_evaluations(self) -> None:
+        """None: it moves by single proposals."""
+        return None
+
+    @property
     def period(self) -> int:
         """The window in which steps are asked ahead, or a few steps."""
         return self.settings.speculation_window if self.speculation else SHORT_PERIOD

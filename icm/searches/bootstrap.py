@@ -46,6 +46,11 @@ class Bootstrap:
         return self.settings.num_rounds
 
     @property
+    def num_evaluations(self) -> int:
+        """A round asks no more than one evaluation does."""
+        return self.num_steps + 1
+
+    @property
     def period(self) -> int:
         """One round."""
         return 1

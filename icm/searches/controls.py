@@ -40,6 +40,11 @@ class Control:
         return 0
 
     @property
+    def num_evaluations(self) -> int:
+        """The result."""
+        return 1
+
+    @property
     def period(self) -> int:
         """One: there is nothing to stop."""
         return 1

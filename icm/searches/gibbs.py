@@ -8,6 +8,7 @@ Source: "Large Language Gibbs", as described by its authors; the implementation 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,12 @@ class Gibbs:
     def num_steps(self) -> int:
         """Scans."""
         return self.settings.num_scans
+
+    @property
+    def num_evaluations(self) -> int:
+        """A scan asks N prompts in full, which is what N / log2 N evaluations come to; and the result."""
+        num_claims = len(self.problem.claims)
+        return 1 + math.ceil(self.num_steps * num_claims / math.log2(max(num_claims, 2)))
 
     @property
     def period(self) -> int:

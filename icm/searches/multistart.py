@@ -73,6 +73,11 @@ class Multistart:
         return len(self.kernel.plan)
 
     @property
+    def num_evaluations(self) -> int:
+        """The starts, all sweeps, the opposite, and the result."""
+        return self.settings.num_starts + sum(self.kernel.plan) + 2
+
+    @property
     def period(self) -> int:
         """One: every round is one batch."""
         return 1

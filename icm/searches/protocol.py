@@ -75,6 +75,11 @@ class Search(Protocol[S]):
         ...
 
     @property
+    def num_evaluations(self) -> int | None:
+        """The most whole evaluations of U that it may cost; `None` for a chain of single proposals."""
+        ...
+
+    @property
     def period(self) -> int:
         """Steps between two places where it can be stopped: there the scorer forgets what it keeps between calls.
 
