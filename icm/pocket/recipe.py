@@ -76,6 +76,14 @@ PHASES: Final = (
     Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
     Phase(steps=600, lengths=MIXED),
     Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
+    # Every round of lessons and mixed documents brought what was behind nearer to what can be read off the context.
+    Phase(steps=900, lengths=MIXED),
+    Phase(steps=500, lengths=SHORT, taught=HARD, lessons=(1.0, 1.0)),
+    Phase(steps=300, lengths=MIXED, taught=HARD, lessons=(1.0, 0.0)),
+    Phase(steps=800, lengths=LONG, rate=(1.0, 0.0)),
+    Phase(steps=400, lengths=SHORT, taught=("arithmetic", "preference"), lessons=(1.0, 1.0)),
+    Phase(steps=300, lengths=MIXED, taught=("arithmetic", "preference"), lessons=(1.0, 0.0)),
+    Phase(steps=600, lengths=LONG, rate=(1.0, 0.0)),
 )
 """The phases of a training from scratch; how the shipped weights came about stands in their model card."""
 
