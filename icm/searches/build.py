@@ -35,8 +35,8 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
         case MultistartSettings():
             return build_multistart(settings, problem, seed)
         case GibbsSettings():
-            return Gibbs(settings, problem, seed)
+            return Gibbs(problem, seed, settings.num_scans, settings)
         case BootstrapSettings():
             return build_bootstrap(settings, problem, seed)
         case ControlSettings():
-            return Control(settings, problem, seed)
+            return Control(problem, seed, 0, settings)

@@ -9,40 +9,29 @@ Source: "Large Language Gibbs", as described by its authors; the implementation 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from icm.claims import Labels, freeze
-from icm.problem import Problem
 from icm.proposals import with_label
 from icm.searches.protocol import Result
-from icm.searches.sampled import SampledState, one_vote_each, restore_sampled
+from icm.searches.sampled import SampledSearch, SampledState
 from icm.searches.settings import GibbsSettings
 from search.annealing import StepInfo
 from search.randomness import step_generator
 
 
 @dataclass(frozen=True, slots=True)
-class Gibbs:
+class Gibbs(SampledSearch):
     """A sampler that is ready to run; one step is one scan over all claims.
 
     Attributes:
         settings: What it was made from.
-        problem: What is sampled.
-        seed: Seed of everything random in it.
     """
 
     settings: GibbsSettings
-    problem: Problem
-    seed: int
-
-    @property
-    def num_steps(self) -> int:
-        """Scans."""
-        return self.settings.num_scans
 
     @property
     def num_evaluations(self) -> int:
@@ -50,44 +39,25 @@ class Gibbs:
         num_claims = len(self.problem.claims)
         return 1 + math.ceil(self.num_steps * num_claims / math.log2(max(num_claims, 2)))
 
-    @property
-    def period(self) -> int:
-        """One scan."""
-        return 1
-
     def start(self) -> SampledState:
         """Return random labels."""
-        num_claims, num_labels = self.problem.objective.evidence.shape
-        labels = freeze(step_generator(self.seed, 0).integers(num_labels, size=num_claims))
-        return SampledState(0, labels, np.zeros((num_claims, num_labels), dtype=np.int64))
+        return self.begin(self.random_labels())
 
     def walk(self, state: SampledState) -> Iterator[tuple[SampledState, StepInfo]]:
         """Do the remaining scans one by one."""
         while not self.is_done(state):
             labels = self._scan(state)
             counts = state.step >= self.settings.burn_in
-            votes = state.votes + one_vote_each(labels, state.votes.shape[1]) if counts else state.votes
+            votes = state.votes + np.eye(state.votes.shape[1], dtype=np.int64)[labels] if counts else state.votes
             changed = not np.array_equal(labels, state.labels)
             state = SampledState(state.step + 1, labels, votes)
             yield state, StepInfo(temperature=self.settings.temperature, changed=changed)
-
-    def is_done(self, state: SampledState) -> bool:
-        """Say whether all scans are done."""
-        return state.step >= self.num_steps
 
     def result(self, state: SampledState) -> Result:
         """Return the most frequent labels, of equally frequent ones the lower, and how frequent they were."""
         labels = freeze(state.votes.argmax(axis=1)) if state.votes.any() else state.labels
         total = max(1, int(state.votes[0].sum()))
         return Result(labels, stability=state.votes.max(axis=1) / total)
-
-    def save(self, state: SampledState) -> Mapping[str, Any]:
-        """Return a state as plain JSON."""
-        return state.save()
-
-    def restore(self, saved: Mapping[str, Any]) -> SampledState:
-        """Return a saved state."""
-        return restore_sampled(saved)
 
     def _scan(self, state: SampledState) -> Labels:
         generator = step_generator(self.seed, state.step + 1)

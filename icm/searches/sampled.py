@@ -1,4 +1,4 @@
-"""Where a search stands that follows one labelling and never asks for its U. Knows no search."""
+"""What searches share that follow one labelling and never ask for its U. Knows none of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import Labels, freeze
+from icm.problem import Problem
+from search.randomness import step_generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class SampledState:
     Attributes:
         step: Steps taken.
         labels: (N,) the labelling now.
-        votes: (N, L) how often each label was seen in the steps that count.
+        votes: (N, L) how often each label was seen in the steps that count; zeros where nobody counts.
     """
 
     step: int
@@ -31,16 +33,43 @@ class SampledState:
         """Nothing: such a search does not need U."""
         return None
 
-    def save(self) -> Mapping[str, Any]:
-        """Return the state as plain JSON."""
-        return {"step": self.step, "labels": self.labels.tolist(), "votes": self.votes.tolist()}
 
+@dataclass(frozen=True, slots=True)
+class SampledSearch:
+    """A search of so many steps that can be stopped after each.
 
-def restore_sampled(saved: Mapping[str, Any]) -> SampledState:
-    """Return a saved state."""
-    return SampledState(saved["step"], freeze(saved["labels"]), np.array(saved["votes"], dtype=np.int64))
+    Attributes:
+        problem: What is labelled.
+        seed: Seed of everything random in it.
+        num_steps: Its length.
+    """
 
+    problem: Problem
+    seed: int
+    num_steps: int
 
-def one_vote_each(labels: Labels, num_labels: int) -> NDArray[np.int64]:
-    """Return (N, L) votes, one from every claim for the label it has."""
-    return np.eye(num_labels, dtype=np.int64)[labels]
+    @property
+    def period(self) -> int:
+        """One step."""
+        return 1
+
+    def begin(self, labels: Labels) -> SampledState:
+        """Return the state before the first step."""
+        return SampledState(0, labels, np.zeros(self.problem.objective.evidence.shape, dtype=np.int64))
+
+    def random_labels(self) -> Labels:
+        """Return a random label for every claim: (N,)."""
+        num_claims, num_labels = self.problem.objective.evidence.shape
+        return freeze(step_generator(self.seed, 0).integers(num_labels, size=num_claims))
+
+    def is_done(self, state: SampledState) -> bool:
+        """Say whether no step is left."""
+        return state.step >= self.num_steps
+
+    def save(self, state: SampledState) -> Mapping[str, Any]:
+        """Return a state as plain JSON."""
+        return {"step": state.step, "labels": state.labels.tolist(), "votes": state.votes.tolist()}
+
+    def restore(self, saved: Mapping[str, Any]) -> SampledState:
+        """Return a saved state."""
+        return SampledState(saved["step"], freeze(saved["labels"]), np.array(saved["votes"], dtype=np.int64))

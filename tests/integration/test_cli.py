@@ -30,21 +30,6 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def icm(monkeypatch, capsys, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["icm", *arguments])
-        GlobalHydra.instance().clear()
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return run
-
-
 def truthfulqa(source: Path, out_dir: Path) -> list[str]:
     size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.num_draws=2"]
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]

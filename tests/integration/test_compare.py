@@ -5,28 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import pytest
-from hydra.core.global_hydra import GlobalHydra
-
-from icm import cli
-
 SMALL = 'common=["model=fake","task.num_claims=16","task.num_held_out=0"]'
-
-
-@pytest.fixture
-def icm(monkeypatch, capsys, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["icm", *arguments])
-        GlobalHydra.instance().clear()
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    yield run
-    GlobalHydra.instance().clear()
 
 
 def compare(icm, out_dir: Path, *more: str):
