@@ -22,6 +22,7 @@ class Tally:
     Attributes:
         name: What they are called.
         num_constraints: How many there are.
+        num_opposed: How many the likeliest labels violate, each claim taken on its own.
         num_violated: How many the best labelling violates.
         num_binding: How many bind: without that one constraint, all others kept, a labelling would be worth more
             than the best one is now. Every violated constraint binds. None of a component binds whose likeliest
@@ -31,6 +32,7 @@ class Tally:
 
     name: str
     num_constraints: int
+    num_opposed: int
     num_violated: int
     num_binding: int
     num_undecided: int
@@ -45,7 +47,7 @@ def tally_binding(
     *,
     max_nodes: int = MAX_NODES,
 ) -> list[Tally]:
-    """Return for each name how many of its constraints the best labelling violates, and how many bind.
+    """Return for each name how many of its constraints the best labelling violates, how many bind, and so on.
 
     Solves every component that is not settled by its likeliest labels once more for each of its constraints.
 
@@ -70,7 +72,7 @@ def tally_binding(
     price = prices(arrays, components, label_logprobs, penalty)
     is_open = open_labels(label_logprobs, fixed)
     start = likeliest(label_logprobs, is_open)
-    is_violated = violated(arrays, solution.labels)
+    is_opposed, is_violated = violated(arrays, start), violated(arrays, solution.labels)
     binds = is_violated.copy()
     is_undecided = np.zeros(arrays.weight.size, np.bool_)
 
@@ -99,7 +101,9 @@ def tally_binding(
         binds[left_out] |= is_better
         is_undecided[left_out] = ~(is_exact & solution.is_exact[chosen]) & ~binds[left_out]
     return [
-        Tally(name, *(int(np.count_nonzero(which)) for which in (of, of & is_violated, of & binds, of & is_undecided)))
+        Tally(
+            name, int(of.sum()), *(int((of & which).sum()) for which in (is_opposed, is_violated, binds, is_undecided))
+        )
         for name in dict.fromkeys(names)
         for of in [np.array([other == name for other in names])]
     ]

@@ -1,4 +1,4 @@
-"""The command line: `icm prepare|elicit|diagnose|evaluate|run key=value …`, and `icm pocket train`. Knows every stage.
+"""The command line: `icm prepare|elicit|diagnose|evaluate|run key=value …` and the others. Knows every command.
 
 Errors of the user, of a file or of a model are printed without a traceback (HYDRA_FULL_ERROR=1 shows it) and end
 with status 2. A stopped search ends with status 130.
@@ -13,20 +13,15 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import hydra
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from icm.claims import TRUE_FALSE
+from icm.commands import run, stages
 from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
-from icm.records import GOLD, MANIFEST, TASK, first_problem, read_task
-from icm.run_directory import StageDir
-from icm.scoring.backends import open_scorer
-from icm.scoring.protocol import LabelScorer
+from icm.records import first_problem
 
 USAGE: Final = """\
 usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
@@ -40,7 +35,8 @@ usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
   elicit        claims -> labels.jsonl, trace.jsonl
   diagnose      labels -> whether to trust them, told without golden labels: diagnosis.json
   evaluate      labels against golden labels -> metrics.json, report.html
-  run           the four in turn; with no settings, a pocket task on the embedded model
+  run           the four in turn; with no settings, a pocket task on the embedded model; with stages=all
+                also reward, policy and export
   compare       searches, or any other settings, side by side over seeds and tasks -> a table and figures
   reward        labels of a run -> a reward model, judged on golden pairs
   arms          the same reward training on other labels, arm by arm -> arms.json
@@ -52,7 +48,7 @@ icm run --help lists all settings; icm run --cfg job prints them.
 """
 
 
-_TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate")
+_TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 
 
 def main() -> NoReturn:
@@ -71,14 +67,14 @@ def main() -> NoReturn:
         case ["compare", *rest]:
             _hydra(_guarded(_compare), "compare", ["icm compare", *rest])
         case [("prepare" | "elicit" | "diagnose" | "evaluate" | "run") as name, *rest]:
-            stages = {
-                "prepare": _prepare,
-                "elicit": _elicit,
-                "diagnose": _diagnose,
-                "evaluate": _evaluate,
-                "run": _run,
+            commands = {
+                "prepare": stages.prepare,
+                "elicit": stages.elicit,
+                "diagnose": stages.diagnose,
+                "evaluate": stages.evaluate,
+                "run": run.run,
             }
-            _hydra(_guarded(_with_config(stages[name])), "config", [f"icm {name}", *rest])
+            _hydra(_guarded(_with_config(commands[name])), "config", [f"icm {name}", *rest])
         case ["--version"]:
             import icm
 
@@ -91,72 +87,8 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _run(config: Config, console: Console) -> None:
-    _prepare(config, console)
-    scorer = _scorer(config)
-    _elicit(config, console, scorer)
-    _diagnose(config, console, scorer)
-    if (config.out_dir / "prepare" / GOLD).exists():
-        _evaluate(config, console, scorer)
-    else:
-        console.print("the task has no golden labels, so there is nothing to compare the labels with")
-
-
-def _prepare(config: Config, console: Console) -> None:
-    from icm import prepare
-
-    def count_tokens(segments: Sequence[str]) -> NDArray[np.int64]:
-        # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
-        return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
-
-    manifest = prepare.run(config.for_prepare(), config.out_dir / "prepare", count_tokens)
-    counts = manifest.counts
-    rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())
-    console.print(
-        f"prepared {config.task.name}: {counts['claims']:,} claims in {counts['groups']:,} groups, "
-        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {rejected or 'none'}",
-        soft_wrap=True,
-    )
-
-
-def _elicit(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
-    from icm import elicit
-
-    prepare_dir, out_dir = config.out_dir / "prepare", config.out_dir / "elicit"
-    manifest = elicit.run(config.for_elicit(), prepare_dir, out_dir, scorer or _scorer(config), console)
-    counts, cost = manifest.counts, manifest.cost
-    console.print(
-        f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
-        f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
-        f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}",
-        soft_wrap=True,
-    )
-
-
-def _diagnose(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
-    from icm import diagnose
-    from icm.diagnostics.files import read_diagnosis
-    from icm.report.summary import diagnosis_text
-
-    prepare_dir, elicit_dir, out_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
-    diagnose.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer or _scorer(config))
-    console.print(diagnosis_text(read_diagnosis(out_dir)), soft_wrap=True)
-
-
-def _evaluate(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
-    from icm import evaluate
-    from icm.report.summary import summary_table
-
-    directories = (config.out_dir / "prepare", config.out_dir / "elicit", config.out_dir / "evaluate")
-    diagnosed = config.out_dir / "diagnose"
-    diagnose_dir = diagnosed if (diagnosed / MANIFEST).exists() else None
-    evaluate.run(config.evaluate, *directories, scorer or _scorer(config), diagnose_dir)
-    console.print(summary_table(evaluate.read_metrics(directories[2])))
-    console.print(f"report: {directories[2] / 'report.html'}", soft_wrap=True)
-
-
 def _compare(composed: DictConfig, console: Console) -> None:
-    from icm.compare_command import CompareCommand, run
+    from icm.commands.compare import CompareCommand, run
 
     run(validate_as(CompareCommand, composed), console)
 
@@ -179,33 +111,27 @@ def _pocket_train(composed: DictConfig, console: Console) -> None:
 
 def _reward(composed: DictConfig, console: Console) -> None:
     # Loaded only here: the training libraries take seconds that no other command should wait.
-    from icm.reward_command import RewardCommand, run
+    from icm.commands.reward import RewardCommand, run
 
     run(validate_as(RewardCommand, composed), console)
 
 
 def _policy(composed: DictConfig, console: Console) -> None:
-    from icm.policy_command import PolicyCommand, run
+    from icm.commands.policy import PolicyCommand, run
 
     run(validate_as(PolicyCommand, composed), console)
 
 
 def _arms(composed: DictConfig, console: Console) -> None:
-    from icm.arms_command import ArmsCommand, run
+    from icm.commands.arms import ArmsCommand, run
 
     run(validate_as(ArmsCommand, composed), console)
 
 
 def _export(composed: DictConfig, console: Console) -> None:
-    from icm.export import ExportCommand, run_command
+    from icm.commands.export import ExportCommand, run
 
-    run_command(validate_as(ExportCommand, composed), console)
-
-
-def _scorer(config: Config) -> LabelScorer:
-    prepared = StageDir(config.out_dir / "prepare", "prepare")
-    prepared.verify(TASK)
-    return open_scorer(config.model, read_task(prepared.path / TASK).label_space)
+    run(validate_as(ExportCommand, composed), console)
 
 
 def _with_config(stage: Callable[[Config, Console], None]) -> Callable[[DictConfig, Console], None]:

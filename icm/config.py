@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -28,10 +28,27 @@ from icm.tasks import TaskSettings
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
+class TrainingOverrides(BaseModel):
+    """What a run with all stages asks of its training, as on the command lines of the commands.
+
+    Attributes:
+        reward: Settings of `icm reward`.
+        policy: Settings of `icm policy`.
+        export: Settings of `icm export`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reward: tuple[str, ...]
+    policy: tuple[str, ...]
+    export: tuple[str, ...]
+
+
 class Config(BaseModel):
     """Everything that `icm run` can be told.
 
     Attributes:
+        stages: What `icm run` does: `labels` ends with labels and what they are worth, `all` trains on them as well.
         seed: Seed of the search.
         data_seed: Seed of the choice of claims.
         out_dir: Where each stage makes its directory.
@@ -43,10 +60,12 @@ class Config(BaseModel):
         anchors: File of labels that the user vouches for.
         diagnose: What speaks against the labels, golden labels apart.
         evaluate: How the labels are compared with golden ones.
+        training: What is asked of reward, policy and export.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    stages: Literal["labels", "all"]
     seed: int = Field(ge=0)
     data_seed: int = Field(ge=0)
     out_dir: Path
@@ -58,6 +77,7 @@ class Config(BaseModel):
     anchors: Path | None
     diagnose: DiagnoseSettings
     evaluate: EvaluateConfig
+    training: TrainingOverrides
 
     def for_prepare(self) -> PrepareConfig:
         """Return what the prepare stage is told."""
@@ -80,14 +100,23 @@ def load(*overrides: str) -> Config:
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
+    return load_as(Config, "config", *overrides)
+
+
+def load_as(kind: type[Settings], name: str, *overrides: str) -> Settings:
+    """Compose the settings of another command, from its file in `conf/`, as `load` does.
+
+    Raises:
+        ConfigError: A key is unknown, missing, of the wrong type, or out of range.
+    """
     # While a command of the command line runs, Hydra stands ready with the same `conf` and refuses to be set up again.
     ready = GlobalHydra.instance().is_initialized()
     with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):
         try:
-            composed = compose("config", overrides=list(overrides))
+            composed = compose(name, overrides=list(overrides))
         except HydraException as error:
             raise ConfigError(str(error)) from None
-    return validate(composed)
+    return validate_as(kind, composed)
 
 
 def validate(composed: DictConfig) -> Config:

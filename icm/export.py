@@ -1,6 +1,6 @@
 """The export stage: labels in the formats of training libraries, with a data card. Knows no golden label.
 
-The card quotes what the evaluation found, if there was one; no exported row depends on it.
+The card quotes what diagnosis and evaluation found, if there were any; no exported row depends on it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from typing import Final, Literal
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi
-from huggingface_hub import constants as hub_constants
-from huggingface_hub.errors import HfHubHTTPError
 from pydantic import BaseModel, ConfigDict, Field
-from rich.console import Console
 
-from icm.errors import ConfigError, SchemaError
+from icm.diagnostics.files import read_diagnosis
+from icm.errors import SchemaError
 from icm.evaluation.schema import Metrics
 from icm.export_card import CardFacts, render_card
 from icm.export_formats import ExportRows, LabelledClaims, Row, axolotl_row, export_rows, verl_row
@@ -76,57 +73,13 @@ class ExportConfig(BaseModel):
     licence: str | None = Field(default=None, min_length=1)
 
 
-class ExportCommand(ExportConfig):
-    """Everything that `icm export` can be told.
-
-    Attributes:
-        run_dir: Directory of a run, with `prepare/` in it.
-        labels: File of labels; `None` for those of the run's elicit stage.
-        out_dir: Where the export goes.
-        hub_id: Data set on the Hub that it is pushed to as well; `None` for none.
-        hub_private: Whether that is private, if the push makes it.
-    """
-
-    run_dir: Path
-    labels: Path | None = None
-    out_dir: Path
-    hub_id: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
-    hub_private: bool = True
-
-    @property
-    def config(self) -> ExportConfig:
-        """What is exported, without the places."""
-        places = {"run_dir", "labels", "out_dir", "hub_id", "hub_private"}
-        return ExportConfig.model_validate(self.model_dump(exclude=places))
-
-
-def run_command(command: ExportCommand, console: Console) -> None:
-    """Export, push if that is asked for, and say what was written.
-
-    Raises:
-        ConfigError: The Hub is asked for and cannot be used; what was written stays.
-    """
-    if command.hub_id is not None:
-        _check_hub(command)
-    labels_path = command.labels or command.run_dir / "elicit" / LABELS
-    manifest = run(command.config, command.run_dir, labels_path, command.out_dir)
-    rows = ", ".join(f"{name} ({count:,})" for name, count in manifest.counts["rows"].items())
-    console.print(f"exported to {command.out_dir}: {rows}", soft_wrap=True)
-    if manifest.counts["without_pairs"]:
-        console.print(f"no preference pairs: {manifest.counts['without_pairs']}", soft_wrap=True)
-    if _licence(command.config, command.run_dir) is None:
-        console.print("the card states no licence: set licence=NAME before you pass the data on", soft_wrap=True)
-    if command.hub_id is not None:
-        console.print(f"pushed to {_push(command)}", soft_wrap=True)
-
-
 def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -> Manifest:
     """Write labels in the formats of training libraries; a complete export is only checked.
 
     Args:
         config: What is exported.
         run_dir: Directory of a run: claims and task come from its prepare stage, what the card says of the quality from
-            its evaluate stage, if there is one and it judged these labels.
+            its diagnose and evaluate stages, where there are such and they judged these labels.
         labels_path: Labels of the claims, from any source.
         out_dir: Where the files, the card and the manifest go.
 
@@ -138,9 +91,8 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -
     prepared = StageDir(run_dir / "prepare", "prepare").verify(CLAIMS, TASK)
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
-    metrics_path = _metrics_path(run_dir, inputs["labels"])
-    if metrics_path is not None:
-        inputs["metrics"] = sha256_of(metrics_path)
+    judged = {name: _of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate")}
+    inputs |= {name: sha256_of(directory / MANIFEST) for name, directory in judged.items() if directory is not None}
     stage = StageDir(out_dir, STAGE)
     settings = {**config.model_dump(mode="json"), "inputs": inputs}
     if (out_dir / MANIFEST).exists():
@@ -160,10 +112,11 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -
     written = _write(config, rows, out_dir)
     card = CardFacts(
         task=prepared.config["task"],
-        licence=_licence(config, run_dir),
+        licence=licence_of(config, run_dir),
         labels_file=labels_path.name,
         elicited=elicited,
-        metrics=None if metrics_path is None else Metrics.model_validate_json(metrics_path.read_text("utf-8")),
+        diagnosis=None if judged["diagnose"] is None else read_diagnosis(judged["diagnose"]),
+        metrics=None if judged["evaluate"] is None else _read_metrics(judged["evaluate"]),
         rows=written,
         without_pairs=rows.without_pairs,
     )
@@ -191,16 +144,22 @@ def _elicited(labels_path: Path) -> Manifest | None:
     return StageDir(labels_path.parent, "elicit").verify(LABELS)
 
 
-def _metrics_path(run_dir: Path, labels_hash: str) -> Path | None:
-    """Return where an evaluation of exactly these labels lies, `None` if there is none."""
-    directory = run_dir / "evaluate"
+def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
+    """Return the directory of a stage that judged exactly these labels, `None` if there is none."""
+    directory = run_dir / stage
     if not (directory / MANIFEST).exists():
         return None
-    manifest = StageDir(directory, "evaluate").verify(METRICS)
-    return directory / METRICS if labels_hash in manifest.inputs.values() else None
+    manifest = StageDir(directory, stage).read_manifest()
+    return directory if labels_hash in manifest.inputs.values() else None
 
 
-def _licence(config: ExportConfig, run_dir: Path) -> str | None:
+def _read_metrics(evaluate_dir: Path) -> Metrics:
+    StageDir(evaluate_dir, "evaluate").verify(METRICS)
+    return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
+
+
+def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
+    """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
     task = StageDir(run_dir / "prepare", "prepare").read_manifest().config["task"]
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
@@ -249,28 +208,3 @@ def _files(out_dir: Path) -> list[str]:
     """Return the names of all files of an export but the stage's own."""
     files = (path for path in out_dir.rglob("*") if path.is_file() and path.parent != out_dir)
     return [CARD, *sorted(str(path.relative_to(out_dir)) for path in files)]
-
-
-def _check_hub(command: ExportCommand) -> None:
-    if hub_constants.is_offline_mode():
-        raise ConfigError(
-            f"hub_id={command.hub_id}: HF_HUB_OFFLINE forbids the Hub; unset it, or leave hub_id out and push later "
-            f"with `hf upload {command.hub_id} {command.out_dir} --repo-type dataset`"
-        )
-    if _licence(command.config, command.run_dir) is None:
-        raise ConfigError(f"hub_id={command.hub_id}: data that is pushed must state its licence; set licence=NAME")
-
-
-def _push(command: ExportCommand) -> str:
-    """Upload the export and return its address."""
-    assert command.hub_id is not None
-    api = HfApi()
-    try:
-        api.create_repo(command.hub_id, repo_type="dataset", private=command.hub_private, exist_ok=True)
-        commit = api.upload_folder(repo_id=command.hub_id, folder_path=command.out_dir, repo_type="dataset")
-    except (HfHubHTTPError, OSError) as error:
-        raise ConfigError(
-            f"hub_id={command.hub_id}: the push failed ({str(error).strip().splitlines()[0]}); the export in "
-            f"{command.out_dir} is complete: log in with `hf auth login`, then run the same command again"
-        ) from None
-    return str(commit.commit_url)

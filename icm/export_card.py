@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from icm.diagnostics.schema import Diagnosis, Verdict
 from icm.evaluation.schema import Metrics
 from icm.records import Manifest
 
@@ -27,6 +28,12 @@ LIBRARY_NOTES: Final = {
     "datasets/sft": "`datasets.load_from_disk`",
 }
 
+VERDICT_NOTES: Final[dict[Verdict, str]] = {
+    "trust": "nothing that can be measured without golden labels speaks against them",
+    "caution": "something speaks against them; look at a sample before you train on them",
+    "reject": "they are probably not what was asked for; do not train on them",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
@@ -37,6 +44,7 @@ class CardFacts:
         licence: SPDX name or words; `None` if nobody said.
         labels_file: Name of the labels file, for labels that no stage made.
         elicited: Manifest of the stage that made the labels, `None` if none did.
+        diagnosis: What speaks against the labels, golden ones apart; `None` if nobody looked.
         metrics: The labels against golden ones, `None` if they were not compared.
         rows: Rows of every file written.
         without_pairs: Why there are no pairs, `None` if there are.
@@ -46,6 +54,7 @@ class CardFacts:
     licence: str | None
     labels_file: str
     elicited: Manifest | None
+    diagnosis: Diagnosis | None
     metrics: Metrics | None
     rows: Mapping[str, int]
     without_pairs: str | None
@@ -112,22 +121,35 @@ def _quality(facts: CardFacts) -> str:
         "Coherent labels are not always right: the search may have settled on another concept than the one that was "
         "meant. Look at a sample before you train on them."
     )
-    metrics = facts.metrics
+    return "\n\n".join([_diagnosis(facts.diagnosis), _comparison(facts.metrics), caution])
+
+
+def _diagnosis(diagnosis: Diagnosis | None) -> str:
+    """Return the verdict that needs no golden label, with its reasons."""
+    if diagnosis is None:
+        return "**Not diagnosed**: `icm diagnose` was not run on these labels."
+    verdict = f"Diagnosed without golden labels: **{diagnosis.verdict}**: {VERDICT_NOTES[diagnosis.verdict]}."
+    reasons = "\n".join(f"- {reason}" for reason in diagnosis.reasons)
+    return f"{verdict} What speaks against them:\n\n{reasons}" if reasons else verdict
+
+
+def _comparison(metrics: Metrics | None) -> str:
+    """Return how the labels compare with golden ones."""
     if metrics is None or metrics.accuracy is None:
-        return f"**Not verified**: the labels were not compared with golden ones. {caution}"
+        return "**Not verified**: the labels were not compared with golden ones."
     accuracy = metrics.accuracy
-    calibration = metrics.calibration
-    lines = [
+    told = (
         f"Compared with golden labels after the fact: accuracy {accuracy.value:.1%} "
         f"({metrics.confidence_level:.0%} interval {accuracy.low:.1%} – {accuracy.high:.1%}, {accuracy.num_claims:,} "
         f"claims in {accuracy.num_groups:,} groups), polarity: {metrics.polarity or 'not defined'}."
-    ]
-    if calibration is not None:
-        lines.append(
-            f"Their probabilities: expected calibration error {calibration.expected_calibration_error:.3f}, Brier "
-            f"score {calibration.brier:.3f}."
-        )
-    return "\n".join([*lines, "", caution])
+    )
+    calibration = metrics.calibration
+    if calibration is None:
+        return told
+    return (
+        f"{told}\nTheir probabilities: expected calibration error {calibration.expected_calibration_error:.3f}, Brier "
+        f"score {calibration.brier:.3f}."
+    )
 
 
 def _licence(facts: CardFacts) -> str:

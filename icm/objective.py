@@ -72,7 +72,7 @@ class Evaluation:
         inconsistency: I, the weight of the violated constraints.
         num_violations: How many constraints are violated.
         label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels and
-            averaged over the orders; NaN in the rows of unlabelled claims. Read-only.
+            averaged over the orders; NaN in the rows of unlabelled claims and of those outside the block. Read-only.
         answers: For each order and labelled claim what was asked, and the answer.
         conditionals: (N, L) `label_logprobs` with the evidence of the anchors. Read-only.
     """
@@ -98,6 +98,8 @@ class Objective:
         scorer: The model.
         constraints: What a labelling may violate.
         evidence: (N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is.
+        block: The claims that P is taken over, each still predicted from all the others; `None` for all. With a block,
+            what is called U here is the block's: alpha times the P of its claims, less the whole I.
     """
 
     settings: ObjectiveSettings
@@ -106,6 +108,7 @@ class Objective:
     scorer: LabelScorer
     constraints: ConstraintArrays
     evidence: NDArray[np.float64]
+    block: NDArray[np.int64] | None = None
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
@@ -134,12 +137,12 @@ class Objective:
         """Return log p(label | claim, all other labelled claims) and evidence of one claim, labelled or not: (L,)."""
         return _average(self._ask(self.prompts_for(labels, claim))) + self.evidence[claim]
 
-    def predict_all(self, labels: Labels) -> NDArray[np.float64]:
-        """Return what `predict` returns for every claim, asked in one batch: (N, L), nats."""
-        asked = [self.prompts_for(labels, claim) for claim in range(labels.size)]
-        rows = self._ask([prompt for prompts in asked for prompt in prompts])
-        by_order = rows.reshape(labels.size, len(self.contexts), -1).swapaxes(0, 1)
-        return _average(by_order) + self.evidence
+    def predict_all(self, labels: Labels, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return what `predict` returns for every claim, or for some, asked in one batch: (n, L), nats."""
+        claims = np.arange(labels.size) if claims is None else claims
+        rows = self._ask([prompt for claim in claims.tolist() for prompt in self.prompts_for(labels, claim)])
+        by_order = rows.reshape(claims.size, len(self.contexts), -1).swapaxes(0, 1)
+        return _average(by_order) + self.evidence[claims]
 
     def prompts_for(self, labels: Labels, claim: int) -> list[Prompt]:
         """Return what is asked to predict the label of one claim: a prompt for each order."""
@@ -150,7 +153,7 @@ class Objective:
         return {
             (order, claim): Prompt(context, self.queries[claim])
             for order, contexts in enumerate(self.contexts)
-            for claim, context in contexts.leave_one_out(labels).items()
+            for claim, context in contexts.leave_one_out(labels, self.block).items()
         }
 
     def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
@@ -171,7 +174,7 @@ class Objective:
         label_logprobs = np.full((len(self.contexts), labels.size, self.scorer.num_labels), np.nan)
         for place, answer in answers.items():
             label_logprobs[place] = answer.label_logprobs
-        per_order = [mutual_predictability(rows, labels, self.settings) for rows in label_logprobs]
+        per_order = [mutual_predictability(rows, labels, self.settings, self.block) for rows in label_logprobs]
         predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
         averaged = _average(label_logprobs)
@@ -219,35 +222,65 @@ def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: 
     return known
 
 
-def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings) -> float:
+def mutual_predictability(
+    label_logprobs: NDArray[np.float64],
+    labels: Labels,
+    settings: ObjectiveSettings,
+    block: NDArray[np.int64] | None = None,
+) -> float:
     """Return P(D) from the leave-one-out label log-probabilities.
 
     Args:
-        label_logprobs: (N, L) normalised log-probabilities, nats; rows of unlabelled claims are not read.
+        label_logprobs: (N, L) normalised log-probabilities, nats; only rows of labelled claims are read.
         labels: (N,) the labelling D.
         settings: Which quantity is taken of each claim, and how they are reduced.
+        block: The claims that P is taken over; `None` for all.
 
     Returns:
         P in nats; 0 where nothing is labelled.
 
     Source: equation 1 of the paper (`log_prob`, `sum`); the released code (`margin`, `mean`).
     """
-    labelled = np.flatnonzero(labels != UNLABELLED)
-    if labelled.size == 0:
+    values = predictabilities(label_logprobs, labels, settings, block)
+    if values.size == 0:
         return 0.0
-    rows, given = label_logprobs[labelled], labels[labelled]
-    each_claim = np.arange(labelled.size)
+    return float(values.sum() if settings.reduction == "sum" else values.mean())
+
+
+def predictabilities(
+    label_logprobs: NDArray[np.float64],
+    labels: Labels,
+    settings: ObjectiveSettings,
+    block: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Return what P sums over: how well each labelled claim (of a block) is predicted, in the order of the claims.
+
+    Args:
+        label_logprobs: (N, L) normalised log-probabilities, nats.
+        labels: (N,) the labelling.
+        settings: Which quantity is taken of each claim.
+        block: The claims that are asked; `None` for all.
+
+    Returns:
+        (n,) nats.
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    counted = labelled if block is None else labelled[np.isin(labelled, block)]
+    if counted.size == 0:
+        return np.zeros(0)
+    rows, given = label_logprobs[counted], labels[counted]
+    each_claim = np.arange(counted.size)
     match settings.predictability:
         case "log_prob":
-            values = rows[each_claim, given]
+            return rows[each_claim, given]
         case "margin":
-            values = margins(rows)[each_claim, given]
+            return margins(rows)[each_claim, given]
         case "lift":
-            values = (margins(rows) - base_log_odds(given, rows.shape[1]))[each_claim, given]
+            base = base_log_odds(labels[labelled], rows.shape[1])[np.isin(labelled, counted)]
+            return (margins(rows) - base)[each_claim, given]
         case "centred":
             all_margins = margins(rows)
-            values = (all_margins - all_margins.mean(axis=0))[each_claim, given]
-    return float(values.sum() if settings.reduction == "sum" else values.mean())
+            return (all_margins - all_margins.mean(axis=0))[each_claim, given]
 
 
 def margins(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:

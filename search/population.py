@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from search.randomness import step_generator
 from search.schedules import Schedule
 
 Labels = NDArray[np.int8]
+
+SAME_BASIN: Final = 0.9
+"""Labellings that agree on this share of the claims count as one."""
 
 Decode: TypeAlias = Callable[[NDArray[np.float64]], Labels]
 """(N, L) log-potentials -> the (N,) labelling with the highest sum of them among those that are allowed."""
@@ -131,12 +134,14 @@ class Halving(Generic[E]):
         return Population(population.step + 1, tuple(members))
 
     def survivors(self, population: Population[E]) -> list[int]:
-        """Return the members that may move in the next round: the best by U, no two with the same labels."""
-        ranked = sorted(range(len(population.members)), key=lambda i: (-population.members[i].best.utility, i))
-        distinct: dict[bytes, int] = {}
+        """Return the members that may move in the next round: the best by U, no two in the same basin."""
+        members = population.members
+        ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
+        distinct: list[int] = []
         for index in ranked:
-            distinct.setdefault(population.members[index].labels.tobytes(), index)
-        return sorted(list(distinct.values())[: self.plan[population.step]])
+            if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
+                distinct.append(index)
+        return sorted(distinct[: self.plan[population.step]])
 
     def is_done(self, population: Population[E]) -> bool:
         """Say whether no member can move any more."""
@@ -145,17 +150,23 @@ class Halving(Generic[E]):
         return all(population.members[index].settled for index in self.survivors(population))
 
 
-def halving_plan(num_starts: int, screening_rounds: int, num_finalists: int, final_rounds: int) -> tuple[int, ...]:
-    """Return how many members move in each round: after every few rounds of screening half of them are dropped.
+def screening_plan(num_starts: int, rounds: int, num_finalists: int) -> tuple[int, ...]:
+    """Return how many members move in each round until few enough are left: after every few rounds half are dropped.
 
     Source: successive halving (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification").
     """
     plan: list[int] = []
     moving = num_starts
     while moving > num_finalists:
-        plan += [moving] * screening_rounds
+        plan += [moving] * rounds
         moving = max(num_finalists, (moving + 1) // 2)
-    return (*plan, *[moving] * final_rounds)
+    return tuple(plan)
+
+
+def same_basin(one: Labels, other: Labels) -> bool:
+    """Say whether two labellings agree on nearly all claims that both label, so that sweeps would make them one."""
+    both = (one >= 0) & (other >= 0)
+    return bool(np.mean(one[both] == other[both]) >= SAME_BASIN) if both.any() else False
 
 
 def falling(initial: float, num_rounds: int) -> Schedule:

@@ -1,11 +1,12 @@
 """Are elicited labels as good to train on as golden ones? Matched arms on pocket tasks; only the labels differ.
 
-Usage: python -m benchmarks.quality.arms [--seeds N] [--tasks preference,arithmetic] [--claims N] [--rl] [--out DIR]
-       [--set key=value ...]
+Usage: python -m benchmarks.quality.arms [--seeds N] [--tasks preference,arithmetic] [--claims N] [--rl | --no-rl]
+       [--quick] [--out DIR] [--set key=value ...]
 
 Every seed draws its own claims, elicits its own labels and trains each arm once; all arms of a seed share claims,
-steps, held-out pairs and samples. Reward accuracy is on golden pairs of held-out claims; policy quality is the golden
-judge's opinion of the best of n samples by reward (a reply: 3 helpful, 0 harmful; a solution: 1 right, 0 wrong).
+steps, held-out pairs and samples. Reward accuracy is on golden pairs of held-out claims; verdict accuracy is that of a
+model fine-tuned to say the labels, on held-out claims; policy quality is the golden judge's opinion of the best of n
+samples by reward (a reply: 3 helpful, 0 harmful; a solution: 1 right, 0 wrong), RL quality that of a trained policy.
 Intervals are Student's at 95 %, over seeds. With --out, a stopped benchmark goes on where it was.
 """
 
@@ -19,12 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hydra import compose, initialize_config_module
 from rich.console import Console
 
-from icm import arms, elicit, prepare
-from icm.arms_command import ArmsCommand, golden_judge
-from icm.config import load, validate_as
+from icm import elicit, prepare
+from icm.arms import stage
+from icm.commands.arms import ArmsCommand, golden_judge
+from icm.config import load, load_as
+from icm.evaluation.schema import Estimate
 from icm.records import TASK, read_task
 from icm.report.arms_figure import draw_arms
 from icm.scoring.backends import open_scorer
@@ -39,7 +41,14 @@ SAMPLES: Final = {
         "samples.warm_start={steps: 150, batch_size: 32, learning_rate: 0.002}",
     ),
 }
-RL: Final = "policy={kind: rloo, steps: 60, batch_size: 64, learning_rate: 0.001, kl_weight: 0.05}"
+RL: Final = "policy={kind: rloo, steps: 40, batch_size: 64, learning_rate: 0.001, kl_weight: 0.05, rollouts_every: 5}"
+QUICK: Final = (
+    "arms=[base,verdict,elicited,golden,human,shuffled]",
+    "model.steps=40",
+    "verdicts.steps=30",
+    "samples.num_prompts=16",
+    "samples.samples_per_prompt=16",
+)
 
 
 def run_seed(task: str, seed: int, num_claims: int, out_dir: Path, overrides: Sequence[str]) -> list[ArmRun]:
@@ -57,9 +66,11 @@ def run_seed(task: str, seed: int, num_claims: int, out_dir: Path, overrides: Se
     prepare.run(config.for_prepare(), run_dir / "prepare")
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
-    command = _command(run_dir, f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *overrides)
-    arms.run(command.config, run_dir, command.out_dir, scorer, golden_judge(run_dir), quiet)
-    return arms.read_arm_runs(command.out_dir)
+    command = load_as(
+        ArmsCommand, "arms", f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *overrides
+    )
+    stage.run(command.config, run_dir, command.out_dir, scorer, golden_judge(run_dir), quiet)
+    return stage.read_arm_runs(command.out_dir)
 
 
 def report(task: str, runs: Sequence[ArmRun], console: Console) -> dict[str, Any]:
@@ -73,10 +84,9 @@ def report(task: str, runs: Sequence[ArmRun], console: Console) -> dict[str, Any
     }
     for name, found in differences.items():
         if found is not None:
-            accuracy = found.reward_accuracy
             console.print(
-                f"{name.replace('_', ' ')}: reward accuracy {100 * accuracy.value:+.1f} "
-                f"({100 * accuracy.low:+.1f} … {100 * accuracy.high:+.1f}) points"
+                f"{name.replace('_', ' ')}, points: reward accuracy {_points(found.reward_accuracy)}"
+                + (f", verdicts {_points(found.verdict_accuracy)}" if found.verdict_accuracy else "")
             )
     return {
         "arms": {summary.arm: summary.model_dump(mode="json", exclude={"arm"}) for summary in summaries},
@@ -84,35 +94,44 @@ def report(task: str, runs: Sequence[ArmRun], console: Console) -> dict[str, Any
     }
 
 
-def _command(run_dir: Path, *overrides: str) -> ArmsCommand:
-    with initialize_config_module("conf", version_base="1.3"):
-        return validate_as(ArmsCommand, compose("arms", overrides=[f"run_dir={run_dir}", *overrides]))
+def _points(found: Estimate) -> str:
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} … {100 * found.high:+.1f})"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, help="5, with --quick 2")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="pocket tasks with a golden judge")
+    parser.add_argument("--claims", type=int, help="claims to elicit and train on; 64, with --quick 32")
+    parser.add_argument("--rl", action=argparse.BooleanOptionalAction, help="train policies, too; not with --quick")
+    parser.add_argument("--quick", action="store_true", help="less of everything: whether it runs, not what is true")
+    parser.add_argument("--out", type=Path, help="directory to keep and to go on in; a temporary one if left out")
+    parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm arms")
+    options = parser.parse_args()
+    options.tasks = options.tasks.split(",")
+    options.seeds = options.seeds or (2 if options.quick else 5)
+    options.claims = options.claims or (32 if options.quick else 64)
+    options.rl = not options.quick if options.rl is None else options.rl
+    return options
 
 
 def main() -> None:
     """Run all seeds, print a table for each task and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tasks", default=",".join(TASKS), help="pocket tasks with a golden judge")
-    parser.add_argument("--claims", type=int, default=64, help="claims to elicit and train on")
-    parser.add_argument("--rl", action="store_true", help="also train a policy against each reward, by RLOO")
-    parser.add_argument("--out", type=Path, help="directory to keep and to go on in; a temporary one if left out")
-    parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm arms")
-    options = parser.parse_args()
-    overrides = [*options.set, *([RL] if options.rl else [])]
+    options = _options()
+    overrides = [*(QUICK if options.quick else ()), *([RL] if options.rl else ()), *options.set]
     console, progress = Console(width=max(Console().width, 150)), Console(stderr=True, highlight=False)
     started = time.perf_counter()
-    results: dict[str, Any] = {}
+    runs: dict[str, list[ArmRun]] = {task: [] for task in options.tasks}
     with tempfile.TemporaryDirectory() as temporary:
         out_dir = options.out or Path(temporary)
-        for task in options.tasks.split(","):
-            runs: list[ArmRun] = []
-            for seed in range(options.seeds):
-                runs += run_seed(task, seed, options.claims, out_dir, overrides)
+        for seed in range(options.seeds):
+            for task in options.tasks:
+                runs[task] += run_seed(task, seed, options.claims, out_dir, overrides)
                 progress.print(f"{task}, seed {seed} of {options.seeds}: {time.perf_counter() - started:,.0f} s")
-            results[task] = report(task, runs, console)
-            if options.out:
-                draw_arms(runs, out_dir / task)
+        results = {task: report(task, of_task, console) for task, of_task in runs.items()}
+        if options.out:
+            for task, of_task in runs.items():
+                draw_arms(of_task, out_dir / task)
     print(json.dumps({**results, "wall_seconds": time.perf_counter() - started}))
 
 

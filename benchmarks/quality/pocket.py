@@ -1,14 +1,15 @@
 """Does elicitation find the truth? Many seeds of every search on the pocket tasks, good and planted.
 
 Usage: python -m benchmarks.quality.pocket [--quick] [--searches default,reference,…] [--model DIR] [--world-seed N]
-       [--seeds N] [--set key=value ...]
+       [--seeds N] [--set key=value ...] [--outcomes FILE]
 
 Every seed draws its own claims and its own search. Unlabelled claims count as wrong. What a failed run settled on is
 the concept of the world that its labels agree with most; a concept agrees as well in the opposite sense.
 
 `default` is the search of `conf/config.yaml`. "At equal tokens" reads off the labels that a search had when it had
 spent what `default` spends on that task on average. "Reference, cached" is what the runs of `reference` would have
-cost as the released code asks, behind a perfect cache (`benchmarks.quality.perfect_cache`).
+cost as the released code asks, behind a perfect cache (`benchmarks.quality.perfect_cache`). A stopped benchmark that
+writes its outcomes to a file goes on with what is missing there.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -39,6 +42,7 @@ from benchmarks.tasks.pocket import concepts_of
 from icm import elicit, golden, prepare
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace
 from icm.config import Config, load
+from icm.pocket.weights import HASH_NAME, SHIPPED_DIR, pocket_model_dir
 from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
 from icm.scoring.backends import LocalModel, open_scorer
@@ -257,6 +261,41 @@ def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
     return table
 
 
+class Done(BaseModel):
+    """A line of a file of outcomes: a run, what its search was told, the hash of the weights, and what it came to."""
+
+    job: Job
+    settings: str
+    weights: str
+    outcome: Outcome
+
+
+def run_all(jobs: Sequence[Job], num_workers: int, path: Path | None) -> list[Outcome]:
+    """Return the outcome of every job, running those that a file of outcomes does not hold and adding them to it."""
+    weights = (pocket_model_dir(Path(jobs[0].model or SHIPPED_DIR)) / HASH_NAME).read_text()
+    settings = {search: _settings(search, jobs[0].overrides) for search in {job.search for job in jobs}}
+    lines = path.read_text().splitlines() if path and path.exists() else []
+    rows = [Done.model_validate_json(line) for line in lines]
+    same = [row for row in rows if row.weights == weights and row.settings == settings.get(row.job.search)]
+    known = {row.job: row.outcome for row in same}
+    missing = [job for job in jobs if job not in known]
+    # One thread each: on a small model the cores are better used by runs than inside one.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for job, outcome in zip(missing, _shown(pool.map(run, missing), missing, Console(stderr=True)), strict=True):
+            known[job] = outcome
+            if path:
+                row = Done(job=job, settings=settings[job.search], weights=weights, outcome=outcome)
+                with path.open("a") as file:
+                    file.write(row.model_dump_json() + "\n")
+    return [known[job] for job in jobs]
+
+
+def _settings(search: str, overrides: Sequence[str]) -> str:
+    settings = load(*ARMS[search], *overrides).for_elicit()
+    return settings.model_dump_json(include={"search", "objective", "contexts"})
+
+
 def _shown(outcomes: Iterable[Outcome], jobs: Sequence[Job], console: Console) -> Iterator[Outcome]:
     """Pass outcomes on, showing how far the runs are: a line each, with the time that is left."""
     started = time.perf_counter()
@@ -291,6 +330,7 @@ def main() -> None:
     parser.add_argument("--model", help="directory of a pocket model; the shipped one if left out")
     parser.add_argument("--world-seed", type=int, default=0, help="the world that the model was trained on")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
+    parser.add_argument("--outcomes", type=Path, help="file of outcomes, JSON Lines; runs in it are not run again")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
 
@@ -306,11 +346,7 @@ def main() -> None:
         for seed in range(_num_seeds(options, task, search))
     ]
     started = time.perf_counter()
-    # One thread each: on a small model the cores are better used by runs than inside one.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        outcomes = list(_shown(pool.map(run, jobs), jobs, Console(stderr=True)))
-
+    outcomes = run_all(jobs, options.workers, options.outcomes)
     by_column: dict[tuple[str, str], list[Outcome]] = {}
     for job, outcome in zip(jobs, outcomes, strict=True):
         by_column.setdefault((job.task, job.search), []).append(outcome)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from icm.diagnostics.schema import CHECK_NAMES, Bounds, Check, CheckName, Diagnosis, Verdict
+from icm.diagnostics.schema import CHECK_NAMES, Bounds, Check, CheckName, ConstraintTally, Diagnosis, Verdict
 
 SEVERITY: Final[tuple[Verdict, ...]] = ("trust", "caution", "reject")
 
@@ -69,9 +69,6 @@ MEANINGS: Final[Mapping[CheckName, Meaning]] = {
         "predictability of a label above that with the label words swapped",
         "the exact opposite of the labels fits about as well, so they may stand the wrong way round",
     ),
-    "starts": Meaning(
-        "share", "starts of the search that ended in these labels", "the search ends in other labels from other starts"
-    ),
     "stability": Meaning(
         "share",
         "agreement with a label over the starts of the search",
@@ -120,7 +117,13 @@ MEANINGS: Final[Mapping[CheckName, Meaning]] = {
 }
 
 
-def judge(task: str, measures: Measures, bounds: Mapping[CheckName, Bounds], most_doubts: int) -> Diagnosis:
+def judge(
+    task: str,
+    measures: Measures,
+    bounds: Mapping[CheckName, Bounds],
+    most_doubts: int,
+    constraints: Sequence[ConstraintTally] = (),
+) -> Diagnosis:
     """Return the verdict on measures: the worst that one of them alone gives, or `reject` for very many doubts.
 
     Args:
@@ -128,12 +131,13 @@ def judge(task: str, measures: Measures, bounds: Mapping[CheckName, Bounds], mos
         measures: Every check's value, or why there is none.
         bounds: From where on a value speaks against the labels; a check without bounds never does.
         most_doubts: How many checks may speak against labels that are not rejected.
+        constraints: Which constraints bind; told beside the verdict, and no part of it.
     """
     checks = tuple(_check(name, measures[name], bounds.get(name)) for name in CHECK_NAMES)
     verdict = SEVERITY[max(SEVERITY.index(check.verdict) for check in checks)]
     if sum(check.verdict != "trust" for check in checks) > most_doubts:
         verdict = "reject"
-    return Diagnosis(task=task, verdict=verdict, checks=checks)
+    return Diagnosis(task=task, verdict=verdict, checks=checks, constraints=tuple(constraints))
 
 
 def _check(name: CheckName, value: float | Missing, bounds: Bounds | None) -> Check:

@@ -10,6 +10,7 @@ from consistency.kernels import inconsistency
 from icm.claims import UNLABELLED
 from icm.diagnostics import measures, probes
 from icm.diagnostics.checks import Measures, Missing, judge
+from icm.diagnostics.constraints import tally_constraints
 from icm.diagnostics.found import Found
 from icm.diagnostics.schema import CHECK_NAMES, CheckName, DiagnoseSettings, Diagnosis
 from icm.searches.decoding import Decoder, build_decoder
@@ -26,7 +27,13 @@ def diagnose(found: Found, settings: DiagnoseSettings) -> Diagnosis:
     Raises:
         ScoringError: The model returned NaN.
     """
-    return judge(found.problem.task.name, measure(found, settings), settings.bounds, settings.most_doubts)
+    return judge(
+        found.problem.task.name,
+        measure(found, settings),
+        settings.bounds,
+        settings.most_doubts,
+        tally_constraints(found, settings.violation_penalty),
+    )
 
 
 def measure(found: Found, settings: DiagnoseSettings) -> Measures:
@@ -104,14 +111,11 @@ def _of_coherence(found: Found, settings: DiagnoseSettings, decoder: Decoder) ->
 def _of_starts(found: Found, settings: DiagnoseSettings) -> dict[CheckName, float | Missing]:
     if found.stability is None or not found.alternatives:
         alone = Missing("the search followed a single labelling; search=multistart follows several")
-        return dict.fromkeys(("starts", "stability", "rival_gap", "calibration"), alone)
+        return dict.fromkeys(("stability", "rival_gap", "calibration"), alone)
     labelled = found.labels != UNLABELLED
-    num_starts = sum(len(each.origins) for each in found.alternatives)
-    home = max(found.alternatives, key=lambda each: np.mean(each.labels == found.labels))
     calibration = measures.margin_tells_stability(found.margins[labelled], found.stability[labelled])
     rival = _best_rival(found, settings)
     return {
-        "starts": len(home.origins) / num_starts,
         "stability": float(np.mean(found.stability)),
         "rival_gap": Missing("no other concept was found")
         if rival is None

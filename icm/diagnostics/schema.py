@@ -25,7 +25,6 @@ CheckName = Literal[
     "contradicted",
     "null_gap",
     "polarity",
-    "starts",
     "stability",
     "rival_gap",
     "orders",
@@ -126,6 +125,28 @@ class Check(Record):
     missing: str | None = None
 
 
+class ConstraintTally(Record):
+    """How much the constraints of one relation have to do with the labels.
+
+    Attributes:
+        name: The relation.
+        num_constraints: How many constraints it makes.
+        num_violated: How many the labels violate.
+        num_opposed: How many the model would violate, left to itself: if each claim had the label that the model
+            predicts for it from the labels of the others.
+        num_binding: How many bind: without that one constraint, all others kept, other labels would be likelier in
+            these contexts than any that the constraints allow.
+        num_undecided: How many of the rest may bind, which was too costly to find out.
+    """
+
+    name: str
+    num_constraints: int
+    num_violated: int
+    num_opposed: int
+    num_binding: int
+    num_undecided: int
+
+
 class Diagnosis(Record):
     """`diagnosis.json`: whether the labels of a run are to be trusted, as far as can be told without golden labels.
 
@@ -134,12 +155,14 @@ class Diagnosis(Record):
         task: Name of the task.
         verdict: The worst of the checks, or `reject` for very many doubts.
         checks: All of them.
+        constraints: Which constraints bind, by relation; empty where there are none, or no claim is labelled.
     """
 
     format: int = FORMAT
     task: str
     verdict: Verdict
     checks: tuple[Check, ...]
+    constraints: tuple[ConstraintTally, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:

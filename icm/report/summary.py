@@ -78,11 +78,18 @@ def summary_table(metrics: Metrics) -> Table:
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> Text:
-    """Return the verdict on labels and its reasons, a line each."""
+    """Return the verdict on labels, its reasons and which constraints bind, a line each."""
     style = {"trust": "bold green", "caution": "bold yellow", "reject": "bold red"}[diagnosis.verdict]
     text = Text.assemble("diagnosis: ", (diagnosis.verdict, style), f". {VERDICT_TEXTS[diagnosis.verdict]}")
     for reason in diagnosis.reasons:
         text.append(f"\n  - {reason}")
+    for tally in diagnosis.constraints:
+        text.append(
+            f"\nconstraints, {tally.name}: {tally.num_constraints:,}, of which {tally.num_violated:,} violated, "
+            f"{tally.num_binding:,} binding; the model alone would violate {tally.num_opposed:,}"
+        )
+        if tally.num_undecided:
+            text.append(f"; whether {tally.num_undecided:,} others bind was too costly to find out")
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from consistency import ConstraintArrays
 from consistency.components import Components, find_components
 from consistency.solve import solve
-from icm.claims import Labels, freeze
+from icm.claims import UNLABELLED, Labels, freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,24 @@ class Decoder:
         constraints: What a labelling may violate.
         components: Their connected components.
         penalty: What a violated weight of 1 costs, nats.
+        labelled: (N,) which claims get a label; `None` for all.
     """
 
     constraints: ConstraintArrays
     components: Components
     penalty: float
+    labelled: NDArray[np.bool_] | None = None
 
     def __call__(self, potentials: NDArray[np.float64]) -> Labels:
         """Return the (N,) labelling for (N, L) log-potentials, nats."""
-        return freeze(solve(self.constraints, potentials, self.penalty, components=self.components).labels)
+        if self.labelled is not None:
+            potentials = np.where(self.labelled[:, None], potentials, 0.0)
+        labels = solve(self.constraints, potentials, self.penalty, components=self.components).labels
+        return freeze(labels if self.labelled is None else np.where(self.labelled, labels, UNLABELLED))
+
+    def restricted(self, labelled: NDArray[np.bool_]) -> Decoder:
+        """Return a decoder that leaves all other claims unlabelled."""
+        return replace(self, labelled=labelled)
 
     def draw(self, generator: np.random.Generator, potentials: NDArray[np.float64], temperature: float) -> Labels:
         """Draw a consistent labelling: one decoded from potentials that Gumbel noise of a scale was added to.

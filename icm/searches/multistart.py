@@ -1,37 +1,43 @@
 """Sweeps from several starts, halved by U; the distinct labellings they end in are returned beside the best one.
 
-A coherent labelling need not be the only one. Which others exist, how much lower their U is and how many starts ended
+The starts compete on some of the claims, where an evaluation costs little; the finalists are extended to all. A
+coherent labelling need not be the only one: which others exist, how much lower their U is and how many starts ended
 there says more about a result than its U alone. Knows no file and no golden label.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from icm.claims import Labels, freeze
+from icm.claims import UNLABELLED, Labels, freeze
 from icm.objective import Evaluation
 from icm.problem import Problem
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.protocol import Alternative, Result
 from icm.searches.settings import MultistartSettings
-from icm.searches.starts import draw_starts
+from icm.searches.starts import draw_screened, draw_starts
 from search.annealing import StepInfo
-from search.population import Halving, Member, Population, falling, halving_plan
-
-SAME_BASIN: Final = 0.95
-"""Labellings that agree on this share of the claims count as one."""
+from search.population import Halving, Member, Population, falling, same_basin, screening_plan
 
 
 @dataclass(frozen=True, slots=True)
 class MultistartState:
-    """A population and its leader."""
+    """A population and its leader.
+
+    Attributes:
+        population: The members that compete.
+        dropped: Those that lost while only some of the claims were labelled.
+    """
 
     population: Population[Evaluation]
+    dropped: tuple[Member[Evaluation], ...] = ()
 
     @property
     def step(self) -> int:
@@ -58,6 +64,8 @@ class Multistart:
         problem: What is searched.
         decoder: Makes labellings consistent.
         kernel: Does the rounds.
+        screened: (N,) the claims that the starts compete on.
+        num_screening_rounds: Rounds until the finalists are extended to all claims.
         seed: Seed of the starts and of all sweeps.
     """
 
@@ -65,6 +73,8 @@ class Multistart:
     problem: Problem
     decoder: Decoder
     kernel: Halving[Evaluation]
+    screened: NDArray[np.bool_]
+    num_screening_rounds: int
     seed: int
 
     @property
@@ -74,8 +84,10 @@ class Multistart:
 
     @property
     def num_evaluations(self) -> int:
-        """The starts, all sweeps, the opposite, and the result."""
-        return self.settings.num_starts + sum(self.kernel.plan) + 2
+        """The starts, all sweeps, the opposite, the extended finalists, and the result."""
+        screening = self.settings.num_starts + sum(self.kernel.plan[: self.num_screening_rounds]) + 1
+        final = self.settings.num_finalists + sum(self.kernel.plan[self.num_screening_rounds :]) + 1
+        return math.ceil(screening * self.screened.mean()) + final
 
     @property
     def period(self) -> int:
@@ -86,7 +98,7 @@ class Multistart:
         """Return the starts, evaluated."""
         starts = draw_starts(
             self.problem.objective,
-            self.decoder,
+            self._screening_decoder,
             self.settings.starts,
             self.seed,
             start_temperature=self.settings.start_temperature,
@@ -95,14 +107,10 @@ class Multistart:
         return MultistartState(self.kernel.start(starts))
 
     def walk(self, state: MultistartState) -> Iterator[tuple[MultistartState, StepInfo]]:
-        """Do the remaining rounds one by one; the leader's opposite joins when the screening is over."""
-        num_finalists_from = self.num_steps - self.settings.final_rounds
+        """Do the remaining rounds one by one; those that screen end with the finalists on all claims."""
         while not self.is_done(state):
             before = state
-            population = self.kernel.step(state.population)
-            if self.settings.flip and population.step == num_finalists_from:
-                population = self._with_opposite(population)
-            state = MultistartState(population)
+            state = self._screen(state) if state.step < self.num_screening_rounds else self._polish(state)
             yield (
                 state,
                 StepInfo(
@@ -114,45 +122,57 @@ class Multistart:
 
     def is_done(self, state: MultistartState) -> bool:
         """Say whether nothing moves any more."""
-        if self.settings.flip and state.step < self.num_steps - self.settings.final_rounds:
-            return False
-        return self.kernel.is_done(state.population)
+        return state.step >= self.num_screening_rounds and self.kernel.is_done(state.population)
 
     def result(self, state: MultistartState) -> Result:
         """Return the labelling with the highest U, the share of starts that agree, and what else was found."""
-        members = state.population.members
-        votes = np.stack([member.best_labels for member in members])
+        votes = np.stack([member.best_labels for member in (*state.population.members, *state.dropped)])
+        agreeing = np.sum(votes == state.labels, axis=0)
         return Result(
             labels=state.labels,
-            stability=np.mean(votes == state.labels, axis=0),
-            alternatives=_basins(members),
+            stability=agreeing / np.sum(votes != UNLABELLED, axis=0),
+            alternatives=_basins(state),
         )
 
     def save(self, state: MultistartState) -> Mapping[str, Any]:
         """Return a state as plain JSON."""
-        members = [
-            {
-                "origin": member.origin,
-                "labels": member.labels.tolist(),
-                "best_labels": member.best_labels.tolist(),
-                "settled": member.settled,
-            }
-            for member in state.population.members
-        ]
-        return {"step": state.step, "members": members}
+        return {
+            "step": state.step,
+            "members": [_saved(member) for member in state.population.members],
+            "dropped": [_saved(member) for member in state.dropped],
+        }
 
     def restore(self, saved: Mapping[str, Any]) -> MultistartState:
         """Return a saved state; its evaluations are asked anew, which the journal answers."""
-        labels = [freeze(member["labels"]) for member in saved["members"]]
-        best_labels = [freeze(member["best_labels"]) for member in saved["members"]]
+        return MultistartState(
+            Population(saved["step"], self._restored(saved["members"])), self._restored(saved["dropped"])
+        )
+
+    def _restored(self, saved: Sequence[Mapping[str, Any]]) -> tuple[Member[Evaluation], ...]:
+        labels = [freeze(member["labels"]) for member in saved]
+        best_labels = [freeze(member["best_labels"]) for member in saved]
         evaluate_all = self.problem.objective.evaluate_all
-        members = tuple(
+        return tuple(
             Member(member["origin"], now, evaluation, best, best_evaluation, member["settled"])
             for member, now, evaluation, best, best_evaluation in zip(
-                saved["members"], labels, evaluate_all(labels), best_labels, evaluate_all(best_labels), strict=True
+                saved, labels, evaluate_all(labels), best_labels, evaluate_all(best_labels), strict=True
             )
         )
-        return MultistartState(Population(saved["step"], members))
+
+    @property
+    def _screening_decoder(self) -> Decoder:
+        return self.decoder.restricted(self.screened)
+
+    def _screen(self, state: MultistartState) -> MultistartState:
+        population = replace(self.kernel, decode=self._screening_decoder).step(state.population)
+        if population.step < self.num_screening_rounds:
+            return MultistartState(population)
+        if self.settings.flip:
+            population = self._with_opposite(population)
+        return MultistartState(population) if self.screened.all() else self._extended(population)
+
+    def _polish(self, state: MultistartState) -> MultistartState:
+        return replace(state, population=self.kernel.step(state.population))
 
     def _with_opposite(self, population: Population[Evaluation]) -> Population[Evaluation]:
         """Add the labelling in which every label of the leader is turned round, made consistent.
@@ -160,10 +180,19 @@ class Multistart:
         Consistency tells most concepts from their opposite, but not all: of a mirrored pair exactly one is true either
         way. U does tell them apart, so the opposite is worth one evaluation.
         """
-        turned = 1 - population.leader.best_labels
-        labels = self.decoder(np.log(np.where(np.eye(2)[turned] > 0, 0.9, 0.1)))
+        is_leader = population.leader.best_labels[:, None] == np.arange(2)
+        labels = self._screening_decoder(np.log(np.where(is_leader, 0.1, 0.9)))
         (member,) = self.kernel.start([("opposite", labels)]).members
         return replace(population, members=(*population.members, member))
+
+    def _extended(self, population: Population[Evaluation]) -> MultistartState:
+        """Extend the best members to all claims: each label as predicted from the labels there are."""
+        chosen = self.kernel.survivors(population)
+        finalists = [population.members[index] for index in chosen]
+        dropped = tuple(member for index, member in enumerate(population.members) if index not in chosen)
+        predict_all = self.problem.objective.predict_all
+        extended = [(member.origin, self.decoder(predict_all(member.best_labels))) for member in finalists]
+        return MultistartState(Population(population.step, self.kernel.start(extended).members), dropped)
 
 
 def build_multistart(settings: MultistartSettings, problem: Problem, seed: int) -> Multistart:
@@ -177,20 +206,36 @@ def build_multistart(settings: MultistartSettings, problem: Problem, seed: int) 
     objective = problem.objective
     binary = len(problem.task.label_space) == 2
     decoder = build_decoder(objective.constraints, settings.violation_penalty)
-    plan = halving_plan(settings.num_starts, settings.screening_rounds, settings.num_finalists, settings.final_rounds)
+    screening = screening_plan(settings.num_starts, settings.screening_rounds, settings.num_finalists)
+    final = (settings.num_finalists,) * settings.final_rounds
     schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
-    kernel = Halving(seed, objective.evaluate_all, decoder, plan, schedule)
-    return Multistart(settings.model_copy(update={"flip": settings.flip and binary}), problem, decoder, kernel, seed)
+    kernel = Halving(seed, objective.evaluate_all, decoder, screening + final, schedule)
+    screened = draw_screened(problem.groups, settings.screening_claims if screening else None, seed)
+    settings = settings.model_copy(update={"flip": settings.flip and binary})
+    return Multistart(settings, problem, decoder, kernel, screened, len(screening), seed)
 
 
-def _basins(members: tuple[Member[Evaluation], ...]) -> list[Alternative]:
-    """Return the distinct labellings of a population by falling U, with the origins of those that ended there."""
+def _saved(member: Member[Evaluation]) -> Mapping[str, Any]:
+    return {
+        "origin": member.origin,
+        "labels": member.labels.tolist(),
+        "best_labels": member.best_labels.tolist(),
+        "settled": member.settled,
+    }
+
+
+def _basins(state: MultistartState) -> list[Alternative]:
+    """Return the distinct labellings of the finalists by falling U, with the origins of all that ended there."""
     found: dict[int, list[str]] = defaultdict(list)
+    members = state.population.members
     ranked = sorted(range(len(members)), key=lambda index: -members[index].best.utility)
     for index in ranked:
-        labels = members[index].best_labels
-        home = next((one for one in found if np.mean(members[one].best_labels == labels) >= SAME_BASIN), index)
+        home = next((one for one in found if same_basin(members[one].best_labels, members[index].best_labels)), index)
         found[home].append(members[index].origin)
+    for member in state.dropped:
+        homes = [one for one in found if same_basin(members[one].best_labels, member.best_labels)]
+        if homes:
+            found[homes[0]].append(member.origin)
     return [
         Alternative(members[index].best_labels, members[index].best.utility, tuple(origins))
         for index, origins in found.items()

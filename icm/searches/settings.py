@@ -66,6 +66,10 @@ class AnnealingSettings(_Settings):
         speculation_window: Steps whose questions are asked at once, as long as none of them changes the labels; 1
             asks step by step. The chain is the same.
         result: The labelling returned: the `final` one, or the `best` by U among those with the most labels.
+        acceptance_error: How often the acceptance test may reject a proposal that the whole of U would accept, see
+            `icm.acceptance`; at 0 it asks all of U.
+        block_size: Most claims of a block where steps ask one block at a time, see `icm.searches.blocks`; `None`
+            compares U over all claims.
     """
 
     kind: Literal["annealing"]
@@ -80,6 +84,23 @@ class AnnealingSettings(_Settings):
     repair_options: Literal["all", "some_true"]
     speculation_window: int = Field(ge=1)
     result: Literal["final", "best"]
+    acceptance_error: float = Field(ge=0, lt=0.5)
+    block_size: int | None = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _experiments_stand_alone(self) -> Self:
+        if self.acceptance_error and (self.block_size or self.speculation_window > 1):
+            raise ValueError(
+                f"acceptance_error={self.acceptance_error} spares questions that speculation_window="
+                f"{self.speculation_window} would ask ahead, and block_size={self.block_size} spares them already: "
+                f"set speculation_window=1 and block_size=null, or acceptance_error=0"
+            )
+        if self.block_size and (self.result == "best" or self.block_size % self.speculation_window):
+            raise ValueError(
+                f"block_size={self.block_size} needs result=final, because U of different blocks do not compare, and "
+                f"a speculation_window that divides it, got result={self.result} and {self.speculation_window}"
+            )
+        return self
 
     def num_steps(self, num_claims: int) -> int:
         """Return the length of the chain for a number of claims."""
@@ -89,11 +110,14 @@ class AnnealingSettings(_Settings):
 class MultistartSettings(_Settings):
     """Sweeps from several starts, of which the worse half is dropped now and then; one start is plain `sweeps`.
 
+    While the starts are screened, only some of the claims are labelled.
+
     Attributes:
         name: How reports call this setting.
         starts: How many starts of each origin.
         start_temperature: How far `tempered` starts stray from the zero-shot labels, nats.
         num_shots: Claims with random labels that `grown` starts begin with.
+        screening_claims: Claims, in whole groups, that the starts are screened on; null for all.
         screening_rounds: Sweeps between two halvings.
         num_finalists: How many starts are never dropped.
         final_rounds: Sweeps of the finalists, at the most; who has settled stops.
@@ -108,6 +132,7 @@ class MultistartSettings(_Settings):
     starts: dict[Origin, int] = Field(min_length=1)
     start_temperature: float = Field(ge=0)
     num_shots: int = Field(ge=1)
+    screening_claims: int | None = Field(ge=2)
     screening_rounds: int = Field(ge=1)
     num_finalists: int = Field(ge=1)
     final_rounds: int = Field(ge=1)

@@ -9,12 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from icm.claims import UNLABELLED, Labels, freeze
 from icm.objective import Objective
 from icm.searches.decoding import Decoder
 from icm.searches.settings import Origin
 from search.randomness import step_generator
+
+
+def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
+    """Return which claims starts are compared on: whole groups, drawn until they hold enough claims; (N,).
+
+    Args:
+        groups: (N,) the group of each claim, from 0.
+        number: How many claims are enough; all of them where nothing is given.
+        seed: Seed of the draw.
+    """
+    screened = np.full(groups.size, number is None)
+    for group in step_generator(seed, 0).permutation(groups.max(initial=-1) + 1):
+        if number is None or screened.sum() >= number:
+            break
+        screened |= groups == group
+    return screened
 
 
 def draw_starts(
@@ -30,7 +47,7 @@ def draw_starts(
 
     Args:
         objective: Asks the model, once for all that start from zero-shot verdicts.
-        decoder: Makes them consistent.
+        decoder: Makes them consistent, and says which claims are labelled at all.
         origins: How many starts of each origin.
         seed: Seed of everything random in them.
         start_temperature: How far tempered starts stray from the zero-shot labels, nats.
@@ -57,8 +74,11 @@ def draw_starts(
 
 
 def _grow(generator: np.random.Generator, objective: Objective, decoder: Decoder, num_shots: int) -> Labels:
-    everywhere = decoder.draw(generator, np.zeros(objective.evidence.shape), 1.0)
-    shots = generator.choice(everywhere.size, size=min(num_shots, everywhere.size), replace=False)
-    labels = np.full(everywhere.size, UNLABELLED, dtype=np.int8)
-    labels[shots] = everywhere[shots]
-    return decoder(objective.predict_all(freeze(labels)))
+    drawn = decoder.draw(generator, np.zeros(objective.evidence.shape), 1.0)
+    (labelled,) = np.nonzero(drawn != UNLABELLED)
+    shots = generator.choice(labelled, size=min(num_shots, labelled.size), replace=False)
+    labels = np.full(drawn.size, UNLABELLED, dtype=np.int8)
+    labels[shots] = drawn[shots]
+    potentials = np.zeros(objective.evidence.shape)
+    potentials[labelled] = objective.predict_all(freeze(labels), labelled)
+    return decoder(potentials)

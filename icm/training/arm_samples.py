@@ -15,13 +15,15 @@ class CurvePoint(Record):
     """A policy between base and over-optimisation, by its distance from the base.
 
     Attributes:
-        n: Samples that the best was picked from; `None` for a trained policy.
+        n: Samples that the best was picked from; `None` for a policy in training.
+        step: Step of the training; `None` for best-of-n.
         kl: Divergence from the base, nats; of best-of-n the bound ln n − (n − 1)/n.
         proxy: Mean reward, in standard deviations of the base's rewards above their mean; `None` without a reward.
         quality: Mean golden quality, in the judge's units; `None` without a judge.
     """
 
-    n: int | None
+    n: int | None = None
+    step: int | None = None
     kl: float
     proxy: float | None
     quality: float | None

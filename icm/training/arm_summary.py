@@ -25,8 +25,10 @@ class ArmRun(Record):
         num_pairs: Pairs that it was trained on.
         reward_accuracy: Share of the held-out golden pairs that its reward puts in the right order; ties count half.
         reward_deviation: Deviation of its rewards among the samples of a prompt, as a share of that of all samples.
+        verdict_accuracy: Share of the held-out claims that a model fine-tuned on its labels judges as the golden labels
+            do; of the zero-shot verdict, the model as it is. `None` where none was.
         curve: Best-of-n of the common samples by its reward.
-        policy: The policy trained against its reward, where one was.
+        reinforced: The policy trained against its reward, by step, where one was; the last point is what came of it.
         wins_over_base: How often its best-of-n is better than a sample of the base; ties count half.
     """
 
@@ -36,14 +38,20 @@ class ArmRun(Record):
     num_pairs: int
     reward_accuracy: Estimate
     reward_deviation: float
+    verdict_accuracy: Estimate | None = None
     curve: tuple[CurvePoint, ...]
-    policy: CurvePoint | None = None
+    reinforced: tuple[CurvePoint, ...] = ()
     wins_over_base: float | None = None
 
     @property
     def quality(self) -> float | None:
         """Golden quality of best-of-n, at the largest n."""
         return self.curve[-1].quality
+
+    @property
+    def verdict_share(self) -> float | None:
+        """The verdict accuracy without its interval."""
+        return None if self.verdict_accuracy is None else self.verdict_accuracy.value
 
 
 class ArmSummary(Record):
@@ -54,8 +62,10 @@ class ArmSummary(Record):
         seeds: How many.
         label_accuracy: Of its labels.
         reward_accuracy: On held-out golden pairs.
+        verdict_accuracy: Of a model fine-tuned on its labels, on held-out claims.
         policy_quality: Golden quality of best-of-n at the largest n.
         rl_quality: Golden quality of the policies trained against its rewards.
+        rl_proxy: Their own reward, in standard deviations of the base's rewards above their mean.
         rl_kl: How far these went from the base, nats.
         wins_over_base: How often best-of-n beats a sample of the base.
         num_pairs: Pairs that it was trained on, mean.
@@ -65,8 +75,10 @@ class ArmSummary(Record):
     seeds: int
     label_accuracy: Estimate | None
     reward_accuracy: Estimate
+    verdict_accuracy: Estimate | None
     policy_quality: Estimate | None
     rl_quality: Estimate | None
+    rl_proxy: Estimate | None
     rl_kl: Estimate | None
     wins_over_base: Estimate | None
     num_pairs: float
@@ -76,6 +88,7 @@ class ArmDifference(Record):
     """How much one arm is above another, seed by seed."""
 
     reward_accuracy: Estimate
+    verdict_accuracy: Estimate | None
     policy_quality: Estimate | None
 
 
@@ -94,12 +107,16 @@ def difference(runs: Sequence[ArmRun], one: Arm, other: Arm) -> ArmDifference | 
     seeds = sorted(ones.keys() & others.keys())
     if not seeds:
         return None
-    accuracies = [ones[seed].reward_accuracy.value - others[seed].reward_accuracy.value for seed in seeds]
-    qualities = [(ones[seed].quality, others[seed].quality) for seed in seeds]
+    pairs = [(ones[seed], others[seed]) for seed in seeds]
     return ArmDifference(
-        reward_accuracy=over_seeds(accuracies),
-        policy_quality=_known([None if a is None or b is None else a - b for a, b in qualities]),
+        reward_accuracy=over_seeds([a.reward_accuracy.value - b.reward_accuracy.value for a, b in pairs]),
+        verdict_accuracy=_known([_less(a.verdict_share, b.verdict_share) for a, b in pairs]),
+        policy_quality=_known([_less(a.quality, b.quality) for a, b in pairs]),
     )
+
+
+def _less(value: float | None, subtracted: float | None) -> float | None:
+    return None if value is None or subtracted is None else value - subtracted
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -118,6 +135,7 @@ def arms_table(title: str, summaries: Sequence[ArmSummary]) -> Table:
         "labels right",
         "pairs",
         "reward accuracy",
+        "verdicts right",
         "best-of-n quality",
         "beats base",
         "RL quality",
@@ -130,6 +148,7 @@ def arms_table(title: str, summaries: Sequence[ArmSummary]) -> Table:
             _shown(arm.label_accuracy, 100),
             f"{arm.num_pairs:,.0f}",
             _shown(arm.reward_accuracy, 100),
+            _shown(arm.verdict_accuracy, 100),
             _shown(arm.policy_quality, 1),
             _shown(arm.wins_over_base, 100),
             _shown(arm.rl_quality, 1),
@@ -139,14 +158,16 @@ def arms_table(title: str, summaries: Sequence[ArmSummary]) -> Table:
 
 
 def _summary(arm: Arm, runs: Sequence[ArmRun]) -> ArmSummary:
-    policies = [run.policy for run in runs if run.policy is not None]
+    policies = [run.reinforced[-1] for run in runs if run.reinforced]
     return ArmSummary(
         arm=arm,
         seeds=len(runs),
         label_accuracy=_known([run.label_accuracy for run in runs]),
         reward_accuracy=over_seeds([run.reward_accuracy.value for run in runs]),
+        verdict_accuracy=_known([run.verdict_share for run in runs]),
         policy_quality=_known([run.quality for run in runs]),
         rl_quality=_known([point.quality for point in policies]),
+        rl_proxy=_known([point.proxy for point in policies]),
         rl_kl=_known([point.kl for point in policies]),
         wins_over_base=_known([run.wins_over_base for run in runs]),
         num_pairs=float(np.mean([run.num_pairs for run in runs])),

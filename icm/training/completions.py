@@ -170,7 +170,9 @@ def fit_prompts(policy: Policy, prompts: Sequence[str]) -> FittingPrompts:
     """Tell prompts that leave room for a completion from those that do not."""
     different = tuple(dict.fromkeys(prompts))
     room = context_length(policy.model) - policy.settings.max_tokens
-    lengths = [len(tokens) for tokens in policy.tokenizer(list(different))["input_ids"]] if different else []
+    lengths = (
+        [len(tokens) for tokens in policy.tokenizer(list(different), verbose=False)["input_ids"]] if different else []
+    )
     return FittingPrompts(
         kept=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length <= room),
         too_long=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length > room),

@@ -13,7 +13,7 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from icm.training.completions import Policy, context_length
-from icm.training.loop import LoopSettings, library_arguments, quiet_libraries, run_training, save_policy
+from icm.training.loop import LoopSettings, library_arguments, run_training
 from icm.training.pairs import PreferencePair
 from icm.training.sft import Demonstration, fit_demonstrations, require_ending
 
@@ -78,15 +78,16 @@ def optimise_preferences(
         "beta": settings.kl_weight,
         "max_length": context_length(policy.model),
     }
-    with quiet_libraries():
-        trainer = DPOTrainer(
+
+    def trainer() -> DPOTrainer:
+        return DPOTrainer(
             model=policy.model,
             args=DPOConfig(**arguments),
             train_dataset=Dataset.from_list(rows),
             processing_class=policy.tokenizer,
         )
-        run_training(trainer, out_dir, console, settings.kind, _measures)
-        save_policy(policy, out_dir)
+
+    run_training(policy, trainer, out_dir, console, settings.kind, _measures)
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:

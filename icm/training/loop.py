@@ -116,24 +116,30 @@ def append_rows(path: Path, rows: list[dict[str, Any]]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def run_training(trainer: Trainer, out_dir: Path, console: Console, what: str, measure: Measure) -> None:
-    """Train to the end, from the last checkpoint if there is one.
+def run_training(
+    policy: Policy, make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
+) -> None:
+    """Train a policy to the end, from the last checkpoint if there is one, and write it to `out_dir/model`.
 
     Args:
-        trainer: A trainer that was made with `library_arguments`.
-        out_dir: Where checkpoints and curve lie.
+        policy: What the trainer trains.
+        make_trainer: Makes the trainer, with `library_arguments`; called where the libraries are silent.
+        out_dir: Where checkpoints, curve and model go.
         console: Where the progress is shown.
         what: What is trained, for the display.
         measure: Picks the measures of a step.
     """
     checkpoint, done = last_checkpoint(out_dir)
     keep_rows_until(out_dir / CURVE, done)
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Watch(console, what, out_dir / CURVE, measure))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with _quiet_libraries():
+        trainer = make_trainer()
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Watch(console, what, out_dir / CURVE, measure))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        _save(policy, out_dir)
 
 
-def save_policy(policy: Policy, out_dir: Path) -> None:
+def _save(policy: Policy, out_dir: Path) -> None:
     """Write the trained model of a policy with its tokenizer, whole or not at all, and drop the checkpoints.
 
     The directory is an ordinary one whose generation settings end completions where they ended in training.
@@ -157,7 +163,7 @@ def remove_checkpoints(out_dir: Path) -> None:
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
+def _quiet_libraries() -> Iterator[None]:
     """Silence bars, notices and telemetry of the libraries; what matters of them is checked or shown here."""
     telemetry_off = hub_constants.HF_HUB_DISABLE_TELEMETRY
     datasets.disable_progress_bars()

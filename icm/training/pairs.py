@@ -176,6 +176,28 @@ def build_pairs(
     return result
 
 
+def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairSettings) -> None:
+    """Check that some labelling of the claims would make a pair, before anyone labels them.
+
+    Raises:
+        SchemaError: None would.
+    """
+    require_binary(space)
+    answers: dict[str, set[str]] = defaultdict(set)
+    for claim in claims:
+        if "response_1" in claim.parts:
+            if claim.parts["response_1"] != claim.parts.get("response_2"):
+                return
+        elif settings.answer_part in claim.parts:
+            answers[claim.group].add(claim.parts[settings.answer_part])
+    if all(len(texts) < 2 for texts in answers.values()):
+        raise SchemaError(
+            f"no preference pair can follow from these {len(claims):,} claims, whatever their labels: none compares "
+            f"two responses, and no group holds two different answers (part {settings.answer_part!r}); leave the "
+            f"training out (stages=labels), or name the column that groups the answers to a question"
+        )
+
+
 def require_binary(space: LabelSpace) -> None:
     """Check that labels affirm or deny a claim.
 

@@ -27,9 +27,7 @@ from icm.training.loop import (
     keep_rows_until,
     last_checkpoint,
     library_arguments,
-    quiet_libraries,
     run_training,
-    save_policy,
 )
 from icm.training.rewards import Reward, require_informative
 
@@ -115,12 +113,15 @@ def train_policy(
         TrainingError: A reward is no finite number.
     """
     keep_rows_until(out_dir / ROLLOUTS, last_checkpoint(out_dir)[1])
-    with quiet_libraries():
-        rollouts = _Rollouts(policy, reward, settings, out_dir / ROLLOUTS)
-        trainer = _trainer(policy, prompts, rollouts, settings, out_dir, seed)
-        trainer.add_callback(_KlBudget(settings))
-        run_training(trainer, out_dir, console, settings.kind, lambda logs: _measures(logs, settings))
-        save_policy(policy, out_dir)
+    rollouts = _Rollouts(policy, reward, settings, out_dir / ROLLOUTS)
+    run_training(
+        policy,
+        lambda: _trainer(policy, prompts, rollouts, settings, out_dir, seed),
+        out_dir,
+        console,
+        settings.kind,
+        lambda logs: _measures(logs, settings),
+    )
 
 
 def _trainer(
@@ -139,6 +140,7 @@ def _trainer(
         "reward_funcs": rollouts.score,
         "train_dataset": Dataset.from_dict({"prompt": prompt_order(prompts, settings, seed)}),
         "processing_class": policy.tokenizer,
+        "callbacks": [_KlBudget(settings)],
     }
     if settings.kind == "rloo":
         return RLOOTrainer(args=RLOOConfig(**arguments), **common)

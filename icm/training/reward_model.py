@@ -47,7 +47,7 @@ class RewardModel:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
-        return self.tokenizer(list(texts), truncation=False)["input_ids"] if texts else []
+        return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
 
     def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the reward of each text (N,): prompt and response joined.

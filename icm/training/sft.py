@@ -18,7 +18,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from icm.errors import TrainingError
 from icm.records import Record
 from icm.training.completions import Policy, context_length
-from icm.training.loop import LoopSettings, library_arguments, quiet_libraries, run_training, save_policy
+from icm.training.loop import LoopSettings, library_arguments, run_training
 
 
 class SftSettings(LoopSettings):
@@ -63,7 +63,7 @@ def fit_demonstrations(policy: Policy, demonstrations: Sequence[Demonstration]) 
     kept: list[Demonstration] = []
     too_long: list[Demonstration] = []
     for demonstration in dict.fromkeys(demonstrations):
-        tokens = policy.tokenizer(demonstration.prompt + demonstration.completion + ending)["input_ids"]
+        tokens = policy.tokenizer(demonstration.prompt + demonstration.completion + ending, verbose=False)["input_ids"]
         (kept if len(tokens) <= limit else too_long).append(demonstration)
     return FittingDemonstrations(tuple(kept), tuple(too_long))
 
@@ -95,15 +95,16 @@ def fine_tune(
         "completion_only_loss": True,
         "max_length": context_length(policy.model),
     }
-    with quiet_libraries():
-        trainer = SFTTrainer(
+
+    def trainer() -> SFTTrainer:
+        return SFTTrainer(
             model=policy.model,
             args=SFTConfig(**arguments),
             train_dataset=Dataset.from_list(rows),
             processing_class=policy.tokenizer,
         )
-        run_training(trainer, out_dir, console, settings.kind, _measures)
-        save_policy(policy, out_dir)
+
+    run_training(policy, trainer, out_dir, console, settings.kind, _measures)
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:

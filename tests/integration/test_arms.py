@@ -10,9 +10,10 @@ import pytest
 from hydra import compose, initialize_config_module
 from rich.console import Console
 
-from icm import arms, golden
-from icm.arms_command import ArmsCommand, golden_judge
+from icm import golden
+from icm.arms import stage
 from icm.claims import TRUE_FALSE
+from icm.commands.arms import ArmsCommand, golden_judge
 from icm.config import validate_as
 from icm.errors import RunDirectoryError
 from icm.records import CLAIMS, GOLD, LABELS, LabelRow, Manifest, read_claims, write_rows
@@ -26,6 +27,7 @@ from tests.preferences import prepare_pocket
 SMALL = (
     "seeds=[0]",
     "model.steps=10",
+    "verdicts.steps=12",
     "samples.num_prompts=4",
     "samples.samples_per_prompt=8",
     "samples.best_of_n=[1,4,8]",
@@ -64,8 +66,8 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     told = command(run_dir, f"out_dir={tmp_path / 'arms'}")
     scorer = open_scorer(told.verdict_model, TRUE_FALSE)
     console = Console(file=io.StringIO(), width=200)
-    arms.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
-    runs = {run.arm: run for run in arms.read_arm_runs(told.out_dir)}
+    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
+    runs = {run.arm: run for run in stage.read_arm_runs(told.out_dir)}
     assert set(runs) == set(ARMS)
     assert runs["golden"].label_accuracy == 1.0
     assert runs["random_flips"].label_accuracy == runs["elicited"].label_accuracy
@@ -76,6 +78,11 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     assert len({round(run.curve[0].quality or 0.0, 9) for run in runs.values()}) == 1
     assert len({round(point.quality or 0.0, 9) for point in runs["base"].curve}) == 1
     assert runs["base"].wins_over_base == pytest.approx(0.5)
+    # Whose labels a model is tuned on shows in its verdicts; an arm without labels has those of the model as it is.
+    assert runs["base"].verdict_accuracy is None
+    assert all(run.verdict_accuracy is not None for arm, run in runs.items() if arm != "base")
+    assert (runs["golden"].verdict_share or 0) > (runs["shuffled"].verdict_share or 1)
+    assert not any(run.reinforced for run in runs.values())
 
     summaries = summarise(list(runs.values()))
     console.print(arms_table("arms", summaries))
@@ -87,9 +94,27 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
 
     files = sorted((told.out_dir / "golden" / "seed-0" / "reward" / "model").iterdir())
     assert "model.safetensors" in {file.name for file in files}
-    before = json.loads((told.out_dir / arms.RESULTS).read_text())
-    arms.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
-    assert json.loads((told.out_dir / arms.RESULTS).read_text()) == before
+    before = json.loads((told.out_dir / stage.RESULTS).read_text())
+    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
+    assert json.loads((told.out_dir / stage.RESULTS).read_text()) == before
+
+
+def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path):
+    rl = "policy={kind: rloo, steps: 6, batch_size: 16, learning_rate: 0.001, kl_weight: 0.05, rollouts_every: 3}"
+    told = command(run_dir, f"out_dir={tmp_path / 'arms'}", "arms=[base,golden]", "verdicts=null", rl)
+    scorer = open_scorer(told.verdict_model, TRUE_FALSE)
+    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), Console(quiet=True))
+    base, golden_arm = stage.read_arm_runs(told.out_dir)
+    assert base.reinforced == ()
+    assert golden_arm.verdict_accuracy is None
+    assert [point.step for point in golden_arm.reinforced] == [1, 3, 6, 6]
+    assert golden_arm.reinforced[0].kl == pytest.approx(0, abs=1e-3)
+    assert golden_arm.reinforced[-1].kl > 0
+    assert all(0 <= (point.quality or 0) <= 3 and point.proxy is not None for point in golden_arm.reinforced)
+    summary = summarise([base, golden_arm])[1]
+    assert summary.rl_quality is not None
+    assert summary.rl_quality.value == golden_arm.reinforced[-1].quality
+    assert all(path.stat().st_size > 1000 for path in draw_arms([base, golden_arm], tmp_path))
 
 
 def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path):
@@ -100,7 +125,7 @@ def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run
     told = command(tmp_path, f"out_dir={tmp_path / 'arms'}")
     assert (tmp_path / "prepare" / GOLD).exists()
     with pytest.raises(RunDirectoryError, match=r"task\.num_held_out above 0"):
-        arms.run(
+        stage.run(
             told.config, tmp_path, told.out_dir, open_scorer(told.verdict_model, TRUE_FALSE), None, Console(quiet=True)
         )
     assert not told.out_dir.exists()

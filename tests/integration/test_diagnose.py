@@ -13,6 +13,7 @@ from icm import diagnose, elicit, evaluate, golden
 from icm.claims import TRUE_FALSE, UNLABELLED, ClaimId, freeze
 from icm.config import load
 from icm.diagnostics import probes
+from icm.diagnostics.constraints import tally_constraints
 from icm.diagnostics.diagnosis import diagnose as diagnose_found
 from icm.diagnostics.files import read_diagnosis
 from icm.diagnostics.schema import DIAGNOSIS
@@ -20,6 +21,7 @@ from icm.errors import RunDirectoryError
 from icm.evaluate import EvaluateConfig
 from icm.problem import build_problem
 from icm.records import GOLD
+from icm.report.summary import diagnosis_text
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
 
@@ -78,10 +80,10 @@ def run_concept(world):
 def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world):
     directory, _, truth = world
     diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE), "search=annealing")
-    starts = check_of(diagnosis, "starts")
-    assert starts.value is None
-    assert starts.missing is not None
-    assert "search=multistart follows several" in starts.missing
+    stability = check_of(diagnosis, "stability")
+    assert stability.value is None
+    assert stability.missing is not None
+    assert "search=multistart follows several" in stability.missing
 
 
 @pytest.mark.parametrize("objective", ["paper", "released_code", "centred", "lift"])
@@ -124,6 +126,36 @@ def test_without_any_label_the_verdict_is_reject(world):
     diagnosis = diagnose_found(nothing, SETTINGS)
     assert diagnosis.verdict == "reject"
     assert "the search gave up" in diagnosis.reasons[0]
+
+
+def test_constraints_that_the_model_agrees_with_do_not_bind(world):
+    directory, _, truth = world
+    diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE))
+    assert [tally.name for tally in diagnosis.constraints] == ["different_answer"]
+    (tally,) = diagnosis.constraints
+    assert tally.num_constraints == 16 * 3
+    assert (tally.num_violated, tally.num_opposed, tally.num_binding, tally.num_undecided) == (0, 0, 0, 0)
+
+
+def test_a_constraint_that_keeps_the_model_from_a_second_true_answer_binds(world):
+    directory, claims, truth = world
+    second = next(claim for claim in claims if truth[claim.text] == 0)
+    diagnosis = run(directory, ConceptScorer({**truth, second.text: 1}, TRUE_FALSE))
+    (tally,) = diagnosis.constraints
+    assert (tally.num_violated, tally.num_opposed, tally.num_binding) == (0, 1, 1)
+    assert "constraints, different_answer: 48, of which 0 violated, 1 binding" in diagnosis_text(diagnosis).plain
+
+
+def test_violated_constraints_are_counted_for_the_labels_that_were_found(world):
+    directory, claims, truth = world
+    scorer = ConceptScorer(truth, TRUE_FALSE)
+    run(directory, scorer)
+    found = diagnose.read_found(directory / "prepare", directory / "elicit", scorer)
+    everything_true = replace(found, labels=freeze(np.ones(len(claims))))
+    (tally,) = tally_constraints(everything_true, 100.0)
+    assert tally.num_violated == tally.num_constraints
+    nothing = replace(found, labels=freeze(np.full(len(claims), UNLABELLED)))
+    assert tally_constraints(nothing, 100.0) == []
 
 
 def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(world):

@@ -8,11 +8,14 @@ import pytest
 import yaml
 from rich.console import Console
 
-from icm import elicit, evaluate, prepare
+from icm import diagnose, elicit, evaluate, prepare
 from icm.claims import TRUE_FALSE
+from icm.commands.export import ExportCommand
+from icm.commands.export import run as run_command
 from icm.config import load
+from icm.diagnostics.files import read_diagnosis
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
-from icm.export import ExportCommand, ExportConfig, run, run_command
+from icm.export import ExportConfig, run
 from icm.records import read_claims, read_task
 from icm.scoring.backends import open_scorer
 
@@ -185,6 +188,19 @@ def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(comparisons,
     _, without = exported
     for path in without.rglob("*.jsonl"):
         assert (tmp_path / "export" / path.relative_to(without)).read_bytes() == path.read_bytes()
+
+
+def test_the_card_quotes_the_diagnosis_of_these_labels_and_of_no_others(tmp_path):
+    config, scorer = _elicited("pocket_preference", tmp_path)
+    diagnose.run(config.diagnose, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "diagnose", scorer)
+    found = read_diagnosis(tmp_path / "diagnose")
+    assert found.reasons, "labels of the fake scorer mean nothing, and something must say so"
+    run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
+    card = (tmp_path / "export" / "README.md").read_text()
+    assert f"**{found.verdict}**" in card
+    assert all(f"- {reason}" in card for reason in found.reasons)
+    run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "others")
+    assert "**Not diagnosed**" in (tmp_path / "others" / "README.md").read_text()
 
 
 def test_labels_from_elsewhere_are_not_called_elicited(comparisons, tmp_path):

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from icm import policy, prepare, reward
+from icm.commands.policy import PolicyCommand
+from icm.commands.policy import run as run_command
 from icm.errors import RunDirectoryError, TrainingError
-from icm.policy_command import PolicyCommand
-from icm.policy_command import run as run_command
 from icm.prepare import PrepareConfig
 from icm.reward import RewardConfig
 from icm.tasks import PocketSettings

@@ -124,15 +124,20 @@ def test_a_binding_constraint_is_one_without_which_more_could_be_had(problem, pe
     arrays = compile_constraints(constraints, *label_logprobs.shape)
     highest = optimum(constraints, label_logprobs, penalty, fixed)
     labels = solve(arrays, label_logprobs, penalty, fixed).labels
+    likeliest = np.where(fixed < 0, label_logprobs.argmax(axis=1), fixed)
     names = [constraint.name for constraint in constraints]
     tallies = {tally.name: tally for tally in tally_binding(arrays, names, label_logprobs, penalty, fixed)}
     assert list(tallies) == list(dict.fromkeys(names))
     for name, tally in tallies.items():
         alike = [m for m, constraint in enumerate(constraints) if constraint.name == name]
         without = [optimum(constraints[:m] + constraints[m + 1 :], label_logprobs, penalty, fixed) for m in alike]
-        is_violated = [reference.is_violated(constraints[m], labels.tolist(), label_logprobs.shape[1]) for m in alike]
+
+        def num_violated(labels, alike=alike):
+            return sum(reference.is_violated(constraints[m], labels.tolist(), label_logprobs.shape[1]) for m in alike)
+
         assert tally.num_constraints == len(alike)
-        assert tally.num_violated == sum(is_violated)
+        assert tally.num_violated == num_violated(labels)
+        assert tally.num_opposed == num_violated(likeliest)
         assert tally.num_binding == sum(other > highest + 1e-9 for other in without)
         assert tally.num_undecided == 0
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from icm.claims import TRUE_FALSE
+from icm.errors import SchemaError
 from icm.evaluation.intervals import Resampling
 from icm.training.ensembles import EnsembleSettings, combine
-from icm.training.pairs import PairSettings, build_pairs
+from icm.training.pairs import PairSettings, build_pairs, require_pairable
 from icm.training.reward_metrics import length_bias, reward_metrics
 from icm.training.reward_trainer import soft_cross_entropy
-from tests.preferences import comparison, given
+from tests.preferences import answer, comparison, given
 
 probabilities = st.floats(0.501, 1.0)
 margins = st.lists(st.floats(-20, 20).filter(lambda margin: abs(margin) > 1e-6), min_size=1, max_size=20)
@@ -40,6 +43,29 @@ def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[
     for pair in built.pairs:
         assert groups[pair.group] in pair.prompt
         assert pair.probability > 0.5
+
+
+@cases(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc")), min_size=1, max_size=5, unique=True), st.booleans()
+)
+def test_claims_are_called_pairable_where_some_labelling_makes_a_pair(rows: list[tuple[int, str]], compared: bool):
+    claims = [answer(f"question {question}?", text) for question, text in rows]
+    claims += [comparison("which?", "same", "same")] if compared else []
+
+    def makes_a_pair(labels: tuple[int, ...]) -> bool:
+        try:
+            build_pairs(claims, given(zip(claims, labels, strict=True)), TRUE_FALSE, PairSettings())
+        except SchemaError:
+            return False
+        return True
+
+    some_labelling = any(makes_a_pair(labels) for labels in itertools.product((0, 1), repeat=len(claims)))
+    try:
+        require_pairable(claims, TRUE_FALSE, PairSettings())
+    except SchemaError:
+        assert not some_labelling
+    else:
+        assert some_labelling
 
 
 @cases(st.floats(-30, 30), st.floats(0, 1))

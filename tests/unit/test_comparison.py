@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from icm.compare_command import CompareCommand
+from icm.commands.compare import CompareCommand
 from icm.comparison.schema import RunRow
 from icm.comparison.statistics import clustered_estimate, paired_test, summarise
 from icm.comparison.tables import columns_csv, markdown, runs_csv

@@ -134,9 +134,12 @@ def test_only_constraints_that_cost_something_bind():
     names = ["pair"] * 3 + ["idle"]
     # Claims 0 and 1 want to be true: only their own contradiction stands in the way.
     label_logprobs = log_odds(2.0, 1.0, -1.0, 2.0, -2.0)
-    assert tally_binding(arrays, names, label_logprobs, 5.0) == [Tally("pair", 3, 0, 1, 0), Tally("idle", 1, 0, 0, 0)]
+    assert tally_binding(arrays, names, label_logprobs, 5.0) == [
+        Tally("pair", 3, 1, 0, 1, 0),
+        Tally("idle", 1, 0, 0, 0, 0),
+    ]
     # Half a nat does not outweigh the one that claim 1 is sure of: the contradiction is violated, and binds.
-    assert tally_binding(arrays, names, label_logprobs, 0.5)[0] == Tally("pair", 3, 1, 1, 0)
+    assert tally_binding(arrays, names, label_logprobs, 0.5)[0] == Tally("pair", 3, 1, 1, 1, 0)
 
 
 def test_what_may_bind_after_a_search_cut_short_is_called_undecided():

@@ -7,10 +7,10 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
 from icm import cli
+from icm.commands.export import ExportCommand
+from icm.commands.policy import PolicyCommand
 from icm.config import validate_as
 from icm.errors import ConfigError
-from icm.export import ExportCommand
-from icm.policy_command import PolicyCommand
 from icm.training.completions import open_policy
 from icm.training.pairs import PairSettings
 from icm.training.policy_prompts import PromptSettings

@@ -8,11 +8,15 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from icm.diagnostics.checks import Missing, judge
+from icm.diagnostics.schema import CHECK_NAMES, CheckName, ConstraintTally
 from icm.evaluate import EvaluateConfig, read_metrics, run
+from icm.evaluation.compare import compare
 from icm.evaluation.schema import Metrics
 from icm.report.figures import draw_figures
+from icm.report.page import render_page
 from icm.report.summary import summary_table
-from tests.evaluations import concept_scorer, elicitation, write_run
+from tests.evaluations import QUICK, concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
 
@@ -69,6 +73,41 @@ def test_the_report_holds_the_headline_and_what_was_left_out(page, evaluated):
         assert f"{100 * estimate.value:.1f} %" in text
     assert "99 shots not asked: only 44 claims have both" in text
     assert "48,210" in text
+
+
+def _page_with(constraints, tmp_path):
+    """Return the text of a report that holds a diagnosis with these tallies."""
+    of = elicitation(num_groups=2, num_wrong=0, num_unlabelled=0)
+    metrics = compare(of, QUICK, num_bins=5, max_trace_points=5)
+    nothing: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
+    page = render_page(
+        metrics,
+        figures_dir=tmp_path,
+        figures=[],
+        costs={},
+        settings={},
+        disagreements=[],
+        diagnosis=judge("numbers", nothing, {}, 0, constraints),
+    )
+    reader = Reader(page)
+    reader.feed(page)
+    return " ".join(" ".join(reader.text).split())
+
+
+def test_the_report_says_which_constraints_bind(tmp_path):
+    tally = ConstraintTally(
+        name="table: <b>dog</b>, mammal",
+        num_constraints=1234,
+        num_violated=5,
+        num_opposed=67,
+        num_binding=89,
+        num_undecided=0,
+    )
+    text = _page_with([tally], tmp_path)
+    assert "table: <b>dog</b>, mammal 1,234 5 89 67" in text
+    assert "undecided" not in text
+    assert "89 3 undecided 67" in _page_with([tally.model_copy(update={"num_undecided": 3})], tmp_path)
+    assert "Which constraints bind" not in _page_with([], tmp_path)
 
 
 def _console_text(metrics):

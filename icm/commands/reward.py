@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from icm import reward, reward_evaluation
-from icm.records import GOLD, LABELS
+from icm.records import GOLD, HELD_OUT, LABELS
 from icm.reward import RewardConfig
 from icm.reward_evaluation import RewardEvaluationConfig
 from icm.training.pairs import PairSettings
@@ -55,14 +55,17 @@ def run(command: RewardCommand, console: Console) -> None:
     counts = manifest.counts
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts["unusable"].items()) or "none"
     told = ", ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in _TOLD if counts.get(name))
+    head = " with a fresh head" if counts["fresh_head"] else ""
     console.print(
-        f"reward model trained on {counts['trained_on']:,} examples in {manifest.seconds:,.1f} s"
-        f"{' with a fresh head' if counts['fresh_head'] else ''}; left out: {left_out}; {told}; "
-        f"in {command.out_dir / MODEL}",
+        f"reward model{head} trained on {counts['trained_on']:,} examples ({counts['tokens']:,} tokens) in "
+        f"{manifest.seconds:,.1f} s; left out: {left_out}; {told}; in {command.out_dir / MODEL}",
         soft_wrap=True,
     )
-    if not (prepare_dir / GOLD).exists() and not command.evaluate.files:
-        console.print("there are no golden pairs and no files of judged pairs, so the reward model was not judged")
+    has_golden_pairs = (prepare_dir / GOLD).exists() and (prepare_dir / HELD_OUT).stat().st_size > 0
+    if not has_golden_pairs and not command.evaluate.files:
+        console.print(
+            "no golden labels of held-out claims and no files of judged pairs: the reward model was not judged"
+        )
         return
     out_dir = command.out_dir / EVALUATION
     reward_dirs = (command.out_dir, *command.members)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmarks.tasks.pocket_judge import judge_all, judge_of
-from icm import arms
-from icm.arm_materials import Judge
-from icm.arms import ArmsConfig
+from icm.arms import stage
+from icm.arms.config import ArmsConfig
+from icm.arms.materials import Judge
 from icm.errors import ConfigError
 from icm.records import TASK, read_task
 from icm.run_directory import StageDir
@@ -46,8 +46,8 @@ def run(command: ArmsCommand, console: Console) -> None:
 
     task = read_task(command.run_dir / "prepare" / TASK)
     scorer = open_scorer(command.verdict_model, task.label_space)
-    arms.run(command.config, command.run_dir, command.out_dir, scorer, golden_judge(command.run_dir), console)
-    runs = arms.read_arm_runs(command.out_dir)
+    stage.run(command.config, command.run_dir, command.out_dir, scorer, golden_judge(command.run_dir), console)
+    runs = stage.read_arm_runs(command.out_dir)
     console.print(
         arms_table(f"{task.name}: arms that differ in their labels alone; ± 95 % over seeds", summarise(runs))
     )

@@ -9,58 +9,28 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from icm import golden
+from icm.arms.config import ArmsConfig, SamplesConfig
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
-from icm.errors import RunDirectoryError, ScoringError
-from icm.pocket.weights import pocket_model_dir
+from icm.errors import RunDirectoryError
 from icm.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
 from icm.reward_evaluation import golden_pairs
 from icm.run_directory import StageDir
 from icm.scoring.protocol import LabelScorer
 from icm.training.arms import Arm, Units, as_wrong_as, most_confident, shuffled, with_errors
-from icm.training.completions import CompletionSettings, open_policy, sample
+from icm.training.completions import open_policy, sample
 from icm.training.loop import MODEL
-from icm.training.pairs import GivenLabel, PairSettings, PreferencePair, build_pairs, render_prompt
+from icm.training.pairs import GivenLabel, PairSettings, PreferencePair, build_pairs
 from icm.training.policy_prompts import PromptSettings, candidates
-from icm.training.sft import SftSettings, fine_tune, fit_demonstrations
-from icm.training.verdict import CLAIM_ENDING, VerdictReward, round_robin, verdict_labels
+from icm.training.sft import fine_tune, fit_demonstrations
+from icm.training.verdict import verdict_labels
 
 Judge = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
 """Prompts and completions, (B,) each, to golden qualities (B,): larger is better."""
 
 WARM_START: Final = "warm_start"
-
-
-class SamplesConfig(BaseModel):
-    """The policy that all arms pick from, and how it is sampled.
-
-    Attributes:
-        base: Model directory or Hub id; `None` for the embedded pocket model.
-        completion: Where completions end, and how they are drawn.
-        warm_start: Fine-tuning on all responses of the claims, good and bad, for a base that never learned to answer.
-        num_prompts: Prompts of held-out claims to sample; all if there are fewer.
-        samples_per_prompt: Samples of each.
-        best_of_n: Numbers of samples to pick the best from; the last is the one that arms are compared at.
-        seed: Draws the samples.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str | None = None
-    completion: CompletionSettings
-    warm_start: SftSettings | None = None
-    num_prompts: int = Field(default=64, ge=1)
-    samples_per_prompt: int = Field(default=32, ge=1)
-    best_of_n: tuple[int, ...] = Field(default=(1, 2, 4, 8, 16), min_length=1)
-    seed: int = Field(default=0, ge=0)
-
-    @property
-    def base_name(self) -> str:
-        """The model directory or Hub id."""
-        return self.base or str(pocket_model_dir())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +42,7 @@ class ArmTask:
         claims: Claims to train on.
         held_out: Claims of other groups.
         golden: (N,) golden labels of the claims.
+        golden_held_out: Golden labels of the claims of other groups.
         elicited: Elicited labels.
         verdicts: The model's own labels, without context.
         pairs: Golden pairs of the held-out claims that are in no training pair of any arm.
@@ -81,6 +52,7 @@ class ArmTask:
     claims: list[Claim]
     held_out: list[Claim]
     golden: Labels
+    golden_held_out: Labels
     elicited: list[LabelRow]
     verdicts: list[LabelRow]
     pairs: list[PreferencePair]
@@ -101,6 +73,31 @@ class ArmSamples:
     completions: list[str]
     quality: NDArray[np.float64] | None
     base: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmContext:
+    """What training and judging an arm needs.
+
+    Attributes:
+        config: What is the same for all arms, and what differs.
+        run_dir: Directory of the run.
+        out_dir: Where each arm and seed has a directory.
+        task: The claims.
+        samples: What all arms pick from.
+        scorer: The model whose zero-shot verdicts serve as labels and as a reward.
+        judge: Says how good completions really are, where the task has such a judge.
+        console: Where progress is shown.
+    """
+
+    config: ArmsConfig
+    run_dir: Path
+    out_dir: Path
+    task: ArmTask
+    samples: ArmSamples
+    scorer: LabelScorer
+    judge: Judge | None
+    console: Console
 
 
 def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> ArmTask:
@@ -127,6 +124,7 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
         claims=claims,
         held_out=held_out,
         golden=golden.as_labels(known, claims),
+        golden_held_out=golden.as_labels(known, held_out),
         elicited=read_rows(elicit_dir / LABELS, LabelRow),
         verdicts=verdict_labels(scorer, claims, space),
         pairs=[pair for pair in golden_pairs(prepare_dir, pairs) if pair.id not in seen],
@@ -176,66 +174,6 @@ def draw_samples(
     texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
     quality = None if judge is None else judge(texts, completions)
     return ArmSamples(prompts=texts, completions=completions, quality=quality, base=base)
-
-
-class ArmVerdict:
-    """The model's verdict as the reward of an arm: on single answers, or on every two responses to a prompt.
-
-    Attributes:
-        num_unreadable: Different completions so far that the model could not read.
-    """
-
-    def __init__(self, scorer: LabelScorer, task: ArmTask, settings: PairSettings, comparison_claim: str) -> None:
-        self._scorer = scorer
-        self._claim = comparison_claim
-        self.num_unreadable = 0
-        # A comparison is asked about the bare question, which a prompt no longer tells apart from its frame.
-        self._questions = {
-            render_prompt(settings.comparison_prompt, claim): claim.parts["question"]
-            for claim in (*task.claims, *task.held_out)
-            if "response_1" in claim.parts
-        }
-
-    def rewards(self, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
-        """Return the rewards (N,) of completions; of comparisons, against the other completions of the prompt.
-
-        A completion that the model cannot read, for a word it lacks, gets the lowest reward and is counted.
-        """
-        asked = list(dict.fromkeys(zip(prompts, completions, strict=True)))
-        readable = [key for key in asked if self._is_readable(*key)]
-        self.num_unreadable += len(asked) - len(readable)
-        rewards = self._of_comparisons(readable) if self._questions else self._of_answers(readable)
-        lowest = min(rewards.values(), default=0.0)
-        return np.array([rewards.get(key, lowest) for key in zip(prompts, completions, strict=True)])
-
-    def _of_answers(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        rewards = VerdictReward(self._scorer).rewards([prompt + completion for prompt, completion in asked])
-        return dict(zip(asked, rewards.tolist(), strict=True))
-
-    def _of_comparisons(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        rewards: dict[tuple[str, str], float] = {}
-        for prompt in dict.fromkeys(prompt for prompt, _ in asked):
-            responses = [text for one, text in asked if one == prompt]
-            question, stripped = self._questions[prompt], [text.strip() for text in responses]
-            means = round_robin(self._scorer, self._claim, question, stripped)
-            rewards |= {(prompt, text): float(mean) for text, mean in zip(responses, means, strict=True)}
-        return rewards
-
-    def _is_readable(self, prompt: str, completion: str) -> bool:
-        text = prompt + completion + CLAIM_ENDING
-        if self._questions:
-            response = completion.strip()
-            text = self._claim.format(question=self._questions[prompt], response_1=response, response_2=response)
-        try:
-            self._scorer.count_tokens([text])
-        except ScoringError:
-            return False
-        return bool(completion.strip())
-
-    def margin(self, pair: PreferencePair) -> float:
-        """Return the reward of the chosen response less that of the rejected one."""
-        chosen, rejected = self.rewards([pair.prompt] * 2, [pair.chosen, pair.rejected])
-        return float(chosen - rejected)
 
 
 def _labels(rows: Sequence[LabelRow]) -> Labels:

@@ -1,0 +1,282 @@
+"""Does U rank the truth first? Every objective on labellings known beforehand: the truth and its rivals in the world.
+
+Usage: python -m benchmarks.quality.objectives [--model DIR:WORLD_SEED ...] [--seeds N] [--tasks A,B] [--quick]
+
+No search runs. The rivals are the truth turned round, both constant labellings, every other concept of the world
+and its opposite, the model's verdicts without context, and labels drawn at random; of each also the nearest labelling
+that violates nothing. An objective fails where a rival has a higher U than the truth: whatever search is given it has
+a reason to leave the truth.
+
+Each objective of `conf/objective` stands there in three forms. `free` is alpha * P, over all labellings. `penalised`
+is U = alpha * P - I, over all labellings. `consistent` is U over those that violate nothing, which is what a search
+that keeps the constraints sees. `prior` beside it: the share of true claims in the whole task is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.tasks.pocket import build, concepts_of
+from consistency import ConstraintArrays
+from consistency.solve import solve
+from icm import golden, prepare
+from icm.claims import Claim, ClaimId, Labels, LabelSpace, freeze
+from icm.config import Config, load
+from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
+from icm.problem import build_problem
+from icm.records import CLAIMS, GOLD, TASK, read_claims, read_task
+from icm.scoring.backends import LocalModel, open_scorer
+from icm.scoring.protocol import LabelScorer
+from icm.tasks import PocketSettings
+
+TASKS: Final = ("facts", "arithmetic", "preference", "misconceptions", "imbalance", "salient_surface", "flipped")
+OBJECTIVES: Final = ("paper", "released_code", "centred", "lift")
+FORMS: Final = ("free", "penalised", "consistent")
+TRUTH: Final = "truth"
+NUM_CLAIMS: Final = 64
+NUM_SEEDS: Final = 3
+
+
+class Candidate(NamedTuple):
+    """A labelling that may have the highest U, and what it is called."""
+
+    name: str
+    labels: Labels
+
+
+class Worth(NamedTuple):
+    """What one objective says of one labelling.
+
+    Attributes:
+        predictable: alpha * P.
+        inconsistency: I.
+        known: What the class prior adds where it is known, nats.
+    """
+
+    predictable: float
+    inconsistency: float
+    known: float
+
+
+class Winner(NamedTuple):
+    """The labelling of the highest U, and the share of the claims that it labels as the truth does."""
+
+    name: str
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Claims to label: a task, a seed, the directory of the model (`None`: the shipped one) and its world."""
+
+    task: str
+    seed: int
+    model: str | None
+    world_seed: int
+
+
+def run(job: Job) -> dict[str, Winner]:
+    """Return the winner under each objective, by `objective/form` and `objective/form/prior`."""
+    with tempfile.TemporaryDirectory() as directory:
+        config = load(
+            f"task=pocket_{job.task}",
+            f"task.num_claims={NUM_CLAIMS}",
+            "task.num_held_out=0",
+            f"task.world_seed={job.world_seed}",
+            f"seed={job.seed}",
+            f"data_seed={job.seed}",
+            f"out_dir={directory}",
+        )
+        prepare_dir = config.out_dir / "prepare"
+        prepare.run(config.for_prepare(), prepare_dir)
+        task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+        truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+    objective = build_problem(claims, task, _scorer(job.model, task.label_space), config.for_elicit()).objective
+    rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
+    candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
+    prior = _class_prior(job.task, job.world_seed)
+    return {
+        "/".join((name, form, *(["prior"] if knows_prior else []))): winner(candidates, worths, form, knows_prior)
+        for name, worths in worths_of(candidates, objective, prior)
+        for form in FORMS
+        for knows_prior in (False, True)
+    }
+
+
+def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, knows_prior: bool) -> Winner:
+    """Return the labelling of the highest U among those that a form admits; the truth stands first and wins ties."""
+    admitted = [at for at, worth in enumerate(worths) if form != "consistent" or worth.inconsistency == 0]
+
+    def utility(at: int) -> float:
+        predictable, inconsistency, known = worths[at]
+        return predictable - (0.0 if form == "free" else inconsistency) + (known if knows_prior else 0.0)
+
+    best = candidates[max(admitted, key=utility)]
+    return Winner(best.name, float(np.mean(best.labels == candidates[0].labels)))
+
+
+def worths_of(
+    candidates: Sequence[Candidate], objective: Objective, prior: Sequence[float]
+) -> Iterator[tuple[str, list[Worth]]]:
+    """Yield what each objective says of the candidates; the model is asked once for all, in one order of the claims."""
+    evaluations = objective.evaluate_all([candidate.labels for candidate in candidates])
+    known = [prior_knowledge(candidate.labels, objective.evidence, prior) for candidate in candidates]
+    for name in OBJECTIVES:
+        settings = _settings(name)
+        worths = []
+        for (_, labels), evaluation, extra in zip(candidates, evaluations, known, strict=True):
+            nats = mutual_predictability(evaluation.label_logprobs, labels, settings)
+            worths.append(Worth(settings.alpha * nats, evaluation.inconsistency, extra))
+        yield name, worths
+
+
+def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Candidate]:
+    """Return what the world and chance offer beside the truth: each concept both ways round."""
+    assert isinstance(config.task, PocketSettings)
+    said = _concepts(config.task.task, config.task.world_seed)
+    upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
+    upright[TRUTH] = truth
+    generator = np.random.Generator(np.random.Philox(key=[config.seed, 7]))
+    return [
+        *(Candidate(name, labels) for name, labels in upright.items() if name != TRUTH),
+        *(Candidate(f"not {name}", freeze(1 - labels)) for name, labels in upright.items()),
+        Candidate("all true", freeze(np.ones_like(truth))),
+        Candidate("all false", freeze(np.zeros_like(truth))),
+        Candidate("random", freeze(generator.integers(2, size=truth.size))),
+    ]
+
+
+def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArrays) -> list[Candidate]:
+    """Append the nearest consistent form of each candidate; of equal labellings the first one stays."""
+    repaired = [
+        Candidate(
+            f"{name}, repaired", solve(constraints, np.log(np.where(np.eye(2)[labels] > 0, 0.9, 0.1)), np.inf).labels
+        )
+        for name, labels in candidates
+    ]
+    distinct: dict[bytes, Candidate] = {}
+    for candidate in (*candidates, *repaired):
+        distinct.setdefault(candidate.labels.tobytes(), candidate)
+    return list(distinct.values())
+
+
+@cache
+def _settings(name: str) -> ObjectiveSettings:
+    return load(f"objective={name}").objective
+
+
+@cache
+def _concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
+    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
+
+
+@cache
+def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
+    """Return the shares of false and true claims in the whole task, of which a run labels a sample."""
+    items = build(PocketSettings(task=task, world_seed=world_seed)).items
+    true = sum(item.golden_label == 1 for item in items) / len(items)
+    return 1 - true, true
+
+
+@cache
+def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
+    return open_scorer(LocalModel(kind="local", path=model_dir), space)
+
+
+def summarise(winners: Sequence[tuple[Job, Winner]]) -> dict[str, Any]:
+    """Return how often the truth has the highest U under one objective, and what has it where the truth has not."""
+    tasks = dict.fromkeys(job.task for job, _ in winners)
+    models = dict.fromkeys(_model_name(job) for job, _ in winners)
+    return {
+        **_of(winners),
+        "tasks": {task: _of([each for each in winners if each[0].task == task]) for task in tasks},
+        "models": {model: _of([each for each in winners if _model_name(each[0]) == model]) for model in models},
+    }
+
+
+def _of(winners: Sequence[tuple[Job, Winner]]) -> dict[str, Any]:
+    names = [winner.name for _, winner in winners]
+    return {
+        "truth_wins": names.count(TRUTH) / len(names),
+        "accuracy": float(np.mean([winner.accuracy for _, winner in winners])),
+        "beaten_by": dict(Counter(name for name in names if name != TRUTH).most_common()),
+        "runs": len(names),
+    }
+
+
+def _model_name(job: Job) -> str:
+    return f"{job.model or 'shipped'}:{job.world_seed}"
+
+
+def _table(report: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> Table:
+    title = "share of the runs in which the truth has the highest U; how right the winner is; what wins otherwise"
+    table = Table("objective", "all tasks", *tasks, "winner right", "beaten by", title=title)
+    for name, row in report.items():
+        beaten_by = ", ".join(f"{count}× {rival}" for rival, count in list(row["beaten_by"].items())[:3])
+        shares = [row["truth_wins"], *(row["tasks"][task]["truth_wins"] for task in tasks), row["accuracy"]]
+        table.add_row(name, *(f"{100 * share:.0f} %" for share in shares), beaten_by)
+    return table
+
+
+def _models(names: Sequence[str]) -> list[tuple[str | None, int]]:
+    """Return directory and world of every model that was named; the shipped one knows world 0."""
+    models: list[tuple[str | None, int]] = []
+    for name in names:
+        directory, _, world_seed = name.rpartition(":")
+        models.append((directory or None, int(world_seed)))
+    return models or [(None, 0)]
+
+
+def main() -> None:
+    """Rank the labellings of all claims, print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one seed of each task")
+    parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="some of the tasks, separated by commas")
+    parser.add_argument(
+        "--model", action="append", default=[], help="a pocket model, DIR:WORLD_SEED, the shipped one :0; may recur"
+    )
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+
+    tasks = options.tasks.split(",")
+    jobs = [
+        Job(task=task, seed=seed, model=model, world_seed=world_seed)
+        for seed in range(options.seeds or (1 if options.quick else NUM_SEEDS))
+        for model, world_seed in _models(options.model)
+        for task in tasks
+    ]
+    started = time.perf_counter()
+    # One thread each: on a small model the cores are better used by runs than inside one.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    console = Console(stderr=True, highlight=False)
+    ranked = []
+    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for number, winners in enumerate(pool.map(run, jobs), start=1):
+            ranked.append(winners)
+            left = (time.perf_counter() - started) / number * (len(jobs) - number)
+            console.print(f"{number} of {len(jobs)}, {left:,.0f} s left")
+    report = {
+        name: summarise([(job, winners[name]) for job, winners in zip(jobs, ranked, strict=True)]) for name in ranked[0]
+    }
+    Console(width=max(Console().width, 170)).print(_table(report, tasks))
+    print(json.dumps({**report, "wall_seconds": time.perf_counter() - started}))
+
+
+if __name__ == "__main__":
+    main()
