@@ -23,6 +23,9 @@ from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
 from icm.records import first_problem
 
+FILE_WIDTH: Final = 132
+"""Columns of a table that goes to a file or a pipe."""
+
 USAGE: Final = """\
 usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
        icm compare [key=value ...]
@@ -145,7 +148,9 @@ def _guarded(command: Callable[[DictConfig, Console], None]) -> Callable[[DictCo
     """Return the command with errors turned into a message and an exit status."""
 
     def guarded(composed: DictConfig) -> None:
-        console = Console(highlight=False)
+        # A file has no width of its own, and tables squeezed into 80 columns lose their words.
+        has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+        console = Console(highlight=False, width=None if has_width else FILE_WIDTH)
         try:
             command(composed, console)
         except ModuleNotFoundError as error:
