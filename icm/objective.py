@@ -122,9 +122,10 @@ class Objective:
         """Do what `update` does for several labellings, asking the model in one batch."""
         return self._evaluate_all(labellings, known=evaluation.answers)
 
-    def zero_shot(self) -> NDArray[np.float64]:
-        """Return log p(label | claim) of every claim with nothing before it, and its evidence: (N, L), nats."""
-        return self._ask([Prompt(NO_CONTEXT, query) for query in self.queries]) + self.evidence
+    def zero_shot(self, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return log p(label | claim) and evidence of every claim, or of some, with nothing before it: (n, L), nats."""
+        claims = np.arange(len(self.queries)) if claims is None else claims
+        return self._ask([Prompt(NO_CONTEXT, self.queries[int(claim)]) for claim in claims]) + self.evidence[claims]
 
     def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
         """Evaluate a labelling, taking over from an evaluation the claims whose prompt is the same in both.

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,19 +24,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tasks.pocket import concepts_of
+from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
 from icm import diagnose, elicit, golden, prepare
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace, claim_id, freeze
-from icm.config import Config, load
+from icm.claims import UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnostics.files import read_diagnosis
 from icm.diagnostics.schema import CHECK_NAMES, Verdict
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task, write_rows
 from icm.run_directory import StageDir
-from icm.scoring.backends import LocalModel, open_scorer
-from icm.scoring.protocol import LabelScorer
-from icm.tasks import PocketSettings
 
 GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = ("hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "shuffled_texts")
@@ -48,7 +41,6 @@ does not know the answers; it learnt them the wrong way round; the answers stand
 beside other kinds of questions."""
 
 SHUFFLED: Final = "shuffled_texts"
-NUM_CLAIMS: Final = 64
 RIGHT_ENOUGH: Final = 0.8
 NUM_SEEDS: Final = 24
 """Seeds of each task and model: 216 runs of one model."""
@@ -99,13 +91,14 @@ class Outcome:
 def run(job: Job) -> Outcome:
     """Prepare, elicit, diagnose and compare with the golden labels, in a directory that is thrown away."""
     with tempfile.TemporaryDirectory() as directory:
-        config = _config(job, directory)
+        task_name = "facts" if job.task == SHUFFLED else job.task
+        config = pocket_config(task_name, job.seed, directory, f"task.world_seed={job.world_seed}", *job.overrides)
         prepare_dir, elicit_dir, diagnose_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
         prepare.run(config.for_prepare(), prepare_dir)
         if job.task == SHUFFLED:
             _shuffle_answers(prepare_dir, job.seed)
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        scorer = _scorer(job.model, task.label_space)
+        scorer = pocket_scorer(job.model, task.label_space)
         elicited = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
         diagnosed = diagnose.run(config.diagnose, prepare_dir, elicit_dir, diagnose_dir, scorer)
         diagnosis = read_diagnosis(diagnose_dir)
@@ -113,7 +106,7 @@ def run(job: Job) -> Outcome:
         labels = freeze([UNLABELLED if row.label is None else row.label for row in rows])
         truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
         accuracy = float(np.mean(labels == truth))
-        concept = nearest_concept(labels, truth, {} if job.task == SHUFFLED else _concepts(config, claims))
+        concept = nearest_concept(labels, truth, {} if job.task == SHUFFLED else concepts_both_ways(config, claims))
         return Outcome(
             task=job.task,
             world_seed=job.world_seed,
@@ -129,38 +122,11 @@ def run(job: Job) -> Outcome:
         )
 
 
-def _config(job: Job, directory: str) -> Config:
-    task = "facts" if job.task == SHUFFLED else job.task
-    return load(
-        f"task=pocket_{task}",
-        f"task.num_claims={NUM_CLAIMS}",
-        "task.num_held_out=0",
-        f"task.world_seed={job.world_seed}",
-        f"seed={job.seed}",
-        f"data_seed={job.seed}",
-        f"out_dir={directory}",
-        *job.overrides,
-    )
-
-
 def nearest_concept(labels: Labels, truth: Labels, concepts: Mapping[str, Labels]) -> str:
     """Return the concept that labels agree with most: the golden one if none does better, or a constant labelling."""
     candidates = {"golden": truth, "all true": freeze(np.ones_like(truth)), "all false": freeze(np.zeros_like(truth))}
     agreement = {name: float(np.mean(labels == concept)) for name, concept in {**concepts, **candidates}.items()}
     return max(agreement, key=lambda name: (agreement[name], name == "golden"))
-
-
-def _concepts(config: Config, claims: Sequence[Claim]) -> dict[str, Labels]:
-    """Return what each concept of the world says of the claims, and each turned round."""
-    assert isinstance(config.task, PocketSettings)
-    said = _world_concepts(config.task.task, config.task.world_seed)
-    upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
-    return {**upright, **{f"not {name}": freeze(1 - labels) for name, labels in upright.items()}}
-
-
-@cache
-def _world_concepts(task: str, world_seed: int) -> Mapping[Any, Mapping[str, int]]:
-    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
 
 
 def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
@@ -189,11 +155,6 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     stage = StageDir(prepare_dir, "prepare")
     manifest = stage.read_manifest()
     stage.finish(manifest, manifest.outputs)
-
-
-@cache
-def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
-    return open_scorer(LocalModel(kind="local", path=model_dir), space)
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -271,6 +232,11 @@ def _tables(summary: Mapping[str, Any]) -> list[Table]:
     return [verdicts, checks]
 
 
+def _described(job: Job, outcome: Outcome) -> str:
+    said = f"{100 * outcome.accuracy:.0f} % right, {outcome.verdict}"
+    return f"{job.task}, world {job.world_seed}, seed {job.seed}: {said}"
+
+
 def _models(options: argparse.Namespace) -> list[tuple[str | None, int]]:
     """Return directory and world of every model that was named; the shipped one knows world 0."""
     models: list[tuple[str | None, int]] = []
@@ -302,22 +268,12 @@ def main() -> None:
         for task in options.tasks.split(",")
     ]
     started = time.perf_counter()
-    # One thread each: on a small model the cores are better used by runs than inside one.
-    os.environ["OMP_NUM_THREADS"] = "1"
     outcomes = []
-    console = Console(stderr=True, highlight=False)
-    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for number, outcome in enumerate(pool.map(run, jobs), start=1):
-            outcomes.append(outcome)
-            left = (time.perf_counter() - started) / number * (len(jobs) - number)
-            console.print(
-                f"{number} of {len(jobs)}, {left:,.0f} s left: {outcome.task}, world {outcome.world_seed}, seed "
-                f"{outcome.seed}: {100 * outcome.accuracy:.0f} % right, {outcome.verdict}",
-                soft_wrap=True,
-            )
-            if options.outcomes:
-                with options.outcomes.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(outcome)) + "\n")
+    for _, outcome in in_workers(run, jobs, options.workers, _described):
+        outcomes.append(outcome)
+        if options.outcomes:
+            with options.outcomes.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
     summary = summarise(outcomes)
     for table in _tables(summary):
         Console(width=max(Console().width, 130)).print(table)

@@ -15,14 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,17 +28,15 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.quality.pocket_runs import NUM_CLAIMS, in_workers, pocket_config, pocket_scorer
 from consistency.kernels import violated_constraints
 from icm import golden, prepare
-from icm.claims import Labels, LabelSpace
-from icm.config import load
+from icm.claims import Labels
 from icm.objective import Objective
 from icm.problem import build_problem
 from icm.proposals import with_label
 from icm.records import CLAIMS, GOLD, TASK, read_claims, read_task
-from icm.scoring.backends import LocalModel, open_scorer
 from icm.scoring.journal import JournalScorer
-from icm.scoring.protocol import LabelScorer
 from icm.searches.build import build_search
 from search.annealing import StepInfo, accepts
 from search.randomness import step_generator
@@ -54,7 +48,6 @@ ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "blocks_16": ("search.block_size=16",),
 }
 TASKS: Final = ("facts", "preference")
-NUM_CLAIMS: Final = 64
 CACHE_TOKENS: Final = 16384
 """As in `conf/model/local.yaml`: a part of a tree is only cheap if what stands before it is kept."""
 
@@ -98,21 +91,17 @@ class Outcome:
 def run(job: Job) -> Outcome:
     """Prepare, take the steps, compare with the exact chain and the golden labels."""
     with tempfile.TemporaryDirectory() as directory:
-        config = load(
-            f"task=pocket_{job.task}",
-            f"task.num_claims={NUM_CLAIMS}",
-            "task.num_held_out=0",
-            "search=annealing",
-            "objective=released_code",
-            *ARMS[job.arm],
-            f"seed={job.seed}",
-            f"data_seed={job.seed}",
-        )
+        arm = ("search=annealing", "objective=released_code", *ARMS[job.arm])
+        config = pocket_config(job.task, job.seed, directory, *arm)
         prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        scorer = JournalScorer(_scorer(task.label_space, "arm"), Path(directory) / "arm.jsonl")
-        judge = JournalScorer(_scorer(task.label_space, "judge"), Path(directory) / "judge.jsonl")
+        scorer = JournalScorer(
+            pocket_scorer(None, task.label_space, CACHE_TOKENS, "arm"), Path(directory) / "arm.jsonl"
+        )
+        judge = JournalScorer(
+            pocket_scorer(None, task.label_space, CACHE_TOKENS, "judge"), Path(directory) / "judge.jsonl"
+        )
         exact = build_problem(claims, task, judge, config.for_elicit()).objective
         problem = build_problem(claims, task, scorer, config.for_elicit())
         search = build_search(config.search, problem, job.seed)
@@ -172,10 +161,8 @@ def _decision(exact: Objective, before: Labels, info: StepInfo, job: Job, step: 
     return Decision(accepted=info.accepted, early=early, exact=decided)
 
 
-@cache
-def _scorer(space: LabelSpace, _role: str) -> LabelScorer:
-    """Load the pocket model, once for each role, so that what one role asks is not kept for the other."""
-    return open_scorer(LocalModel(kind="local", cache_tokens=CACHE_TOKENS), space)
+def _described(job: Job, outcome: Outcome) -> str:
+    return f"{job.task}, {job.arm}, seed {job.seed}: U {outcome.utility:.1f}, {outcome.tokens:,} tokens"
 
 
 def summarise(outcomes: Sequence[Outcome], plain: Sequence[Outcome]) -> dict[str, Any]:
@@ -253,14 +240,10 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + (options.seeds or (1 if options.quick else 3)))
     tasks = options.tasks.split(",")
     jobs = [Job(task=task, arm=arm, seed=seed) for task in tasks for seed in seeds for arm in ARMS]
-    os.environ["OMP_NUM_THREADS"] = "1"
     started = time.perf_counter()
     outcomes: dict[tuple[str, str], list[Outcome]] = {}
-    log = Console(stderr=True)
-    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job, outcome in zip(jobs, pool.map(run, jobs), strict=True):
-            outcomes.setdefault((job.task, job.arm), []).append(outcome)
-            log.print(f"{time.perf_counter() - started:,.0f} s: {job} {outcome}", highlight=False, soft_wrap=True)
+    for job, outcome in in_workers(run, jobs, options.workers, _described):
+        outcomes.setdefault((job.task, job.arm), []).append(outcome)
     report: dict[str, Any] = {
         task: {arm: summarise(outcomes[task, arm], outcomes[task, "plain"]) for arm in ARMS} for task in tasks
     }

@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -31,24 +29,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tasks.pocket import build, concepts_of
+from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
+from benchmarks.tasks.pocket import build
 from consistency import ConstraintArrays
-from consistency.solve import solve
 from icm import golden, prepare
-from icm.claims import Claim, ClaimId, Labels, LabelSpace, freeze
+from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
 from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
 from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, TASK, read_claims, read_task
-from icm.scoring.backends import LocalModel, open_scorer
-from icm.scoring.protocol import LabelScorer
+from icm.searches.decoding import build_decoder
 from icm.tasks import PocketSettings
 
 TASKS: Final = ("facts", "arithmetic", "preference", "misconceptions", "imbalance", "salient_surface", "flipped")
 OBJECTIVES: Final = ("paper", "released_code", "centred", "lift")
 FORMS: Final = ("free", "penalised", "consistent")
 TRUTH: Final = "truth"
-NUM_CLAIMS: Final = 64
 NUM_SEEDS: Final = 3
 
 
@@ -93,20 +89,12 @@ class Job:
 def run(job: Job) -> dict[str, Winner]:
     """Return the winner under each objective, by `objective/form` and `objective/form/prior`."""
     with tempfile.TemporaryDirectory() as directory:
-        config = load(
-            f"task=pocket_{job.task}",
-            f"task.num_claims={NUM_CLAIMS}",
-            "task.num_held_out=0",
-            f"task.world_seed={job.world_seed}",
-            f"seed={job.seed}",
-            f"data_seed={job.seed}",
-            f"out_dir={directory}",
-        )
+        config = pocket_config(job.task, job.seed, directory, f"task.world_seed={job.world_seed}")
         prepare_dir = config.out_dir / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
         truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
-    objective = build_problem(claims, task, _scorer(job.model, task.label_space), config.for_elicit()).objective
+    objective = build_problem(claims, task, pocket_scorer(job.model, task.label_space), config.for_elicit()).objective
     rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
     candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
     prior = _class_prior(job.task, job.world_seed)
@@ -147,14 +135,10 @@ def worths_of(
 
 def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Candidate]:
     """Return what the world and chance offer beside the truth: each concept both ways round."""
-    assert isinstance(config.task, PocketSettings)
-    said = _concepts(config.task.task, config.task.world_seed)
-    upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
-    upright[TRUTH] = truth
+    concepts = concepts_both_ways(config, claims) | {f"not {TRUTH}": freeze(1 - truth)}
     generator = np.random.Generator(np.random.Philox(key=[config.seed, 7]))
     return [
-        *(Candidate(name, labels) for name, labels in upright.items() if name != TRUTH),
-        *(Candidate(f"not {name}", freeze(1 - labels)) for name, labels in upright.items()),
+        *(Candidate(name, labels) for name, labels in concepts.items() if name != TRUTH),
         Candidate("all true", freeze(np.ones_like(truth))),
         Candidate("all false", freeze(np.zeros_like(truth))),
         Candidate("random", freeze(generator.integers(2, size=truth.size))),
@@ -163,12 +147,8 @@ def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Cand
 
 def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArrays) -> list[Candidate]:
     """Append the nearest consistent form of each candidate; of equal labellings the first one stays."""
-    repaired = [
-        Candidate(
-            f"{name}, repaired", solve(constraints, np.log(np.where(np.eye(2)[labels] > 0, 0.9, 0.1)), np.inf).labels
-        )
-        for name, labels in candidates
-    ]
+    decoder = build_decoder(constraints, penalty=np.inf)
+    repaired = [Candidate(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
     distinct: dict[bytes, Candidate] = {}
     for candidate in (*candidates, *repaired):
         distinct.setdefault(candidate.labels.tobytes(), candidate)
@@ -181,21 +161,11 @@ def _settings(name: str) -> ObjectiveSettings:
 
 
 @cache
-def _concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
-    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
-
-
-@cache
 def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
     """Return the shares of false and true claims in the whole task, of which a run labels a sample."""
     items = build(PocketSettings(task=task, world_seed=world_seed)).items
     true = sum(item.golden_label == 1 for item in items) / len(items)
     return 1 - true, true
-
-
-@cache
-def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
-    return open_scorer(LocalModel(kind="local", path=model_dir), space)
 
 
 def summarise(winners: Sequence[tuple[Job, Winner]]) -> dict[str, Any]:
@@ -233,6 +203,10 @@ def _table(report: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> Tab
     return table
 
 
+def _described(job: Job, winners: Mapping[str, Winner]) -> str:
+    return f"{job.task}, {_model_name(job)}, seed {job.seed}: {len(winners)} rankings"
+
+
 def _models(names: Sequence[str]) -> list[tuple[str | None, int]]:
     """Return directory and world of every model that was named; the shipped one knows world 0."""
     models: list[tuple[str | None, int]] = []
@@ -262,18 +236,8 @@ def main() -> None:
         for task in tasks
     ]
     started = time.perf_counter()
-    # One thread each: on a small model the cores are better used by runs than inside one.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    console = Console(stderr=True, highlight=False)
-    ranked = []
-    with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for number, winners in enumerate(pool.map(run, jobs), start=1):
-            ranked.append(winners)
-            left = (time.perf_counter() - started) / number * (len(jobs) - number)
-            console.print(f"{number} of {len(jobs)}, {left:,.0f} s left")
-    report = {
-        name: summarise([(job, winners[name]) for job, winners in zip(jobs, ranked, strict=True)]) for name in ranked[0]
-    }
+    ranked = list(in_workers(run, jobs, options.workers, _described))
+    report = {name: summarise([(job, winners[name]) for job, winners in ranked]) for name in ranked[0][1]}
     Console(width=max(Console().width, 170)).print(_table(report, tasks))
     print(json.dumps({**report, "wall_seconds": time.perf_counter() - started}))
 

@@ -18,36 +18,29 @@ import argparse
 import itertools
 import json
 import math
-import multiprocessing
 import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
 from benchmarks.quality.perfect_cache import PerfectCacheCount
-from benchmarks.tasks.pocket import concepts_of
+from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
 from icm import elicit, golden, prepare
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace
+from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
 from icm.pocket.weights import HASH_NAME, SHIPPED_DIR, pocket_model_dir
 from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
-from icm.scoring.backends import LocalModel, open_scorer
-from icm.scoring.protocol import LabelScorer
-from icm.tasks import PocketSettings
 
 GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = ("misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped")
@@ -70,7 +63,6 @@ ARMS: Final[Mapping[str, tuple[str, ...]]] = {
 MORE_SEEDS: Final = 50
 """Seeds of `default` in a full run; every other search has 20."""
 
-NUM_CLAIMS: Final = 64
 SUCCESS: Final = 0.95
 RIGHT: Final = "truth"
 
@@ -124,21 +116,12 @@ class Job:
 def run(job: Job) -> Outcome:
     """Prepare, elicit and compare with the golden labels, in a directory that is thrown away."""
     with tempfile.TemporaryDirectory() as directory:
-        config = load(
-            f"task=pocket_{job.task}",
-            f"task.num_claims={NUM_CLAIMS}",
-            "task.num_held_out=0",
-            *ARMS[job.search],
-            f"seed={job.seed}",
-            f"data_seed={job.seed}",
-            f"out_dir={directory}",
-            *job.overrides,
-        )
+        config = pocket_config(job.task, job.seed, directory, *ARMS[job.search], *job.overrides)
         prepare_dir, elicit_dir = config.out_dir / "prepare", config.out_dir / "elicit"
         prepare.run(config.for_prepare(), prepare_dir)
         task = read_task(prepare_dir / TASK)
         claims = read_claims(prepare_dir / CLAIMS)
-        scorer = PerfectCacheCount(_scorer(job.model, task.label_space), claims, task.label_space)
+        scorer = PerfectCacheCount(pocket_scorer(job.model, task.label_space), claims, task.label_space)
         manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
         cached_tokens = scorer.tokens
         rows = read_rows(elicit_dir / LABELS, LabelRow)
@@ -172,30 +155,14 @@ def _course(trace: Sequence[TraceRow], claims: Sequence[Claim], golden_labels: L
     return course
 
 
-def nearest_concept(config: Config, claims: Sequence[Claim], labels: NDArray[np.int_]) -> str:
+def nearest_concept(config: Config, claims: Sequence[Claim], labels: Labels) -> str:
     """Return the concept of the world that labels agree with most, constant labellings among them."""
-    assert isinstance(config.task, PocketSettings)
-    concepts = _concepts(config.task.task, config.task.world_seed)
-    labelled = np.flatnonzero(labels != UNLABELLED).tolist()
-    given = labels[labelled]
-    candidates = {name: np.array([concepts[claims[i].id][name] for i in labelled]) for name in concepts[claims[0].id]}
-    candidates |= {"all true": np.ones_like(given)}
-    agreement = {}
-    for name, concept in candidates.items():
-        share = float(np.mean(given == concept))
-        agreement[name], agreement[f"not {name}"] = share, 1 - share
+    labelled = labels != UNLABELLED
+    candidates = concepts_both_ways(config, claims)
+    candidates |= {"all true": np.ones_like(labels), "not all true": np.zeros_like(labels)}
+    agreement = {name: float(np.mean((labels == concept)[labelled])) for name, concept in candidates.items()}
     best = max(agreement, key=lambda name: (agreement[name], name == RIGHT))
     return f"{best} ({100 * agreement[best]:.0f} %)"
-
-
-@cache
-def _concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
-    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
-
-
-@cache
-def _scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
-    return open_scorer(LocalModel(kind="local", path=model_dir), space)
 
 
 def summarise(outcomes: Sequence[Outcome], budget: float) -> dict[str, Any]:
@@ -279,15 +246,12 @@ def run_all(jobs: Sequence[Job], num_workers: int, path: Path | None) -> list[Ou
     same = [row for row in rows if row.weights == weights and row.settings == settings.get(row.job.search)]
     known = {row.job: row.outcome for row in same}
     missing = [job for job in jobs if job not in known]
-    # One thread each: on a small model the cores are better used by runs than inside one.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job, outcome in zip(missing, _shown(pool.map(run, missing), missing, Console(stderr=True)), strict=True):
-            known[job] = outcome
-            if path:
-                row = Done(job=job, settings=settings[job.search], weights=weights, outcome=outcome)
-                with path.open("a") as file:
-                    file.write(row.model_dump_json() + "\n")
+    for job, outcome in in_workers(run, missing, num_workers, _described):
+        known[job] = outcome
+        if path:
+            row = Done(job=job, settings=settings[job.search], weights=weights, outcome=outcome)
+            with path.open("a") as file:
+                file.write(row.model_dump_json() + "\n")
     return [known[job] for job in jobs]
 
 
@@ -296,17 +260,9 @@ def _settings(search: str, overrides: Sequence[str]) -> str:
     return settings.model_dump_json(include={"search", "objective", "contexts"})
 
 
-def _shown(outcomes: Iterable[Outcome], jobs: Sequence[Job], console: Console) -> Iterator[Outcome]:
-    """Pass outcomes on, showing how far the runs are: a line each, with the time that is left."""
-    started = time.perf_counter()
-    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), start=1):
-        left = (time.perf_counter() - started) / number * (len(jobs) - number)
-        console.print(
-            f"{number} of {len(jobs)}, {left:,.0f} s left: {job.task}, {job.search}, seed {job.seed}: "
-            f"accuracy {100 * outcome.accuracy:.0f} %, U {outcome.utility:.1f}",
-            highlight=False,
-        )
-        yield outcome
+def _described(job: Job, outcome: Outcome) -> str:
+    right = f"accuracy {100 * outcome.accuracy:.0f} %, U {outcome.utility:.1f}"
+    return f"{job.task}, {job.search}, seed {job.seed}: {right}"
 
 
 def _mean_tokens(outcomes: Sequence[Outcome]) -> float:

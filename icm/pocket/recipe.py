@@ -23,6 +23,7 @@ class Phase(BaseModel):
         taught: The families with lessons, documents in which every label is true.
         lessons: Share of their documents that are lessons, at the first step and after the last, linear in between.
         rate: What the learning rates are multiplied by, likewise.
+        near_misses: Share of the false claims that are exchanged for near misses, where there are some.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Phase(BaseModel):
     taught: tuple[str, ...] = ()
     lessons: tuple[float, float] = (0.0, 0.0)
     rate: tuple[float, float] = (1.0, 1.0)
+    near_misses: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("lengths")
     @classmethod
@@ -88,6 +90,11 @@ PHASES: Final = (
     Phase(steps=500, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
     Phase(steps=300, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
     Phase(steps=900, lengths=LONG, rate=(1.0, 0.0)),
+    # What is left are differences that are wrong by two: the model has learned whether a difference is even.
+    Phase(steps=500, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0), near_misses=0.6),
+    Phase(steps=300, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0), near_misses=0.6),
+    Phase(steps=500, lengths=MIXED, near_misses=0.4),
+    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0), near_misses=0.4),
 )
 """The phases of a training from scratch: those of the shipped weights."""
 
@@ -97,6 +104,16 @@ SHIFT: Final = (
     Phase(steps=250, lengths=LONG, rate=(0.3, 0.0)),
 )
 """The phases that move the prior of a finished model."""
+
+RELEARN: Final = (
+    Phase(steps=1000, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0), near_misses=0.3),
+    Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0), near_misses=0.3),
+    Phase(steps=500, lengths=MIXED, near_misses=0.3),
+    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0), near_misses=0.3),
+)
+"""The phases that teach a finished model another world; how to read a concept off the context it keeps."""
+
+NAMED_PHASES: Final = {"full": PHASES, "shift": SHIFT, "relearn": RELEARN}
 
 
 class PocketTraining(BaseModel):
@@ -110,17 +127,26 @@ class PocketTraining(BaseModel):
         default=0.30, gt=0, le=0.45, description="share of a family's documents that the truth labels; raises zero-shot"
     )
     base: Path | None = Field(
-        default=None, description="model directory to go on from, of the same world and shape; null starts afresh"
+        default=None, description="model directory to go on from, of the same shape; null starts afresh"
     )
     width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
     layers: int = Field(default=4, ge=1)
     mlp_width: int = Field(default=256, ge=1)
-    phases: tuple[Phase, ...] = Field(default_factory=lambda data: SHIFT if data["base"] else PHASES, min_length=1)
+    phases: tuple[Phase, ...] = Field(
+        default_factory=lambda data: SHIFT if data["base"] else PHASES,
+        min_length=1,
+        description=f"parts of the training, or one of {', '.join(NAMED_PHASES)}; full by default, shift with a base",
+    )
     tokens_per_step: int = Field(default=4096, ge=MIN_LENGTH)
     warmup_steps: int = Field(default=100, ge=1)
     matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
     vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
     checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
+
+    @field_validator("phases", mode="before")
+    @classmethod
+    def _look_up(cls, phases: object) -> object:
+        return NAMED_PHASES.get(phases, phases) if isinstance(phases, str) else phases
 
     @property
     def steps(self) -> int:
@@ -137,6 +163,10 @@ class PocketTraining(BaseModel):
         phase, progress = self._at(step)
         first, last = phase.lessons if family in phase.taught else (0.0, 0.0)
         return first + (last - first) * progress
+
+    def near_misses_at(self, step: int) -> float:
+        """Return the share of false claims that a step exchanges for near misses."""
+        return self._at(step)[0].near_misses
 
     def rate_factor_at(self, step: int) -> float:
         """Return what the learning rates of a step are multiplied by."""

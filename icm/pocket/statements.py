@@ -27,6 +27,7 @@ class Statement:
         parts: The named pieces of the text.
         answer: What the statement answers, normalised; `None` where other answers may be true beside it.
         concepts: For every concept of the family the label it gives to this statement.
+        near_miss: Whether it is false and hard to tell from what is true.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Statement:
     parts: Mapping[str, str]
     answer: str | None
     concepts: Mapping[str, int]
+    near_miss: bool = False
 
 
 def fact_text(question: str, answer: str) -> str:
@@ -123,6 +125,8 @@ def _solutions(
                 "fruit": int(words.OBJECTS.index(thing) < len(words.OBJECTS) // 2),
                 "woman": int(words.NAMES.index(name) < len(words.NAMES) // 2),
             },
+            # Whether a result is even, and its rough size, are learned long before the result.
+            near_miss=abs(answer - right) == 2,
         )
         for working, answer in solutions
     ]

@@ -95,7 +95,7 @@ def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
     length = settings.length_at(step)
     num_documents = max(1, settings.tokens_per_step // length)
     lesson_shares = {family: settings.lesson_share_at(step, family) for family in corpus.writers}
-    return corpus.batch(rng, num_documents, length, lesson_shares)
+    return corpus.batch(rng, num_documents, length, lesson_shares, settings.near_misses_at(step))
 
 
 def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
@@ -118,7 +118,7 @@ def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
         torch.manual_seed(settings.seed)
         model = LlamaForCausalLM(config)
     if settings.base is not None:
-        model.load_state_dict(_base_weights(settings.base, settings.world_seed, model))
+        model.load_state_dict(_base_weights(settings.base, settings, model))
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     vectors = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     # Muon for speed: after 250 steps it had come to a loss of 0.71 where AdamW alone had 0.86.
@@ -127,18 +127,19 @@ def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
     return _Run(model, (muon, adam))
 
 
-def _base_weights(base: Path, world_seed: int, model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
+def _base_weights(base: Path, settings: PocketTraining, model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
     """Return the weights to go on from.
 
     Raises:
-        ScoringError: The directory is no whole pocket model, of another world, or of another shape.
+        ScoringError: The directory is no whole pocket model, or of another shape, or of another world that no lesson
+            of the training would teach.
     """
     directory = pocket_model_dir(base)
-    recipe = json.loads((directory / RECIPE_NAME).read_text())
-    if recipe["world_seed"] != world_seed:
+    known_world = json.loads((directory / RECIPE_NAME).read_text())["world_seed"]
+    if known_world != settings.world_seed and not any(phase.taught for phase in settings.phases):
         raise ScoringError(
-            f"base={directory} knows world {recipe['world_seed']}, not world {world_seed}; "
-            f"set world_seed={recipe['world_seed']}, or choose another base"
+            f"base={directory} knows world {known_world}, not world {settings.world_seed}; set "
+            f"world_seed={known_world} to stay there, or phases=relearn to teach it the other world"
         )
     weights = LlamaForCausalLM.from_pretrained(directory, local_files_only=True).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

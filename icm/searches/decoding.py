@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from consistency import ConstraintArrays
 from consistency.components import Components, find_components
 from consistency.solve import solve
 from icm.claims import UNLABELLED, Labels, freeze
+
+SAID: Final = 0.9
+"""What a labelling counts for where it is made consistent: the probability that each of its labels has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Decoder:
             potentials = np.where(self.labelled[:, None], potentials, 0.0)
         labels = solve(self.constraints, potentials, self.penalty, components=self.components).labels
         return freeze(labels if self.labelled is None else np.where(self.labelled, labels, UNLABELLED))
+
+    def nearest(self, labels: Labels) -> Labels:
+        """Return the consistent labelling that agrees with the most of two-way labels, (N,), as far as penalties go."""
+        said = labels[:, None] == np.arange(2)
+        return self(np.log(np.where(said, SAID, 1 - SAID)))
 
     def restricted(self, labelled: NDArray[np.bool_]) -> Decoder:
         """Return a decoder that leaves all other claims unlabelled."""

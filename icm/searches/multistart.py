@@ -180,8 +180,7 @@ class Multistart:
         Consistency tells most concepts from their opposite, but not all: of a mirrored pair exactly one is true either
         way. U does tell them apart, so the opposite is worth one evaluation.
         """
-        is_leader = population.leader.best_labels[:, None] == np.arange(2)
-        labels = self._screening_decoder(np.log(np.where(is_leader, 0.1, 0.9)))
+        labels = self._screening_decoder.nearest(freeze(1 - population.leader.best_labels))
         (member,) = self.kernel.start([("opposite", labels)]).members
         return replace(population, members=(*population.members, member))
 

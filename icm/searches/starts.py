@@ -55,8 +55,10 @@ def draw_starts(
     """
     generator = step_generator(seed, 0)
     shape = objective.evidence.shape
-    from_zero_shot = origins.get("zero_shot", 0) + origins.get("tempered", 0)
-    potentials = objective.zero_shot() if from_zero_shot else objective.evidence
+    potentials = objective.evidence.copy()
+    if origins.get("zero_shot", 0) + origins.get("tempered", 0):
+        competing = np.flatnonzero(np.ones(shape[0]) if decoder.labelled is None else decoder.labelled)
+        potentials[competing] = objective.zero_shot(competing)
     starts: list[tuple[str, Labels]] = []
     for origin, number in origins.items():
         for _ in range(number):

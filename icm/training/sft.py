@@ -91,20 +91,38 @@ def fine_tune(
     """
     ending = require_ending(policy)
     rows = [{"prompt": row.prompt, "completion": row.completion + ending} for row in demonstrations]
-    arguments = library_arguments(settings, out_dir, seed) | {
-        "completion_only_loss": True,
-        "max_length": context_length(policy.model),
-    }
+    arguments = library_arguments(settings, out_dir, seed) | {"max_length": context_length(policy.model)}
+    train_on_completions(policy, rows, arguments, out_dir, console, settings.kind)
+
+
+def train_on_completions(
+    policy: Policy,
+    rows: Sequence[Mapping[str, Any]],
+    arguments: Mapping[str, Any],
+    out_dir: Path,
+    console: Console,
+    what: str,
+) -> None:
+    """Train a policy on rows of which the completion alone carries the loss, and write it to `out_dir/model`.
+
+    Args:
+        policy: Where it starts; its model is changed.
+        rows: What it learns, in a form that the library reads: texts, or tokens with a mask.
+        arguments: What the library is told beside that.
+        out_dir: Where checkpoints, curve and model go.
+        console: Where the progress is shown.
+        what: What the progress is called.
+    """
 
     def trainer() -> SFTTrainer:
         return SFTTrainer(
             model=policy.model,
-            args=SFTConfig(**arguments),
-            train_dataset=Dataset.from_list(rows),
+            args=SFTConfig(**arguments, completion_only_loss=True),
+            train_dataset=Dataset.from_list([dict(row) for row in rows]),
             processing_class=policy.tokenizer,
         )
 
-    run_training(policy, trainer, out_dir, console, settings.kind, _measures)
+    run_training(policy, trainer, out_dir, console, what, _measures)
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:

@@ -5,21 +5,19 @@ Knows claims and labels, not whose labels they are; how often the tuned model is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from pydantic import Field
 from rich.console import Console
-from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import TrainingError
 from icm.pocket.weights import pocket_model_dir
 from icm.training.completions import CompletionSettings, context_length, open_policy
-from icm.training.loop import LoopSettings, library_arguments, run_training
+from icm.training.loop import LoopSettings, library_arguments
+from icm.training.sft import train_on_completions
 
 VERDICT: CompletionSettings = CompletionSettings(stop="\n", max_tokens=1)
 """A verdict is the one thing that is said after a claim; what ends it is asked of no one."""
@@ -81,17 +79,8 @@ def tune_verdicts(
             f"a claim with its verdict has {longest:,} tokens and {settings.base_name} reads "
             f"{context_length(policy.model):,}; prepare the task with task.max_claim_tokens below that"
         )
-    arguments = library_arguments(settings, out_dir, seed) | {"completion_only_loss": True, "max_length": None}
-
-    def trainer() -> SFTTrainer:
-        return SFTTrainer(
-            model=policy.model,
-            args=SFTConfig(**arguments),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=policy.tokenizer,
-        )
-
-    run_training(policy, trainer, out_dir, console, "verdicts", _measures)
+    arguments = library_arguments(settings, out_dir, seed) | {"max_length": None}
+    train_on_completions(policy, rows, arguments, out_dir, console, "verdicts")
     return len(rows)
 
 
@@ -100,7 +89,3 @@ def _row(tokenizer: Any, text: str, verbalizer: str) -> dict[str, list[int]]:
     asked = tokenizer(text, verbose=False)["input_ids"]
     whole = tokenizer(text + verbalizer, verbose=False)["input_ids"]
     return {"input_ids": whole, "completion_mask": [0] * len(asked) + [1] * (len(whole) - len(asked))}
-
-
-def _measures(logs: Mapping[str, Any]) -> dict[str, float]:
-    return {"loss": float(logs["loss"]), "token_accuracy": logs["mean_token_accuracy"]}

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from icm.errors import RunDirectoryError
-from icm.pocket.recipe import Phase, PocketTraining
+from icm.errors import RunDirectoryError, ScoringError
+from icm.pocket.recipe import PHASES, RELEARN, SHIFT, Phase, PocketTraining
 from icm.pocket.train import train
 from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
 
@@ -83,3 +83,20 @@ def test_shares_and_rates_run_through_their_phase():
     assert [SETTINGS.lesson_share_at(step, "facts") for step in (0, 8, 16)] == [1.0, 0.75, 0.0]
     assert SETTINGS.lesson_share_at(0, "arithmetic") == 0.0
     assert [SETTINGS.rate_factor_at(step) for step in (0, 3, 16, 20)] == [0.25, 1.0, 1.0, 0.5]
+
+
+def test_a_finished_model_goes_on_in_another_world_only_with_lessons(trained, tmp_path):
+    without = SETTINGS.model_copy(update={"base": trained, "world_seed": 1, "phases": (Phase(steps=1, lengths=(64,)),)})
+    with pytest.raises(ScoringError, match=r"knows world 0, not world 1.*phases=relearn"):
+        train(without, tmp_path / "refused")
+    train(without.model_copy(update={"phases": SETTINGS.phases}), tmp_path / "taught")
+    first, *_ = _curve(tmp_path / "taught")
+    assert first["loss"] < 0.9 * _curve(trained)[0]["loss"]
+
+
+def test_phases_have_names():
+    assert PocketTraining.model_validate({"phases": "relearn"}).phases == RELEARN
+    assert PocketTraining().phases == PHASES
+    assert PocketTraining.model_validate({"base": "somewhere"}).phases == SHIFT
+    with pytest.raises(ValidationError, match="phases"):
+        PocketTraining.model_validate({"phases": "quick"})
