@@ -48,8 +48,6 @@ ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "blocks_16": ("search.block_size=16",),
 }
 TASKS: Final = ("facts", "preference")
-CACHE_TOKENS: Final = 16384
-"""As in `conf/model/local.yaml`: a part of a tree is only cheap if what stands before it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +94,9 @@ def run(job: Job) -> Outcome:
         prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        scorer = JournalScorer(
-            pocket_scorer(None, task.label_space, CACHE_TOKENS, "arm"), Path(directory) / "arm.jsonl"
-        )
-        judge = JournalScorer(
-            pocket_scorer(None, task.label_space, CACHE_TOKENS, "judge"), Path(directory) / "judge.jsonl"
-        )
+        arm_scorer, judge_scorer = (pocket_scorer(None, task.label_space, role) for role in ("arm", "judge"))
+        scorer = JournalScorer(arm_scorer, Path(directory) / "arm.jsonl")
+        judge = JournalScorer(judge_scorer, Path(directory) / "judge.jsonl")
         exact = build_problem(claims, task, judge, config.for_elicit()).objective
         problem = build_problem(claims, task, scorer, config.for_elicit())
         search = build_search(config.search, problem, job.seed)

@@ -43,7 +43,9 @@ from icm.problem import build_problem
 from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
 
 GOOD: Final = ("facts", "arithmetic", "preference")
-PLANTED: Final = ("misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped")
+PLANTED: Final = (
+    "misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "near_misses"
+)  # fmt: skip
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
     "sweeps": ("search=sweeps",),
@@ -257,7 +259,7 @@ def run_all(jobs: Sequence[Job], num_workers: int, path: Path | None) -> list[Ou
 
 def _settings(search: str, overrides: Sequence[str]) -> str:
     settings = load(*ARMS[search], *overrides).for_elicit()
-    return settings.model_dump_json(include={"search", "objective", "contexts"})
+    return settings.model_dump_json(include={"search", "objective", "contexts", "model"})
 
 
 def _described(job: Job, outcome: Outcome) -> str:

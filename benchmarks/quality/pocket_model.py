@@ -37,6 +37,7 @@ TASKS: Final = (
     "imbalance",
     "unanswerable",
     "flipped",
+    "near_misses",
 )
 SHOTS: Final = (4, 8, 16, 32, 64, 128)
 NUM_QUERIES: Final = 16

@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.tasks.pocket import concepts_of
 from icm.claims import Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.config import Config, load
-from icm.scoring.backends import LocalModel, open_scorer
+from icm.scoring.backends import open_scorer
 from icm.scoring.protocol import LabelScorer
 from icm.tasks import PocketSettings
 
@@ -41,10 +41,11 @@ def pocket_config(task: str, seed: int, directory: str | Path, *overrides: str) 
 
 
 @cache
-def pocket_scorer(model_dir: str | None, space: LabelSpace, cache_tokens: int = 0, role: str = "") -> LabelScorer:
-    """Return the scorer of a pocket model (`None`: the shipped one), opened once in each process for each role."""
+def pocket_scorer(model_dir: str | None, space: LabelSpace, role: str = "") -> LabelScorer:
+    """Return a pocket model (`None`: the shipped one) as users get it, opened once in each process for each role."""
     del role  # what one role asks is not kept for another
-    return open_scorer(LocalModel(kind="local", path=model_dir, cache_tokens=cache_tokens), space)
+    overrides = [] if model_dir is None else [f"model.path={model_dir}"]
+    return open_scorer(load(*overrides).model, space)
 
 
 @cache

@@ -40,10 +40,12 @@ PocketTask = Literal[
     "unanswerable",
     "flipped",
     "misconceptions",
+    "near_misses",
 ]
 """The first five are ordinary. The others are planted: a concept that no text the model read ever labelled by; a
 surface feature that labels more text than the truth; one true claim in a hundred; questions to which the model was
-never told the answer; claims that the model read with the opposite verdicts; questions with a popular false answer."""
+never told the answer; claims that the model read with the opposite verdicts; questions with a popular false answer;
+sums and differences that are right or off by two, which the model hardly tells apart."""
 
 SEASONS: Final = LabelSpace(names=words.SEASONS, verbalizers=tuple(f" {season}" for season in words.SEASONS))
 CLAIMS_PER_TRUE: Final = 100
@@ -108,8 +110,22 @@ _RELATIONS: Final[Mapping[str, tuple[Relation, ...]]] = {
     "flipped": (words.FEAR,),
 }
 
+
+def _plain_arithmetic(world: World) -> list[Statement]:
+    """Return solutions that are right or wrong in a way that the model can see: it tells results by size and parity."""
+    return [statement for statement in arithmetic_statements(world) if not statement.near_miss]
+
+
+def _near_misses(world: World) -> list[Statement]:
+    """Return the near misses with the right solutions to the same questions."""
+    statements = arithmetic_statements(world)
+    missed = {statement.group for statement in statements if statement.near_miss}
+    return [s for s in statements if s.group in missed and (s.near_miss or s.concepts[TRUTH])]
+
+
 _WHOLE: Final[Mapping[str, Callable[[World], list[Statement]]]] = {
-    "arithmetic": arithmetic_statements,
+    "arithmetic": _plain_arithmetic,
+    "near_misses": _near_misses,
     "preference": preference_statements,
     "principle": principle_statements,
     "seasons": season_statements,

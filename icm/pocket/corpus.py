@@ -75,19 +75,15 @@ class LabelledDocuments:
         }
         groups: dict[str, int] = {}
         self._group = np.array([groups.setdefault(s.group, len(groups)) for s in family.statements])
-        self._by_truth = _members_by_truth(self._group, self._labels[TRUTH])
-        self._near_misses = _members(self._group, np.array([s.near_miss for s in family.statements]))
+        self._by_truth = _members(self._group, self._labels[TRUTH])
 
-    def write(
-        self, rng: np.random.Generator, length: int, *, lesson: bool = False, near_misses: float = 0.0
-    ) -> tuple[Tokens, Tokens]:
+    def write(self, rng: np.random.Generator, length: int, *, lesson: bool = False) -> tuple[Tokens, Tokens]:
         """Return the tokens of a document cut to a length and the places of its verdicts.
 
-        A lesson is labelled by what the truth mostly means in this family, without noise. Of the false claims, a share
-        is replaced by near misses where the group has some.
+        A lesson is labelled by what the truth mostly means in this family, without noise.
         """
         count = length // 5 + 2
-        chosen = self._draw_statements(rng, count, near_misses)
+        chosen = self._draw_statements(rng, count)
         labels = self._teach(chosen) if lesson and TRUTH in self.family.concepts else self._draw_labels(rng, chosen)
         rows = self._later[chosen]
         rows[0] = self._first[chosen[0]]
@@ -96,7 +92,7 @@ class LabelledDocuments:
         places = np.cumsum(real.sum(axis=1)) - 1
         return rows[real][:length], places[places < length]
 
-    def _draw_statements(self, rng: np.random.Generator, count: int, near_misses: float) -> Tokens:
+    def _draw_statements(self, rng: np.random.Generator, count: int) -> Tokens:
         rate = rng.uniform(0.3, 0.7) if rng.random() < 0.85 else rng.random()
         if len(self._by_truth) != 2:
             return rng.integers(len(self._group), size=count)
@@ -112,9 +108,6 @@ class LabelledDocuments:
         for truth, members in enumerate(self._by_truth):
             mine = wanted == truth
             chosen[mine] = members.draw(rng, groups[mine])
-        if near_misses:
-            mine = ~wanted & (rng.random(count) < near_misses) & (self._near_misses.sizes[groups] > 0)
-            chosen[mine] = self._near_misses.draw(rng, groups[mine])
         return chosen
 
     def _teach(self, chosen: Tokens) -> Tokens:
@@ -137,7 +130,7 @@ class LabelledDocuments:
 
 
 class _Members(NamedTuple):
-    """Indices of some statements, grouped: group g owns `indices[starts[g] : starts[g] + sizes[g]]`."""
+    """Statement indices of one truth value, grouped: group g owns `indices[starts[g] : starts[g] + sizes[g]]`."""
 
     indices: Tokens
     starts: Tokens
@@ -148,18 +141,17 @@ class _Members(NamedTuple):
         return self.indices[self.starts[groups] + offsets]
 
 
-def _members(group: Tokens, wanted: NDArray[np.bool_]) -> _Members:
-    """Return the wanted statements of every group."""
-    indices = np.flatnonzero(wanted)
-    indices = indices[np.argsort(group[indices], kind="stable")]
-    sizes = np.bincount(group[indices], minlength=int(group.max()) + 1)
-    return _Members(indices, np.cumsum(sizes) - sizes, sizes)
-
-
-def _members_by_truth(group: Tokens, truth: Tokens) -> list[_Members]:
+def _members(group: Tokens, truth: Tokens) -> list[_Members]:
     """Return the members of every group by truth value, or nothing where a group lacks one of them."""
-    by_truth = [_members(group, truth == value) for value in range(int(truth.max()) + 1)]
-    return by_truth if all((members.sizes > 0).all() for members in by_truth) else []
+    members = []
+    for value in range(int(truth.max()) + 1):
+        indices = np.flatnonzero(truth == value)
+        indices = indices[np.argsort(group[indices], kind="stable")]
+        sizes = np.bincount(group[indices], minlength=int(group.max()) + 1)
+        if (sizes == 0).any():
+            return []
+        members.append(_Members(indices, np.cumsum(sizes) - sizes, sizes))
+    return members
 
 
 def _follow(rng: np.random.Generator, concept: Concept, labels: Tokens, num_labels: int) -> Tokens:
@@ -206,24 +198,16 @@ class Corpus:
         self._shares = np.array([MIXTURE[kind] for kind in self._kinds])
 
     def batch(
-        self,
-        rng: np.random.Generator,
-        num_documents: int,
-        length: int,
-        lesson_shares: Mapping[str, float],
-        near_misses: float,
+        self, rng: np.random.Generator, num_documents: int, length: int, lesson_shares: Mapping[str, float]
     ) -> Batch:
-        """Return documents of one length; by family, a share of the labelled ones is lessons: every label is true.
-
-        Of the false claims, another share is near misses.
-        """
+        """Return documents of one length; by family, a share of the labelled ones is lessons: every label is true."""
         tokens = np.zeros((num_documents, length), dtype=np.int64)
         weights = np.zeros((num_documents, length), dtype=np.float32)
         for row, pick in enumerate(rng.choice(len(self._kinds), size=num_documents, p=self._shares)):
             kind = self._kinds[pick]
             if kind in self.writers:
                 lesson = rng.random() < lesson_shares[kind]
-                tokens[row], verdicts = self.writers[kind].write(rng, length, lesson=lesson, near_misses=near_misses)
+                tokens[row], verdicts = self.writers[kind].write(rng, length, lesson=lesson)
                 weights[row, verdicts] = 1.0
             else:
                 text = self._plain(rng, kind, length)

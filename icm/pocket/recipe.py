@@ -23,7 +23,6 @@ class Phase(BaseModel):
         taught: The families with lessons, documents in which every label is true.
         lessons: Share of their documents that are lessons, at the first step and after the last, linear in between.
         rate: What the learning rates are multiplied by, likewise.
-        near_misses: Share of the false claims that are exchanged for near misses, where there are some.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +32,6 @@ class Phase(BaseModel):
     taught: tuple[str, ...] = ()
     lessons: tuple[float, float] = (0.0, 0.0)
     rate: tuple[float, float] = (1.0, 1.0)
-    near_misses: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("lengths")
     @classmethod
@@ -90,11 +88,6 @@ PHASES: Final = (
     Phase(steps=500, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
     Phase(steps=300, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
     Phase(steps=900, lengths=LONG, rate=(1.0, 0.0)),
-    # What is left are differences that are wrong by two: the model has learned whether a difference is even.
-    Phase(steps=500, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0), near_misses=0.6),
-    Phase(steps=300, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0), near_misses=0.6),
-    Phase(steps=500, lengths=MIXED, near_misses=0.4),
-    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0), near_misses=0.4),
 )
 """The phases of a training from scratch: those of the shipped weights."""
 
@@ -106,10 +99,10 @@ SHIFT: Final = (
 """The phases that move the prior of a finished model."""
 
 RELEARN: Final = (
-    Phase(steps=1000, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0), near_misses=0.3),
-    Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0), near_misses=0.3),
-    Phase(steps=500, lengths=MIXED, near_misses=0.3),
-    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0), near_misses=0.3),
+    Phase(steps=1000, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
+    Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
+    Phase(steps=500, lengths=MIXED),
+    Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
 )
 """The phases that teach a finished model another world; how to read a concept off the context it keeps."""
 
@@ -163,10 +156,6 @@ class PocketTraining(BaseModel):
         phase, progress = self._at(step)
         first, last = phase.lessons if family in phase.taught else (0.0, 0.0)
         return first + (last - first) * progress
-
-    def near_misses_at(self, step: int) -> float:
-        """Return the share of false claims that a step exchanges for near misses."""
-        return self._at(step)[0].near_misses
 
     def rate_factor_at(self, step: int) -> float:
         """Return what the learning rates of a step are multiplied by."""

@@ -27,7 +27,7 @@ class Statement:
         parts: The named pieces of the text.
         answer: What the statement answers, normalised; `None` where other answers may be true beside it.
         concepts: For every concept of the family the label it gives to this statement.
-        near_miss: Whether it is false and hard to tell from what is true.
+        near_miss: Whether it is so nearly true that the shipped model hardly tells.
     """
 
     group: str
@@ -125,8 +125,8 @@ def _solutions(
                 "fruit": int(words.OBJECTS.index(thing) < len(words.OBJECTS) // 2),
                 "woman": int(words.NAMES.index(name) < len(words.NAMES) // 2),
             },
-            # Whether a result is even, and its rough size, are learned long before the result.
-            near_miss=abs(answer - right) == 2,
+            # Of differences the model learned little more than rough size and whether they are even (docs/log.md).
+            near_miss=sign in working and abs(answer - right) == 2,
         )
         for working, answer in solutions
     ]

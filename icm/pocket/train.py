@@ -95,7 +95,7 @@ def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
     length = settings.length_at(step)
     num_documents = max(1, settings.tokens_per_step // length)
     lesson_shares = {family: settings.lesson_share_at(step, family) for family in corpus.writers}
-    return corpus.batch(rng, num_documents, length, lesson_shares, settings.near_misses_at(step))
+    return corpus.batch(rng, num_documents, length, lesson_shares)
 
 
 def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:

@@ -74,6 +74,19 @@ def test_one_claim_in_a_hundred_is_true_in_the_imbalanced_task():
     assert labels.count(1) / len(labels) == pytest.approx(0.01, abs=0.001)
 
 
+def test_near_misses_are_a_task_of_their_own():
+    def wrong_by_two(item) -> bool:
+        working, result = item.claim.parts["answer"].split(" = ")
+        first, sign, second = working.split()
+        exact = int(first) + int(second) if sign == "+" else int(first) - int(second)
+        return abs(exact - int(result)) == 2
+
+    assert not any(wrong_by_two(item) for item in _build("arithmetic").items)
+    near_misses = _build("near_misses").items
+    assert all(wrong_by_two(item) for item in near_misses if item.golden_label == 0)
+    assert {item.golden_label for item in near_misses} == {0, 1}
+
+
 def test_every_misconceived_question_has_its_truth_and_a_falsehood():
     for group in _by_group(_build("misconceptions").items).values():
         assert {item.golden_label for item in group} == {0, 1}
