@@ -284,9 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="3 seeds of default and the two chains, on 32 claims")
     parser.add_argument("--searches", help=f"some of {', '.join(ARMS)}, separated by commas")
-    parser.add_argument(
-        "--seeds", type=int, help="seeds of every search; of planted tasks a tenth, at least 2"
-    )
+    parser.add_argument("--seeds", type=int, help="seeds of every search; of planted tasks a tenth, at least 2")
     parser.add_argument("--tasks", help="some of the tasks, separated by commas")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--model", help="directory of a pocket model; the shipped one if left out")
