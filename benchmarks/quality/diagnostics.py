@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
+from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
 from icm import diagnose, elicit, golden, prepare
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnostics.files import read_diagnosis
@@ -237,15 +237,6 @@ def _described(job: Job, outcome: Outcome) -> str:
     return f"{job.task}, world {job.world_seed}, seed {job.seed}: {said}"
 
 
-def _models(options: argparse.Namespace) -> list[tuple[str | None, int]]:
-    """Return directory and world of every model that was named; the shipped one knows world 0."""
-    models: list[tuple[str | None, int]] = []
-    for each in options.model:
-        directory, _, world_seed = each.rpartition(":")
-        models.append((directory, int(world_seed)) if directory else (each, options.world_seed))
-    return models or [(None, options.world_seed)]
-
-
 def main() -> None:
     """Do all runs, print tables and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -264,7 +255,7 @@ def main() -> None:
     jobs = [
         Job(task=task, seed=options.first_seed + seed, model=model, world_seed=world, overrides=tuple(options.set))
         for seed in range(num_seeds)
-        for model, world in _models(options)
+        for model, world in named_models(options.model, options.world_seed)
         for task in options.tasks.split(",")
     ]
     started = time.perf_counter()

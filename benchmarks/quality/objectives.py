@@ -29,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
+from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
 from benchmarks.tasks.pocket import build
 from consistency import ConstraintArrays
 from icm import golden, prepare
@@ -207,15 +207,6 @@ def _described(job: Job, winners: Mapping[str, Winner]) -> str:
     return f"{job.task}, {_model_name(job)}, seed {job.seed}: {len(winners)} rankings"
 
 
-def _models(names: Sequence[str]) -> list[tuple[str | None, int]]:
-    """Return directory and world of every model that was named; the shipped one knows world 0."""
-    models: list[tuple[str | None, int]] = []
-    for name in names:
-        directory, _, world_seed = name.rpartition(":")
-        models.append((directory or None, int(world_seed)))
-    return models or [(None, 0)]
-
-
 def main() -> None:
     """Rank the labellings of all claims, print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -232,7 +223,7 @@ def main() -> None:
     jobs = [
         Job(task=task, seed=seed, model=model, world_seed=world_seed)
         for seed in range(options.seeds or (1 if options.quick else NUM_SEEDS))
-        for model, world_seed in _models(options.model)
+        for model, world_seed in named_models(options.model)
         for task in tasks
     ]
     started = time.perf_counter()

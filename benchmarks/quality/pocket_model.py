@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.quality.pocket_runs import pocket_scorer
 from benchmarks.tasks import pocket
 from benchmarks.tasks.items import TaskItem
 from icm.claims import LabelSpace
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
-from icm.scoring.backends import LocalModel, open_scorer
 from icm.scoring.protocol import LabelScorer
 from icm.tasks import PocketSettings
 
@@ -75,7 +75,7 @@ def measure(task: str, *, model: str | None, world_seed: int, num_draws: int) ->
     the label which affirms.
     """
     items = pocket.build(PocketSettings(task=task, world_seed=world_seed))
-    scorer = open_scorer(LocalModel(kind="local", path=model), items.label_space)
+    scorer = pocket_scorer(model, items.label_space)
     draws: dict[str, list[float]] = {}
     for seed in range(num_draws):
         rng = np.random.default_rng(seed)

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
-import numpy as np
 from rich.console import Console
 
 from benchmarks.tasks.pocket import concepts_of
@@ -48,6 +47,18 @@ def pocket_scorer(model_dir: str | None, space: LabelSpace, role: str = "") -> L
     return open_scorer(load(*overrides).model, space)
 
 
+def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | None, int]]:
+    """Return directory and world of every model: `DIR:WORLD_SEED`, or `DIR` for a model of `world_seed`.
+
+    The shipped model has no directory, and is the only one where none is named.
+    """
+    models: list[tuple[str | None, int]] = []
+    for name in names:
+        directory, colon, known_world = name.rpartition(":")
+        models.append((directory or None, int(known_world)) if colon else (name, world_seed))
+    return models or [(None, world_seed)]
+
+
 @cache
 def world_concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
     """Return what each concept of the world says of each claim of a task."""
@@ -59,7 +70,7 @@ def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Lab
     assert isinstance(config.task, PocketSettings)
     said = world_concepts(config.task.task, config.task.world_seed)
     upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
-    return upright | {f"not {name}": freeze(1 - np.asarray(labels)) for name, labels in upright.items()}
+    return upright | {f"not {name}": freeze(1 - labels) for name, labels in upright.items()}
 
 
 def in_workers(

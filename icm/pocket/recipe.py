@@ -139,7 +139,13 @@ class PocketTraining(BaseModel):
     @field_validator("phases", mode="before")
     @classmethod
     def _look_up(cls, phases: object) -> object:
-        return NAMED_PHASES.get(phases, phases) if isinstance(phases, str) else phases
+        if not isinstance(phases, str):
+            return phases
+        if phases not in NAMED_PHASES:
+            raise ValueError(
+                f"named phases are {', '.join(NAMED_PHASES)}; choose one of them, or give a list of phases"
+            )
+        return NAMED_PHASES[phases]
 
     @property
     def steps(self) -> int:

@@ -57,7 +57,7 @@ def draw_starts(
     shape = objective.evidence.shape
     potentials = objective.evidence.copy()
     if origins.get("zero_shot", 0) + origins.get("tempered", 0):
-        competing = np.flatnonzero(np.ones(shape[0]) if decoder.labelled is None else decoder.labelled)
+        competing = np.arange(shape[0]) if decoder.labelled is None else np.flatnonzero(decoder.labelled)
         potentials[competing] = objective.zero_shot(competing)
     starts: list[tuple[str, Labels]] = []
     for origin, number in origins.items():

@@ -97,7 +97,7 @@ def fine_tune(
 
 def train_on_completions(
     policy: Policy,
-    rows: Sequence[Mapping[str, Any]],
+    rows: list[dict[str, Any]],
     arguments: Mapping[str, Any],
     out_dir: Path,
     console: Console,
@@ -118,7 +118,7 @@ def train_on_completions(
         return SFTTrainer(
             model=policy.model,
             args=SFTConfig(**arguments, completion_only_loss=True),
-            train_dataset=Dataset.from_list([dict(row) for row in rows]),
+            train_dataset=Dataset.from_list(rows),
             processing_class=policy.tokenizer,
         )
 
