@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
+from benchmarks.quality.intervals import half_width, with_interval
 from benchmarks.quality.pocket_runs import NUM_CLAIMS, in_workers, pocket_config, pocket_scorer
 from consistency.kernels import violated_constraints
 from icm import golden, prepare
@@ -169,11 +168,11 @@ def summarise(outcomes: Sequence[Outcome], plain: Sequence[Outcome]) -> dict[str
     tokens = sum(outcome.tokens for outcome in outcomes)
     return {
         "accuracy": float(accuracies.mean()),
-        "accuracy_half_width": _half_width(accuracies),
+        "accuracy_half_width": half_width(accuracies.tolist()),
         "utility": float(utilities.mean()),
-        "utility_half_width": _half_width(utilities),
+        "utility_half_width": half_width(utilities.tolist()),
         "utility_minus_plain": float(gained.mean()),
-        "utility_minus_plain_half_width": _half_width(gained),
+        "utility_minus_plain_half_width": half_width(gained.tolist()),
         "same_decisions": sum(outcome.equal for outcome in outcomes) / max(compared, 1),
         "decisions_compared": compared,
         "proposals": sum(outcome.proposals for outcome in outcomes),
@@ -192,14 +191,6 @@ def summarise(outcomes: Sequence[Outcome], plain: Sequence[Outcome]) -> dict[str
     }
 
 
-def _half_width(values: NDArray[np.float64]) -> float | None:
-    return float(stats.sem(values) * stats.t.ppf(0.975, values.size - 1)) if values.size > 1 else None
-
-
-def _with_interval(mean: float, half_width: float | None, scale: float = 1.0) -> str:
-    return f"{scale * mean:.1f}" + ("" if half_width is None else f" ± {scale * half_width:.1f}")
-
-
 def _table(report: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
     columns = (
         "task", "arm", "accuracy", "exact U", "U less plain's", "same decision", "rejected (early)", "tokens",
@@ -211,9 +202,9 @@ def _table(report: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
             table.add_row(
                 task,
                 arm,
-                _with_interval(row["accuracy"], row["accuracy_half_width"], 100),
-                _with_interval(row["utility"], row["utility_half_width"]),
-                _with_interval(row["utility_minus_plain"], row["utility_minus_plain_half_width"]),
+                with_interval(row["accuracy"], row["accuracy_half_width"], 100),
+                with_interval(row["utility"], row["utility_half_width"]),
+                with_interval(row["utility_minus_plain"], row["utility_minus_plain_half_width"]),
                 f"{100 * row['same_decisions']:.1f} % of {row['decisions_compared']}",
                 f"{row['rejected']} ({row['rejected_early']}) of {row['proposals']}",
                 f"{row['tokens']:,.0f}",

@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.quality.intervals import half_width, with_interval
 from benchmarks.quality.perfect_cache import PerfectCacheCount
 from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
 from icm import elicit, golden, prepare
@@ -174,17 +175,16 @@ def summarise(outcomes: Sequence[Outcome], budget: float) -> dict[str, Any]:
 
     Args:
         outcomes: The runs of one search on one task.
-        budget: Tokens at which searches are compared; NaN where there is nothing to compare with.
+        budget: Tokens at which searches are compared; infinite where there is nothing to compare with.
     """
     accuracies = [outcome.accuracy for outcome in outcomes]
     successes = sum(accuracy >= SUCCESS for accuracy in accuracies)
     interval = stats.binomtest(successes, len(outcomes)).proportion_ci(method="wilson")
-    spread = stats.sem(accuracies) * stats.t.ppf(0.975, len(outcomes) - 1) if len(outcomes) > 1 else float("nan")
     at_budget = [outcome.accuracy_at(budget) for outcome in outcomes]
     failed = Counter(outcome.concept for outcome in outcomes if outcome.accuracy < SUCCESS)
     return {
         "accuracy": float(np.mean(accuracies)),
-        "accuracy_half_width": float(spread),
+        "accuracy_half_width": half_width(accuracies),
         "success_rate": successes / len(outcomes),
         "success_low": float(interval.low),
         "success_high": float(interval.high),
@@ -212,7 +212,8 @@ def _ratio(outcomes: Sequence[Outcome]) -> float:
 
 def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
     columns = (
-        "task", "search", "accuracy", "≥ 95 %", "at equal tokens", "U", "U golden", "violated", "tokens", "failed on"
+        "task", "search", "seeds", "accuracy", "≥ 95 %", "at equal tokens", "U", "U golden", "violated", "tokens",
+        "failed on",
     )  # fmt: skip
     table = Table(*columns, title="labels against the truth of the pocket world; means over seeds, 95 % intervals")
     for (task, search), row in results.items():
@@ -220,7 +221,8 @@ def _table(results: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
         table.add_row(
             task,
             search,
-            f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_half_width']:.1f}",
+            str(row["seeds"]),
+            with_interval(row["accuracy"], row["accuracy_half_width"], 100),
             f"{100 * row['success_rate']:.0f} % ({100 * row['success_low']:.0f}–{100 * row['success_high']:.0f})",
             f"{100 * row['success_rate_at_equal_tokens']:.0f} %",
             f"{row['utility']:.1f}",
