@@ -60,6 +60,7 @@ ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "zero_shot_consistent": ("search=zero_shot", "search.consistent=true"),
     "random": ("search=random",),
     "majority": ("search=majority",),
+    "length": ("search=length",),
 }
 """What each column is told. The chains run under the objective that they were published with."""
 
