@@ -244,7 +244,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tasks", default=",".join((*GOOD, *PLANTED)))
-    parser.add_argument("--model", action="append", default=[], help="a pocket model, DIR or DIR:WORLD_SEED; may recur")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="a pocket model, DIR or DIR:WORLD_SEED, the shipped one :0; may recur",
+    )
     parser.add_argument("--world-seed", type=int, default=0, help="the world of the models named without one")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
     parser.add_argument("--outcomes", type=Path, help="a file to which every outcome is appended, a JSON line each")

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from scipy import stats
+from icm.evaluation.intervals import student_half_width
 
+LEVEL: Final = 0.95
 FEWEST_RUNS: Final = 3
 """Of two runs Student's interval is 13 standard errors wide to either side, and says nothing."""
 
 
 def half_width(values: Sequence[float]) -> float | None:
     """Return half the width of the 95 % interval of a mean (Student's t), `None` for fewer than three values."""
-    if len(values) < FEWEST_RUNS:
-        return None
-    return float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
+    return student_half_width(values, LEVEL) if len(values) >= FEWEST_RUNS else None
 
 
 def with_interval(mean: float, half: float | None, scale: float = 1.0) -> str:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
+from benchmarks.quality.intervals import LEVEL, with_interval
 from benchmarks.quality.pocket_runs import pocket_scorer
 from benchmarks.tasks import pocket
 from benchmarks.tasks.items import TaskItem
 from icm.claims import LabelSpace
+from icm.evaluation.intervals import student_half_width
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
 from icm.tasks import PocketSettings
@@ -53,11 +54,10 @@ class Accuracy:
     @classmethod
     def over(cls, draws: Sequence[float]) -> Accuracy:
         """Return the mean of the draws with its interval."""
-        spread = float(np.std(draws, ddof=1) / np.sqrt(len(draws)))
-        return cls(mean=float(np.mean(draws)), half_width=float(stats.t.ppf(0.975, len(draws) - 1)) * spread)
+        return cls(mean=float(np.mean(draws)), half_width=student_half_width(draws, LEVEL))
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} ± {100 * self.half_width:.1f}"
+        return with_interval(self.mean, self.half_width, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

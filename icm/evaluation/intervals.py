@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from icm.evaluation.schema import Accuracy, Estimate
 
@@ -36,6 +38,18 @@ class Resampling:
     seed: int
     num_resamples: int
     confidence_level: float
+
+
+def student_half_width(values: Sequence[float], confidence_level: float) -> float:
+    """Return half the width of Student's interval of the mean of independent values.
+
+    Raises:
+        ValueError: There are fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two values, got {len(values)}")
+    standard_error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(standard_error * stdtrit(len(values) - 1, 0.5 + confidence_level / 2))
 
 
 def wilson_interval(num_correct: int, num_claims: int, confidence_level: float) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 from rich.table import Table
-from scipy import stats
 
+from icm.evaluation.intervals import student_half_width
 from icm.evaluation.schema import Estimate
 from icm.records import Record
 from icm.training.arm_samples import CurvePoint
@@ -124,7 +124,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value=mean, low=mean, high=mean)
-    half = float(stats.sem(values) * stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1))
+    half = student_half_width(values, LEVEL)
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
 

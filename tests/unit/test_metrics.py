@@ -6,11 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem, t
 
 from icm.claims import UNLABELLED, ClaimId, LabelSpace
 from icm.evaluation.compare import accuracy_of, compare
-from icm.evaluation.intervals import Resampling, bootstrap_interval, estimate, wilson_interval
+from icm.evaluation.intervals import (
+    Resampling,
+    bootstrap_interval,
+    estimate,
+    student_half_width,
+    wilson_interval,
+)
 from icm.evaluation.metrics import (
     balanced_accuracy,
     calibration,
@@ -36,6 +42,18 @@ def test_wilson_interval_is_scipys(num_correct, num_claims, confidence_level):
     theirs = binomtest(num_correct, num_claims).proportion_ci(confidence_level, method="wilson")
     ours = wilson_interval(num_correct, num_claims, confidence_level)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("confidence_level", [0.5, 0.95])
+def test_student_interval_is_scipys(confidence_level):
+    values = [0.2, 0.5, 0.5, 1.0]
+    low, high = t.interval(confidence_level, len(values) - 1, loc=np.mean(values), scale=sem(values))
+    assert student_half_width(values, confidence_level) == pytest.approx((high - low) / 2)
+
+
+def test_student_interval_needs_two_values():
+    with pytest.raises(ValueError, match="at least two values, got 1"):
+        student_half_width([0.5], 0.95)
 
 
 def test_wilson_interval_needs_claims():
