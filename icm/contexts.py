@@ -7,7 +7,6 @@ labelled claims.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Literal, NamedTuple
@@ -123,47 +122,22 @@ class Contexts:
         self._starts = _group_starts([groups[claim] for claim in self._order])
         self._cuts = _cut(len(demos), self._starts)
 
-    def blocks(self, size: int) -> list[NDArray[np.int64]]:
-        """Cut the claims into blocks of at most `size` by halving the order as the tree does.
-
-        In a tree a block is a subtree: the prompts of its claims all begin with the labelled claims outside it, so a
-        block of b claims costs N + b*log2(b) demos, and b + b*log2(b) once that beginning is kept.
-
-        Args:
-            size: Most claims of a block.
-        """
-        found: list[NDArray[np.int64]] = []
-        stretches = [(0, len(self._order))]
-        while stretches:
-            low, high = stretches.pop()
-            if high - low <= size:
-                found.append(np.array(self._order[low:high], dtype=np.int64))
-                continue
-            middle = self._cuts[low, high]
-            stretches += [(middle, high), (low, middle)]
-        return found
-
-    def leave_one_out(self, labels: Labels, among: NDArray[np.int64] | None = None) -> dict[int, Context]:
+    def leave_one_out(self, labels: Labels) -> dict[int, Context]:
         """Return for each labelled claim the context made of the other labelled claims.
 
         The claims come in the order in which a depth-first walk meets them, which is the best order to ask them in.
 
         Args:
             labels: (N,) label of each claim.
-            among: The claims whose contexts are wanted; all of them if left out.
         """
         shown = _Shown(self._order, self._demos, labels)
-        asked = shown.places
-        if among is not None:
-            wanted = {self._place[claim] for claim in among.tolist()}
-            asked = [place for place in shown.places if place in wanted]
         match self._settings:
             case Tree():
-                return self._tree(shown, asked)
+                return self._tree(shown)
             case Fixed():
-                return self._fixed(shown, asked)
+                return self._fixed(shown)
             case KShot(num_shots=num_shots):
-                return {self._order[place]: self._k_shot(shown, place, num_shots) for place in asked}
+                return {self._order[place]: self._k_shot(shown, place, num_shots) for place in shown.places}
 
     def context_of(self, labels: Labels, claim: int) -> Context:
         """Return the context of one claim, labelled or not: that of its leave-one-out prompt once it is labelled.
@@ -184,12 +158,12 @@ class Contexts:
             case KShot(num_shots=num_shots):
                 return self._k_shot(shown, place, num_shots)
 
-    def _tree(self, shown: _Shown, asked: list[int]) -> dict[int, Context]:
+    def _tree(self, shown: _Shown) -> dict[int, Context]:
         found: dict[int, Context] = {}
         blocks = [(0, len(self._order), NO_CONTEXT)]
         while blocks:
             low, high, context = blocks.pop()
-            if bisect_left(asked, low) == bisect_left(asked, high):
+            if shown.count[low] == shown.count[high]:
                 continue
             if high - low == 1:
                 found[self._order[low]] = context
@@ -209,10 +183,10 @@ class Contexts:
                 context, low = context.extend(shown.between(low, middle)), middle
         return context
 
-    def _fixed(self, shown: _Shown, asked: list[int]) -> dict[int, Context]:
+    def _fixed(self, shown: _Shown) -> dict[int, Context]:
         found: dict[int, Context] = {}
         before, reached = NO_CONTEXT, 0
-        for place in asked:
+        for place in shown.places:
             before, reached = before.extend(shown.between(reached, place)), place
             found[self._order[place]] = before.extend(shown.between(place + 1, len(self._order)))
         return found

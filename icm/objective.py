@@ -72,7 +72,7 @@ class Evaluation:
         inconsistency: I, the weight of the violated constraints.
         num_violations: How many constraints are violated.
         label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels and
-            averaged over the orders; NaN in the rows of unlabelled claims and of those outside the block. Read-only.
+            averaged over the orders; NaN in the rows of unlabelled claims. Read-only.
         answers: For each order and labelled claim what was asked, and the answer.
         conditionals: (N, L) `label_logprobs` with the evidence of the anchors. Read-only.
     """
@@ -98,8 +98,6 @@ class Objective:
         scorer: The model.
         constraints: What a labelling may violate.
         evidence: (N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is.
-        block: The claims that P is taken over, each still predicted from all the others; `None` for all. With a block,
-            what is called U here is the block's: alpha times the P of its claims, less the whole I.
     """
 
     settings: ObjectiveSettings
@@ -108,7 +106,6 @@ class Objective:
     scorer: LabelScorer
     constraints: ConstraintArrays
     evidence: NDArray[np.float64]
-    block: NDArray[np.int64] | None = None
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
@@ -154,7 +151,7 @@ class Objective:
         return {
             (order, claim): Prompt(context, self.queries[claim])
             for order, contexts in enumerate(self.contexts)
-            for claim, context in contexts.leave_one_out(labels, self.block).items()
+            for claim, context in contexts.leave_one_out(labels).items()
         }
 
     def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
@@ -175,7 +172,7 @@ class Objective:
         label_logprobs = np.full((len(self.contexts), labels.size, self.scorer.num_labels), np.nan)
         for place, answer in answers.items():
             label_logprobs[place] = answer.label_logprobs
-        per_order = [mutual_predictability(rows, labels, self.settings, self.block) for rows in label_logprobs]
+        per_order = [mutual_predictability(rows, labels, self.settings) for rows in label_logprobs]
         predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
         averaged = _average(label_logprobs)
@@ -223,62 +220,50 @@ def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: 
     return known
 
 
-def mutual_predictability(
-    label_logprobs: NDArray[np.float64],
-    labels: Labels,
-    settings: ObjectiveSettings,
-    block: NDArray[np.int64] | None = None,
-) -> float:
+def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings) -> float:
     """Return P(D) from the leave-one-out label log-probabilities.
 
     Args:
         label_logprobs: (N, L) normalised log-probabilities, nats; only rows of labelled claims are read.
         labels: (N,) the labelling D.
         settings: Which quantity is taken of each claim, and how they are reduced.
-        block: The claims that P is taken over; `None` for all.
 
     Returns:
         P in nats; 0 where nothing is labelled.
 
     Source: equation 1 of the paper (`log_prob`, `sum`); the released code (`margin`, `mean`).
     """
-    values = predictabilities(label_logprobs, labels, settings, block)
+    values = predictabilities(label_logprobs, labels, settings)
     if values.size == 0:
         return 0.0
     return float(values.sum() if settings.reduction == "sum" else values.mean())
 
 
 def predictabilities(
-    label_logprobs: NDArray[np.float64],
-    labels: Labels,
-    settings: ObjectiveSettings,
-    block: NDArray[np.int64] | None = None,
+    label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings
 ) -> NDArray[np.float64]:
-    """Return what P sums over: how well each labelled claim (of a block) is predicted, in the order of the claims.
+    """Return what P sums over: how well each labelled claim is predicted, in the order of the claims.
 
     Args:
         label_logprobs: (N, L) normalised log-probabilities, nats.
         labels: (N,) the labelling.
         settings: Which quantity is taken of each claim.
-        block: The claims that are asked; `None` for all.
 
     Returns:
         (n,) nats.
     """
     labelled = np.flatnonzero(labels != UNLABELLED)
-    counted = labelled if block is None else labelled[np.isin(labelled, block)]
-    if counted.size == 0:
+    if labelled.size == 0:
         return np.zeros(0)
-    rows, given = label_logprobs[counted], labels[counted]
-    each_claim = np.arange(counted.size)
+    rows, given = label_logprobs[labelled], labels[labelled]
+    each_claim = np.arange(labelled.size)
     match settings.predictability:
         case "log_prob":
             return rows[each_claim, given]
         case "margin":
             return margins(rows)[each_claim, given]
         case "lift":
-            base = base_log_odds(labels[labelled], rows.shape[1])[np.isin(labelled, counted)]
-            return (margins(rows) - base)[each_claim, given]
+            return (margins(rows) - base_log_odds(given, rows.shape[1]))[each_claim, given]
         case "centred":
             all_margins = margins(rows)
             return (all_margins - all_margins.mean(axis=0))[each_claim, given]

@@ -78,15 +78,12 @@ class PredictAndRepair:
         groups: (N,) the group of each claim.
         related_weight: How much likelier an unlabelled claim is drawn when a claim of its group is labelled (100 in
             the paper and in the released code).
-        evaluates: Whether a proposal that violates nothing, so that there is nothing to repair, comes evaluated; if
-            not, the acceptance test asks as much of U as it needs.
     """
 
     objective: Objective
     repair: Repair
     groups: NDArray[np.int64]
     related_weight: float
-    evaluates: bool = True
 
     def __call__(self, generator: np.random.Generator, state: SearchState[Evaluation]) -> Proposal[Evaluation]:
         """Draw a proposal.
@@ -99,8 +96,6 @@ class PredictAndRepair:
         if label == state.labels[claim]:
             return Proposal(claim, label, state.labels, state.evaluation)
         labels = with_label(state.labels, claim, label)
-        if not self.evaluates and not len(violated_constraints(self.objective.constraints, labels)):
-            return Proposal(claim, label, labels, None)
         evaluation = self.objective.update(state.evaluation, labels)
         labels, evaluation = self.repair(generator, labels, evaluation)
         if np.array_equal(labels, state.labels):
@@ -108,7 +103,7 @@ class PredictAndRepair:
         return Proposal(claim, label, labels, evaluation)
 
     def draw_claim(self, generator: np.random.Generator, labels: Labels) -> int:
-        """Draw the claim to propose a label for, from the block of the objective if it has one.
+        """Draw the claim to propose a label for.
 
         Source: Algorithm 1 of the paper, line 5.
         """
@@ -116,8 +111,6 @@ class PredictAndRepair:
         group_has_label = np.bincount(self.groups, weights=labelled) > 0
         related = ~labelled & group_has_label[self.groups]
         weights = np.where(related, self.related_weight, 1.0)
-        if self.objective.block is not None:
-            weights[np.setdiff1d(np.arange(labels.size), self.objective.block)] = 0.0
         cumulative = np.cumsum(weights)
         return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
 

@@ -62,14 +62,13 @@ class Proposal(Generic[E]):
         claim: The claim whose label was proposed.
         label: The label proposed for it.
         labels: (N,) the proposed labelling, after repair.
-        evaluation: Its evaluation; the very object of the current state where nothing would change, and `None` where
-            the kernel is to weigh the labelling itself.
+        evaluation: Its evaluation; the very object of the current state where nothing would change.
     """
 
     claim: int
     label: int
     labels: Labels
-    evaluation: E | None
+    evaluation: E
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class StepInfo:
         claim: The claim whose label was proposed; `None` for a step that moves many.
         label: The label proposed for it.
         temperature: Temperature of the decision, where there was one.
-        delta_utility: U of the proposal less U of the state before, where all of it was asked.
+        delta_utility: U of the proposal less U of the state before.
         accepted: Whether the proposal became the state.
         changed: Whether the labels changed.
     """
@@ -94,8 +93,6 @@ class StepInfo:
 
 
 Propose = Callable[[np.random.Generator, SearchState[E]], Proposal[E]]
-Weigh = Callable[[np.random.Generator, SearchState[E], Labels, float], E | None]
-"""State, proposed labels, the U that they need to be accepted -> their evaluation, or `None` if they fall short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +104,12 @@ class Annealing(Generic[E]):
         propose: Draws a labelling to move to; pure in generator and state.
         schedule: Temperature as a function of the clock.
         clock: What the schedule counts: `steps` (the paper) or `accepted` changes (the released code).
-        weigh: Evaluates proposals that come without an evaluation, as far as the decision takes it.
     """
 
     seed: int
     propose: Propose[E]
     schedule: Schedule
     clock: Literal["steps", "accepted"]
-    weigh: Weigh[E] | None = None
 
     def temperature(self, state: SearchState[E]) -> float:
         """Return the temperature of the step that follows a state."""
@@ -128,22 +123,16 @@ class Annealing(Generic[E]):
         generator = step_generator(self.seed, state.step + 1)
         proposal = self.propose(generator, state)
         temperature = self.temperature(state)
-        uniform = generator.random()
-        evaluation = proposal.evaluation
-        if evaluation is None:
-            assert self.weigh is not None, "proposals without an evaluation need a kernel that weighs them"
-            needed = least_accepted(state.evaluation.utility, temperature, uniform)
-            evaluation = self.weigh(generator, state, proposal.labels, needed)
-        stays = replace(state, step=state.step + 1)
-        if evaluation is None:
-            return stays, StepInfo(proposal.claim, proposal.label, temperature, None, accepted=False, changed=False)
-        delta = evaluation.utility - state.evaluation.utility
-        accepted = accepts(delta, temperature, uniform)
-        changed = accepted and evaluation is not state.evaluation
+        delta = proposal.evaluation.utility - state.evaluation.utility
+        accepted = accepts(delta, temperature, generator.random())
+        changed = accepted and proposal.evaluation is not state.evaluation
         info = StepInfo(proposal.claim, proposal.label, temperature, delta, accepted, changed)
+        stays = replace(state, step=state.step + 1)
         if not changed:
             return stays, info
-        moved = replace(stays, num_accepted=state.num_accepted + 1, labels=proposal.labels, evaluation=evaluation)
+        moved = replace(
+            stays, num_accepted=state.num_accepted + 1, labels=proposal.labels, evaluation=proposal.evaluation
+        )
         return keep_best(moved), info
 
 
@@ -163,11 +152,6 @@ def accepts(delta: float, temperature: float, uniform: float) -> bool:
     if delta >= 0:
         return True
     return temperature > 0 and uniform < math.exp(delta / temperature)
-
-
-def least_accepted(utility: float, temperature: float, uniform: float) -> float:
-    """Return the U above which `accepts` says yes, up to rounding: utility + temperature * ln(uniform)."""
-    return utility + temperature * math.log(uniform) if uniform > 0 else -math.inf
 
 
 def keep_best(state: SearchState[E]) -> SearchState[E]:

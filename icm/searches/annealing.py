@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.acceptance import build_acceptance
 from icm.claims import freeze
 from icm.objective import Evaluation, Objective
 from icm.proposals import PredictAndRepair, Repair
@@ -26,9 +25,6 @@ from search.schedules import Schedule, geometric, logarithmic
 
 SHORT_PERIOD: Final = 8
 """Steps between two places where a chain can be stopped: keeping keys and values for eight saves nearly all it can."""
-
-NUM_PARTS: Final = 16
-"""Subtrees that the acceptance test sees as the claims: two of them cost a third of the tree of 64 claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +127,8 @@ def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArr
     """
     num_steps = settings.num_steps(groups.size)
     repair = Repair(objective, settings.repair_rounds, settings.repair_options)
-    error = settings.acceptance_error
-    propose = PredictAndRepair(objective, repair, groups, settings.related_weight, evaluates=not error)
-    weigh = build_acceptance(objective, error, NUM_PARTS) if error else None
-    kernel = Annealing(seed, propose, _schedule(settings, num_steps), settings.clock, weigh)
+    propose = PredictAndRepair(objective, repair, groups, settings.related_weight)
+    kernel = Annealing(seed, propose, _schedule(settings, num_steps), settings.clock)
     window = settings.speculation_window
     speculation = Speculation(seed, propose, objective, window) if window > 1 else None
     return Chain(settings, kernel, objective, repair, propose, speculation, num_steps, groups)

@@ -6,7 +6,6 @@ from typing import Any
 
 from icm.problem import Problem
 from icm.searches.annealing import build_chain
-from icm.searches.blocks import build_block_chain
 from icm.searches.bootstrap import build_bootstrap
 from icm.searches.controls import Control
 from icm.searches.gibbs import Gibbs
@@ -31,8 +30,6 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
         seed: Seed of everything random in the search.
     """
     match settings:
-        case AnnealingSettings(block_size=int()):
-            return build_block_chain(settings, problem.objective, problem.groups, seed)
         case AnnealingSettings():
             return build_chain(settings, problem.objective, problem.groups, seed)
         case MultistartSettings():

@@ -66,10 +66,6 @@ class AnnealingSettings(_Settings):
         speculation_window: Steps whose questions are asked at once, as long as none of them changes the labels; 1
             asks step by step. The chain is the same.
         result: The labelling returned: the `final` one, or the `best` by U among those with the most labels.
-        acceptance_error: How often the acceptance test may reject a proposal that the whole of U would accept, see
-            `icm.acceptance`; at 0 it asks all of U.
-        block_size: Most claims of a block where steps ask one block at a time, see `icm.searches.blocks`; `None`
-            compares U over all claims.
     """
 
     kind: Literal["annealing"]
@@ -84,23 +80,6 @@ class AnnealingSettings(_Settings):
     repair_options: Literal["all", "some_true"]
     speculation_window: int = Field(ge=1)
     result: Literal["final", "best"]
-    acceptance_error: float = Field(ge=0, lt=0.5)
-    block_size: int | None = Field(ge=2)
-
-    @model_validator(mode="after")
-    def _experiments_stand_alone(self) -> Self:
-        if self.acceptance_error and (self.block_size or self.speculation_window > 1):
-            raise ValueError(
-                f"acceptance_error={self.acceptance_error} spares questions that speculation_window="
-                f"{self.speculation_window} would ask ahead, and block_size={self.block_size} spares them already: "
-                f"set speculation_window=1 and block_size=null, or acceptance_error=0"
-            )
-        if self.block_size and (self.result == "best" or self.block_size % self.speculation_window):
-            raise ValueError(
-                f"block_size={self.block_size} needs result=final, because U of different blocks do not compare, and "
-                f"a speculation_window that divides it, got result={self.result} and {self.speculation_window}"
-            )
-        return self
 
     def num_steps(self, num_claims: int) -> int:
         """Return the length of the chain for a number of claims."""

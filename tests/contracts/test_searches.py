@@ -18,15 +18,9 @@ from icm.searches.build import build_search
 from icm.searches.protocol import Search
 from tests.worlds import make_claims, make_task
 
-COLD = ("objective=released_code", "search.schedule.initial=1", "search.schedule.final=1")
-"""Where proposals are turned down now and then."""
-
 SEARCHES = {
     "annealing": ("search=annealing", "search.steps_per_claim=1"),
     "reference": ("search=reference", "search.steps_per_claim=1"),
-    "annealing by parts": ("search=annealing", "search.steps_per_claim=3", "search.acceptance_error=0.3", *COLD),
-    "annealing by blocks": ("search=annealing", "search.steps_per_claim=2", "search.block_size=6"),
-    "blocks asked ahead": ("search=annealing", "search.block_size=6", "search.speculation_window=3"),
     "multistart": ("search=multistart",),
     "sweeps": ("search=sweeps",),
     "sweeps from random labels": ("search=sweeps", "search.starts={zero_shot: 0, random: 1}"),

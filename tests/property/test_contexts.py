@@ -68,39 +68,6 @@ def test_context_of_is_the_leave_one_out_context_once_labelled(settings, case):
             assert asked.num_segments == expected.num_segments
 
 
-@given(labelled_groups(), st.integers(1, 20))
-@pytest.mark.parametrize("settings", ARRANGEMENTS, ids=repr)
-def test_the_prompts_of_the_blocks_are_those_of_the_whole(settings, case, size):
-    groups, labels, seed = case
-    contexts = _contexts(settings, groups, seed)
-    blocks = contexts.blocks(size)
-    assert sorted(np.concatenate(blocks).tolist()) == list(range(len(groups)))
-    assert max(block.size for block in blocks) <= size
-    whole = contexts.leave_one_out(labels)
-    parts = [contexts.leave_one_out(labels, block) for block in blocks]
-    together = {claim: context for part in parts for claim, context in part.items()}
-    assert list(together) == list(whole)  # the blocks stand in the order in which a walk of the whole meets them
-    for claim, context in whole.items():
-        assert together[claim].digest_with("?") == context.digest_with("?")
-
-
-@given(labelled_groups(), st.integers(1, 20))
-def test_the_prompts_of_a_block_begin_with_the_labelled_claims_outside_it(case, size):
-    groups, labels, seed = case
-    contexts = _contexts(Tree(), groups, seed)
-    for block in contexts.blocks(size):
-        outside = {claim for claim in np.flatnonzero(labels != UNLABELLED).tolist() if claim not in block}
-        found = contexts.leave_one_out(labels, block)
-        assert sorted(found) == sorted(claim for claim in block.tolist() if labels[claim] != UNLABELLED)
-        beginnings = {tuple(_segments(context)[: len(outside)]) for context in found.values()}
-        assert len(beginnings) <= 1
-        for beginning in beginnings:
-            assert {_claim(segment) for segment in beginning} == outside
-        for claim, context in found.items():
-            shown = Counter(_claim(segment) for segment in _segments(context))
-            assert shown == Counter(other for other in np.flatnonzero(labels != UNLABELLED).tolist() if other != claim)
-
-
 @given(labelled_groups())
 @pytest.mark.parametrize("settings", ARRANGEMENTS, ids=repr)
 def test_a_flipped_label_moves_no_claim(settings, case):
