@@ -21,7 +21,7 @@ from rich.text import Text
 from icm.commands import run, stages
 from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
-from icm.records import first_problem
+from icm.files.records import first_problem
 
 FILE_WIDTH: Final = 132
 """Columns of a table that goes to a file or a pipe."""
@@ -91,7 +91,7 @@ def main() -> NoReturn:
 
 
 def _compare(composed: DictConfig, console: Console) -> None:
-    from icm.commands.compare import CompareCommand, run
+    from icm.compare.stage import CompareCommand, run
 
     run(validate_as(CompareCommand, composed), console)
 

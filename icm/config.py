@@ -15,15 +15,15 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm.contexts import ContextSettings
-from icm.diagnostics.schema import DiagnoseSettings
-from icm.elicit import ElicitSettings
+from icm.diagnose.schema import DiagnoseSettings
+from icm.elicit.stage import ElicitSettings
 from icm.errors import ConfigError
-from icm.evaluate import EvaluateConfig
+from icm.evaluate.stage import EvaluateConfig
 from icm.objective import ObjectiveSettings
-from icm.prepare import PrepareConfig
-from icm.scoring.backends import ModelSettings
+from icm.prepare.settings import TaskSettings
+from icm.prepare.stage import PrepareConfig
+from icm.scoring.open import ModelSettings
 from icm.searches.settings import SearchSettings
-from icm.tasks import TaskSettings
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

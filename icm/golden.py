@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, freeze
 from icm.errors import SchemaError
-from icm.records import read_rows, write_rows
+from icm.files.records import read_rows, write_rows
 
 
 class GoldenRow(BaseModel):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from consistency import compile_constraints
-from icm.anchors import read_anchors
 from icm.claims import Claim, LabelSpace
 from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.errors import ConfigError
+from icm.files.labels import read_anchors
+from icm.files.records import TaskRecord
 from icm.objective import Objective, ObjectiveSettings
 from icm.prompts import render_demo
-from icm.records import TaskRecord
 from icm.relations import constraints_from
 from icm.scoring.protocol import LabelScorer
 
@@ -29,7 +29,7 @@ class ProblemSettings(BaseModel):
         seed: Draws the order of the claims in the contexts, and everything random in a search.
         objective: What U measures.
         contexts: What stands before a claim when its label is predicted.
-        anchors: File of labels that the user vouches for, see `icm.anchors`; `None` if there are none.
+        anchors: File of labels that the user vouches for, see `icm.files.labels`; `None` if there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -9,9 +9,8 @@ import numpy as np
 
 from icm import golden as gold
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, LabelSpace, claim_id, group_id
-from icm.evaluation.compare import Elicitation
-from icm.evaluation.intervals import Resampling
-from icm.records import (
+from icm.evaluate.against_golden import Elicitation
+from icm.files.records import (
     CLAIMS,
     GOLD,
     HELD_OUT,
@@ -25,8 +24,9 @@ from icm.records import (
     write_json,
     write_rows,
 )
-from icm.run_directory import StageDir
+from icm.files.stage_dir import StageDir
 from icm.scoring.fake import ConceptScorer
+from icm.statistics.estimates import Resampling
 
 QUICK = Resampling(seed=0, num_resamples=200, confidence_level=0.95)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.tasks.shapes import answer_claim, comparison_claim
-from icm import prepare
 from icm.claims import AnswerKey, Claim, ClaimId
 from icm.config import load
-from icm.records import GOLD
+from icm.files.records import GOLD
+from icm.prepare import stage as prepare
+from icm.prepare.shapes import answer_claim, comparison_claim
 from icm.training.pairs import GivenLabel
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, group_id
 from icm.config import load
-from icm.elicit import ElicitSettings
-from icm.records import CLAIMS, TASK, Manifest, TaskRecord, write_json, write_rows
+from icm.elicit.stage import ElicitSettings
+from icm.files.records import CLAIMS, TASK, Manifest, TaskRecord, write_json, write_rows
+from icm.files.stage_dir import StageDir
 from icm.relations import DifferentAnswer, SameAnswer
-from icm.run_directory import StageDir
 
 
 def make_claims(num_groups: int, per_group: int, seed: int = 0) -> tuple[list[Claim], dict[str, int]]:

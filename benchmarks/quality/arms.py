@@ -22,15 +22,16 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from icm import elicit, prepare
-from icm.arms import stage
 from icm.commands.arms import ArmsCommand, golden_judge
 from icm.config import load, load_as
-from icm.evaluation.schema import Estimate
-from icm.records import TASK, read_task
-from icm.report.arms_figure import draw_arms
-from icm.scoring.backends import open_scorer
-from icm.training.arm_summary import ArmRun, arms_table, difference, summarise
+from icm.elicit import stage as elicit
+from icm.files.records import TASK, read_task
+from icm.prepare import stage as prepare
+from icm.scoring.open import open_scorer
+from icm.statistics.schema import Estimate
+from icm.training.arms import stage
+from icm.training.arms.figure import draw_arms
+from icm.training.arms.summary import ArmRun, arms_table, difference, summarise
 
 TASKS: Final = ("preference", "arithmetic")
 SAMPLES: Final = {

@@ -25,14 +25,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
-from icm import diagnose, elicit, golden, prepare
+from icm import golden
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
-from icm.diagnostics.files import read_diagnosis
-from icm.diagnostics.schema import CHECK_NAMES, Verdict
+from icm.diagnose import stage as diagnose
+from icm.diagnose.files import read_diagnosis
+from icm.diagnose.schema import CHECK_NAMES, Verdict
+from icm.elicit import stage as elicit
+from icm.files.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task, write_rows
+from icm.files.stage_dir import StageDir
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
-from icm.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task, write_rows
-from icm.run_directory import StageDir
+from icm.prepare import stage as prepare
 
 GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = ("hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "shuffled_texts")

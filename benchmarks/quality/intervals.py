@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from icm.evaluation.intervals import student_half_width
+from icm.statistics.estimates import student_half_width
 
 LEVEL: Final = 0.95
 FEWEST_RUNS: Final = 3

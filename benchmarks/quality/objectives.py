@@ -30,16 +30,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
-from benchmarks.tasks.pocket import build
 from consistency import ConstraintArrays
-from icm import golden, prepare
+from icm import golden
 from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
+from icm.files.records import CLAIMS, GOLD, TASK, read_claims, read_task
 from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
+from icm.prepare import stage as prepare
+from icm.prepare.pocket import build
+from icm.prepare.settings import PocketSettings
 from icm.problem import build_problem
-from icm.records import CLAIMS, GOLD, TASK, read_claims, read_task
 from icm.searches.decoding import build_decoder
-from icm.tasks import PocketSettings
 
 TASKS: Final = ("facts", "arithmetic", "preference", "misconceptions", "imbalance", "salient_surface", "flipped")
 OBJECTIVES: Final = ("paper", "released_code", "centred", "lift")

@@ -36,12 +36,14 @@ from scipy import stats
 from benchmarks.quality.intervals import half_width, with_interval
 from benchmarks.quality.perfect_cache import PerfectCacheCount
 from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, pocket_config, pocket_scorer
-from icm import elicit, golden, prepare
+from icm import golden
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
+from icm.elicit import stage as elicit
+from icm.files.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
 from icm.pocket.weights import HASH_NAME, SHIPPED_DIR, pocket_model_dir
+from icm.prepare import stage as prepare
 from icm.problem import build_problem
-from icm.records import CLAIMS, GOLD, LABELS, TASK, TRACE, LabelRow, TraceRow, read_claims, read_rows, read_task
 
 GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = (

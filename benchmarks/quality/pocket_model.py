@@ -18,13 +18,13 @@ from rich.table import Table
 
 from benchmarks.quality.intervals import LEVEL, with_interval
 from benchmarks.quality.pocket_runs import pocket_scorer
-from benchmarks.tasks import pocket
-from benchmarks.tasks.items import TaskItem
 from icm.claims import LabelSpace
-from icm.evaluation.intervals import student_half_width
+from icm.prepare import pocket
+from icm.prepare.items import TaskItem
+from icm.prepare.settings import PocketSettings
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
-from icm.tasks import PocketSettings
+from icm.statistics.estimates import student_half_width
 
 TASKS: Final = (
     "facts",

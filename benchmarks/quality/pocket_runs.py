@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 
 from rich.console import Console
 
-from benchmarks.tasks.pocket import concepts_of
 from icm.claims import Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.config import Config, load
-from icm.scoring.backends import open_scorer
+from icm.prepare.pocket import concepts_of
+from icm.prepare.settings import PocketSettings
+from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
-from icm.tasks import PocketSettings
 
 NUM_CLAIMS: Final = 64
 

@@ -18,16 +18,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tasks.pocket_judge import Judge, Judgements, judge_all, judge_of
 from icm.errors import ConfigError
-from icm.evaluation.intervals import Resampling, estimate
-from icm.evaluation.schema import Estimate
-from icm.records import METRICS, Record, read_rows
-from icm.run_directory import StageDir
-from icm.tasks import PocketSettings
+from icm.files.records import METRICS, Record, read_rows
+from icm.files.stage_dir import StageDir
+from icm.prepare.judge import Judge, Judgements, judge_all, judge_of
+from icm.prepare.settings import PocketSettings
+from icm.statistics.estimates import Resampling, estimate
+from icm.statistics.schema import Estimate
 from icm.training.loop import CURVE
-from icm.training.policy import ROLLOUTS
-from icm.training.policy_samples import SAMPLES, PolicyMetrics, SampleRow, expected_best_of_n
+from icm.training.policy.rl import ROLLOUTS
+from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, expected_best_of_n
 
 RESAMPLING = Resampling(seed=0, num_resamples=2000, confidence_level=0.95)
 

@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from icm import prepare
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
+from icm.files.records import CLAIMS, TASK, TaskRecord, read_claims, read_task
 from icm.objective import Evaluation, Objective
 from icm.pocket.weights import pocket_model_dir
+from icm.prepare import stage as prepare
 from icm.problem import build_problem
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
-from icm.records import CLAIMS, TASK, TaskRecord, read_claims, read_task
 from icm.scoring.journal import JournalScorer
 from icm.scoring.local import LocalScorer
 from icm.scoring.local.loading import load_model

@@ -21,9 +21,9 @@ from rich.table import Table
 
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, freeze, group_id
 from icm.config import load
+from icm.files.records import TaskRecord
 from icm.problem import build_problem
 from icm.prompts import Prompt
-from icm.records import TaskRecord
 from icm.relations import DifferentAnswer
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.tasks.pocket_judge import judge_all, judge_of
-from icm.arms import stage
-from icm.arms.config import ArmsConfig
-from icm.arms.materials import Judge
 from icm.errors import ConfigError
-from icm.records import TASK, read_task
-from icm.run_directory import StageDir
-from icm.scoring.backends import ModelSettings, open_scorer
-from icm.tasks import PocketSettings
-from icm.training.arm_summary import arms_table, summarise
+from icm.files.records import TASK, read_task
+from icm.files.stage_dir import StageDir
+from icm.prepare.judge import judge_all, judge_of
+from icm.prepare.settings import PocketSettings
+from icm.scoring.open import ModelSettings, open_scorer
+from icm.training.arms import stage
+from icm.training.arms.materials import Judge
+from icm.training.arms.settings import ArmsConfig
+from icm.training.arms.summary import arms_table, summarise
 
 
 class ArmsCommand(ArmsConfig):
@@ -42,7 +42,7 @@ class ArmsCommand(ArmsConfig):
 
 def run(command: ArmsCommand, console: Console) -> None:
     """Train and judge the arms, and print a table and where the figure lies."""
-    from icm.report.arms_figure import draw_arms
+    from icm.training.arms.figure import draw_arms
 
     task = read_task(command.run_dir / "prepare" / TASK)
     scorer = open_scorer(command.verdict_model, task.label_space)

@@ -10,10 +10,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from pydantic import Field
 from rich.console import Console
 
-from icm import export
 from icm.errors import ConfigError
-from icm.export import ExportConfig, licence_of
-from icm.records import LABELS
+from icm.export import stage as export
+from icm.export.stage import ExportConfig, licence_of
+from icm.files.records import LABELS
 
 
 class ExportCommand(ExportConfig):

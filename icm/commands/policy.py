@@ -8,11 +8,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from icm import policy
-from icm.records import METRICS, Manifest
+from icm.files.records import METRICS, Manifest
 from icm.training.loop import MODEL
-from icm.training.policy_samples import PolicyMetrics, SampleMeasures
-from icm.training.policy_settings import PolicyConfig
+from icm.training.policy import stage as policy
+from icm.training.policy.samples import PolicyMetrics, SampleMeasures
+from icm.training.policy.settings import PolicyConfig
 
 _PLACES: Final = {"run_dir", "reward_dir", "out_dir"}
 

@@ -8,14 +8,15 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from icm import reward, reward_evaluation
-from icm.records import GOLD, HELD_OUT, LABELS
-from icm.reward import RewardConfig
-from icm.reward_evaluation import RewardEvaluationConfig
+from icm.files.records import GOLD, HELD_OUT, LABELS
 from icm.training.pairs import PairSettings
-from icm.training.reward_model import MODEL
-from icm.training.reward_settings import RewardModelSettings
-from icm.training.reward_trainer import is_main_process
+from icm.training.reward import evaluation as reward_evaluation
+from icm.training.reward import stage as reward
+from icm.training.reward.evaluation import RewardEvaluationConfig
+from icm.training.reward.model import MODEL
+from icm.training.reward.settings import RewardModelSettings
+from icm.training.reward.stage import RewardConfig
+from icm.training.reward.trainer import is_main_process
 
 EVALUATION: Final = "evaluation"
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from icm.commands import stages
 from icm.config import Config
-from icm.records import GOLD
+from icm.files.records import GOLD
 
 
 def run(config: Config, console: Console) -> None:

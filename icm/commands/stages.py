@@ -13,15 +13,15 @@ from rich.console import Console
 
 from icm.claims import TRUE_FALSE
 from icm.config import Config
-from icm.records import MANIFEST, TASK, read_task
-from icm.run_directory import StageDir
-from icm.scoring.backends import open_scorer
+from icm.files.records import MANIFEST, TASK, read_task
+from icm.files.stage_dir import StageDir
+from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 
 
 def prepare(config: Config, console: Console) -> None:
     """Turn the source into claims and say how many."""
-    from icm import prepare as prepare_stage
+    from icm.prepare import stage as prepare_stage
 
     def count_tokens(segments: Sequence[str]) -> NDArray[np.int64]:
         # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
@@ -39,7 +39,7 @@ def prepare(config: Config, console: Console) -> None:
 
 def elicit(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Label the claims and say what came of it."""
-    from icm import elicit as elicit_stage
+    from icm.elicit import stage as elicit_stage
 
     prepare_dir, out_dir = config.out_dir / "prepare", config.out_dir / "elicit"
     manifest = elicit_stage.run(config.for_elicit(), prepare_dir, out_dir, scorer or scorer_of(config), console)
@@ -54,9 +54,9 @@ def elicit(config: Config, console: Console, scorer: LabelScorer | None = None) 
 
 def diagnose(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Say whether the labels are to be trusted."""
-    from icm import diagnose as diagnose_stage
-    from icm.diagnostics.files import read_diagnosis
-    from icm.report.summary import diagnosis_text
+    from icm.diagnose import stage as diagnose_stage
+    from icm.diagnose.files import read_diagnosis
+    from icm.evaluate.summary import diagnosis_text
 
     prepare_dir, elicit_dir, out_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
     diagnose_stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer or scorer_of(config))
@@ -65,8 +65,8 @@ def diagnose(config: Config, console: Console, scorer: LabelScorer | None = None
 
 def evaluate(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Compare the labels with golden ones and show how they do."""
-    from icm import evaluate as evaluate_stage
-    from icm.report.summary import summary_table
+    from icm.evaluate import stage as evaluate_stage
+    from icm.evaluate.summary import summary_table
 
     directories = (config.out_dir / "prepare", config.out_dir / "elicit", config.out_dir / "evaluate")
     diagnosed = config.out_dir / "diagnose"

@@ -14,11 +14,11 @@ from icm.commands.policy import PolicyCommand
 from icm.commands.reward import RewardCommand
 from icm.config import Config, Settings, load_as
 from icm.errors import ConfigError
-from icm.records import CLAIMS, TASK, read_claims, read_task
+from icm.files.records import CLAIMS, TASK, read_claims, read_task
 from icm.training.completions import open_policy
 from icm.training.pairs import require_pairable
-from icm.training.policy_prompts import candidates
-from icm.training.reward_model import open_base
+from icm.training.policy.prompts import candidates
+from icm.training.reward.model import open_base
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icm.errors import RunDirectoryError, ScoringError
+from icm.files.records import sha256_of
 from icm.pocket.corpus import Batch, Corpus
 from icm.pocket.recipe import HEAD_DIM, PocketTraining
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
-from icm.records import sha256_of
 
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"

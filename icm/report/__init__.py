@@ -1,1 +1,1 @@
-"""What people look at: figures, the HTML report, the console summary. Computes no metric and asks no model."""
+"""The parts that every figure, page and progress line shares: one house style. Computes nothing."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from icm.claims import freeze
 from icm.objective import Evaluation, Objective
-from icm.proposals import PredictAndRepair, Repair
+from icm.searches.ahead import Speculation
+from icm.searches.proposals import PredictAndRepair, Repair
 from icm.searches.protocol import Result
 from icm.searches.settings import AnnealingSettings, GeometricSettings, LogarithmicSettings
-from icm.speculation import Speculation
 from search.annealing import Annealing, SearchState, StepInfo, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from icm.claims import Labels, freeze
-from icm.proposals import with_label
+from icm.searches.proposals import with_label
 from icm.searches.protocol import Result
 from icm.searches.sampled import SampledSearch, SampledState
 from icm.searches.settings import GibbsSettings

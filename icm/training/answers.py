@@ -9,7 +9,7 @@ from pydantic import Field
 
 from icm.claims import Claim, ClaimId, LabelSpace
 from icm.errors import SchemaError
-from icm.records import Record
+from icm.files.records import Record
 from icm.training.pairs import GivenLabel, PairSettings, probability_true, render_prompt, require_binary
 
 ANSWERS: Final = "answers.jsonl"

@@ -25,7 +25,7 @@ from transformers import PrinterCallback, Trainer, TrainerControl, TrainerState,
 from icm.errors import TrainingError
 from icm.training.completions import Policy
 from icm.training.progress import TrainingProgress
-from icm.training.reward_model import quiet_library
+from icm.training.reward.model import quiet_library
 
 CHECKPOINTS: Final = "checkpoints"
 CURVE: Final = "training.jsonl"

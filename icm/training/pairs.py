@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from icm.claims import Claim, ClaimId, LabelSpace, group_id
 from icm.errors import SchemaError
-from icm.records import Record, read_rows
-from icm.tasks import template_pieces
+from icm.files.records import Record, read_rows
+from icm.prepare.settings import template_pieces
 
 PAIRS: Final = "pairs.jsonl"
 AFFIRMING: Final = 1

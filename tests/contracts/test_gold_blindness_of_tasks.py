@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from icm.prepare import PrepareConfig, run
-from icm.records import CLAIMS, GOLD, HELD_OUT, TASK
-from icm.tasks import TaskSettings
+from icm.files.records import CLAIMS, GOLD, HELD_OUT, TASK
+from icm.prepare.settings import TaskSettings
+from icm.prepare.stage import PrepareConfig, run
 
 Row = dict[str, Any]
 FILES = (CLAIMS, HELD_OUT, TASK)

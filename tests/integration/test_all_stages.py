@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from icm.records import MANIFEST
+from icm.files.records import MANIFEST
 
 STAGES = ("prepare", "elicit", "diagnose", "evaluate", "reward", "policy", "export")
 SMALL = (

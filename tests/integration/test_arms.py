@@ -11,17 +11,17 @@ from hydra import compose, initialize_config_module
 from rich.console import Console
 
 from icm import golden
-from icm.arms import stage
 from icm.claims import TRUE_FALSE
 from icm.commands.arms import ArmsCommand, golden_judge
 from icm.config import validate_as
 from icm.errors import RunDirectoryError
-from icm.records import CLAIMS, GOLD, LABELS, LabelRow, Manifest, read_claims, write_rows
-from icm.report.arms_figure import draw_arms
-from icm.run_directory import StageDir
-from icm.scoring.backends import open_scorer
-from icm.training.arm_summary import arms_table, difference, summarise
-from icm.training.arms import ARMS
+from icm.files.records import CLAIMS, GOLD, LABELS, LabelRow, Manifest, read_claims, write_rows
+from icm.files.stage_dir import StageDir
+from icm.scoring.open import open_scorer
+from icm.training.arms import stage
+from icm.training.arms.figure import draw_arms
+from icm.training.arms.labels import ARMS
+from icm.training.arms.summary import arms_table, difference, summarise
 from tests.preferences import prepare_pocket
 
 SMALL = (

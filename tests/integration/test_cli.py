@@ -11,10 +11,10 @@ from hydra.core.global_hydra import GlobalHydra
 
 import conf
 from icm import cli
+from icm.elicit.session import Session
 from icm.errors import IcmError
 from icm.pocket.recipe import PocketTraining
 from icm.pocket.weights import pocket_model_dir
-from icm.session import Session
 
 ROWS = [
     {"question": f"What is {number}?", "choice": f"It is {answer}, surely.", "label": answer == number % 4}

@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from icm import diagnose, elicit, evaluate, golden
+from icm import golden
 from icm.claims import TRUE_FALSE, UNLABELLED, ClaimId, freeze
 from icm.config import load
-from icm.diagnostics import probes
-from icm.diagnostics.constraints import tally_constraints
-from icm.diagnostics.diagnosis import diagnose as diagnose_found
-from icm.diagnostics.files import read_diagnosis
-from icm.diagnostics.schema import DIAGNOSIS
+from icm.diagnose import probes
+from icm.diagnose import stage as diagnose
+from icm.diagnose.constraints import tally_constraints
+from icm.diagnose.diagnosis import diagnose as diagnose_found
+from icm.diagnose.files import read_diagnosis
+from icm.diagnose.schema import DIAGNOSIS
+from icm.elicit import stage as elicit
 from icm.errors import RunDirectoryError
-from icm.evaluate import EvaluateConfig
+from icm.evaluate import stage as evaluate
+from icm.evaluate.stage import EvaluateConfig
+from icm.evaluate.summary import diagnosis_text
+from icm.files.records import GOLD
 from icm.problem import build_problem
-from icm.records import GOLD
-from icm.report.summary import diagnosis_text
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
 

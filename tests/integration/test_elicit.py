@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from icm import elicit
-from icm.checkpoint import load_checkpoint
 from icm.claims import TRUE_FALSE
+from icm.elicit import stage as elicit
+from icm.elicit.checkpoint import load_checkpoint
 from icm.errors import Interrupted, RunDirectoryError, SchemaError, ScoringError
-from icm.records import LABELS, TRACE, LabelRow, TraceRow, read_rows
+from icm.files.records import LABELS, TRACE, LabelRow, TraceRow, read_rows
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
 
@@ -28,7 +28,7 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 from rich.console import Console
-from icm import elicit
+from icm.elicit import stage as elicit
 from icm.claims import TRUE_FALSE
 from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings

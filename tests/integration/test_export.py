@@ -8,16 +8,19 @@ import pytest
 import yaml
 from rich.console import Console
 
-from icm import diagnose, elicit, evaluate, prepare
 from icm.claims import TRUE_FALSE
 from icm.commands.export import ExportCommand
 from icm.commands.export import run as run_command
 from icm.config import load
-from icm.diagnostics.files import read_diagnosis
+from icm.diagnose import stage as diagnose
+from icm.diagnose.files import read_diagnosis
+from icm.elicit import stage as elicit
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
-from icm.export import ExportConfig, run
-from icm.records import read_claims, read_task
-from icm.scoring.backends import open_scorer
+from icm.evaluate import stage as evaluate
+from icm.export.stage import ExportConfig, run
+from icm.files.records import read_claims, read_task
+from icm.prepare import stage as prepare
+from icm.scoring.open import open_scorer
 
 QUIET = Console(quiet=True)
 ALL_FILES = {

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from icm import elicit, prepare
 from icm.claims import TRUE_FALSE
 from icm.config import load
-from icm.records import CLAIMS, GOLD, LABELS, TRACE
+from icm.elicit import stage as elicit
+from icm.files.records import CLAIMS, GOLD, LABELS, TRACE
+from icm.prepare import stage as prepare
 from icm.scoring.fake import HashScorer
 
 

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from icm import elicit, prepare
 from icm.claims import TRUE_FALSE, freeze
 from icm.config import load
+from icm.elicit import stage as elicit
+from icm.elicit.forecast import forecast
 from icm.errors import Interrupted
-from icm.forecast import forecast
+from icm.files.records import CLAIMS, LABELS, TASK, TRACE, TraceRow, read_claims, read_rows, read_task
+from icm.prepare import stage as prepare
 from icm.problem import build_problem
-from icm.records import CLAIMS, LABELS, TASK, TRACE, TraceRow, read_claims, read_rows, read_task
-from icm.scoring.backends import open_scorer
+from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 
 

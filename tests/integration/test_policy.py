@@ -11,22 +11,24 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from icm import policy, prepare, reward
 from icm.commands.policy import PolicyCommand
 from icm.commands.policy import run as run_command
 from icm.errors import RunDirectoryError, TrainingError
-from icm.prepare import PrepareConfig
-from icm.reward import RewardConfig
-from icm.tasks import PocketSettings
+from icm.prepare import stage as prepare
+from icm.prepare.settings import PocketSettings
+from icm.prepare.stage import PrepareConfig
 from icm.training.completions import CompletionSettings, open_policy
-from icm.training.direct_preference import DpoSettings
+from icm.training.finetune import SftSettings
 from icm.training.pairs import PairSettings
-from icm.training.policy import RlSettings, prompt_order
-from icm.training.policy_samples import PolicyMetrics
-from icm.training.policy_settings import BestOfNSettings, PolicyConfig, SamplingSettings
-from icm.training.reward_settings import RewardModelSettings
-from icm.training.rewards import ModelReward
-from icm.training.sft import SftSettings
+from icm.training.policy import stage as policy
+from icm.training.policy.dpo import DpoSettings
+from icm.training.policy.rewards import ModelReward
+from icm.training.policy.rl import RlSettings, prompt_order
+from icm.training.policy.samples import PolicyMetrics
+from icm.training.policy.settings import BestOfNSettings, PolicyConfig, SamplingSettings
+from icm.training.reward import stage as reward
+from icm.training.reward.settings import RewardModelSettings
+from icm.training.reward.stage import RewardConfig
 
 QUIET = Console(quiet=True)
 RLOO = RlSettings(
@@ -134,8 +136,9 @@ def test_a_complete_run_is_left_as_it_is_and_other_settings_are_refused(run_dir,
 def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bytes(run_dir, trained, tmp_path):
     config = _config(run_dir)
     script = (
-        "import sys; from pathlib import Path; from rich.console import Console; from icm import policy;"
-        "from icm.training.policy_settings import PolicyConfig;"
+        "import sys; from pathlib import Path; from rich.console import Console;"
+        "from icm.training.policy import stage as policy;"
+        "from icm.training.policy.settings import PolicyConfig;"
         "config = PolicyConfig.model_validate_json(sys.argv[1]); run, out = map(Path, sys.argv[2:]);"
         "policy.run(config, run / 'prepare', run / 'reward', out, Console(quiet=True))"
     )

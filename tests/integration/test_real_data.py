@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from benchmarks.tasks.assemble import PreparedTask, assemble
-from benchmarks.tasks.build import build
 from icm.claims import AnswerKey, Claim, ComparisonKey
-from icm.prepare import PrepareConfig, run
-from icm.records import CLAIMS, HELD_OUT, TASK, read_claims
-from icm.tasks import TaskSettings
+from icm.files.records import CLAIMS, HELD_OUT, TASK, read_claims
+from icm.prepare.assemble import PreparedTask, assemble
+from icm.prepare.build import build
+from icm.prepare.settings import TaskSettings
+from icm.prepare.stage import PrepareConfig, run
 
 SHARED = Path(os.environ.get("ICM_SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
 DATA = SHARED / "data"

@@ -17,17 +17,18 @@ import pytest
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from icm import reward, reward_evaluation
 from icm.errors import ConfigError, RunDirectoryError, SchemaError, TrainingError
+from icm.files.records import CLAIMS, GOLD, MANIFEST, LabelRow, read_claims, read_rows, write_rows
 from icm.pocket.weights import pocket_model_dir
-from icm.records import CLAIMS, GOLD, MANIFEST, LabelRow, read_claims, read_rows, write_rows
-from icm.reward import RewardConfig
-from icm.reward_evaluation import GOLDEN, RewardEvaluationConfig, read_results
 from icm.training.pairs import PAIRS, PairSettings, PreferencePair
-from icm.training.reward_model import MODEL, load_reward_model
-from icm.training.reward_rows import RejectedExample
-from icm.training.reward_settings import LoraSettings, RewardModelSettings
-from icm.training.reward_trainer import CHECKPOINTS, CurveRow
+from icm.training.reward import evaluation as reward_evaluation
+from icm.training.reward import stage as reward
+from icm.training.reward.evaluation import GOLDEN, RewardEvaluationConfig, read_results
+from icm.training.reward.model import MODEL, load_reward_model
+from icm.training.reward.rows import RejectedExample
+from icm.training.reward.settings import LoraSettings, RewardModelSettings
+from icm.training.reward.stage import RewardConfig
+from icm.training.reward.trainer import CHECKPOINTS, CurveRow
 from tests.preferences import prepare_pocket
 
 QUICK = RewardModelSettings(learning_rate=1e-3, steps=12, batch_size=8, checkpoint_every=4)
@@ -123,8 +124,9 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     settings = config(steps=60, checkpoint_every=5)
     train(run_dir, tmp_path / "whole", settings)
     script = (
-        "import sys; from pathlib import Path; from rich.console import Console; from icm import reward;"
-        "from icm.reward import RewardConfig; run, out, config = sys.argv[1:];"
+        "import sys; from pathlib import Path; from rich.console import Console;"
+        "from icm.training.reward import stage as reward;"
+        "from icm.training.reward.stage import RewardConfig; run, out, config = sys.argv[1:];"
         "reward.run(RewardConfig.model_validate_json(config), Path(run) / 'prepare',"
         " Path(run) / 'prepare' / 'gold.jsonl', Path(out), Console(quiet=True))"
     )

@@ -10,9 +10,9 @@ from icm.pocket.statements import arithmetic_statements
 from icm.pocket.weights import pocket_model_dir
 from icm.pocket.world import World
 from icm.training.completions import CompletionSettings, open_policy, sample
-from icm.training.direct_preference import DpoSettings, fit_pairs, optimise_preferences
+from icm.training.finetune import Demonstration, SftSettings, fine_tune
 from icm.training.pairs import PreferencePair
-from icm.training.sft import Demonstration, SftSettings, fine_tune
+from icm.training.policy.dpo import DpoSettings, fit_pairs, optimise_preferences
 
 WORLD = World(0)
 QUIET = Console(quiet=True)

@@ -8,8 +8,8 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from icm.claims import UNLABELLED, Claim, Labels, freeze
-from icm.training.arm_samples import best_of_n_curve, picks, win_rate
-from icm.training.arms import Units, as_wrong_as, most_confident, shuffled, with_errors
+from icm.training.arms.labels import Units, as_wrong_as, most_confident, shuffled, with_errors
+from icm.training.arms.samples import best_of_n_curve, picks, win_rate
 from tests.preferences import answer, comparison
 
 seeds = st.integers(0, 50)

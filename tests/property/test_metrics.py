@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from icm.evaluation.intervals import Resampling, accuracy, bootstrap_interval, generator, wilson_interval
-from icm.evaluation.metrics import (
+from icm.evaluate.replay import replay
+from icm.statistics.estimates import Resampling, accuracy, bootstrap_interval, generator, wilson_interval
+from icm.statistics.scores import (
     balanced_accuracy,
     calibration,
     class_scores,
@@ -16,7 +17,6 @@ from icm.evaluation.metrics import (
     expected_calibration_error,
     reliability_bins,
 )
-from icm.evaluation.replay import replay
 from tests.evaluations import trace_of
 
 RESAMPLING = Resampling(seed=3, num_resamples=100, confidence_level=0.9)

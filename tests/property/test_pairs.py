@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from icm.claims import TRUE_FALSE
 from icm.errors import SchemaError
-from icm.evaluation.intervals import Resampling
-from icm.training.ensembles import EnsembleSettings, combine
+from icm.statistics.estimates import Resampling
 from icm.training.pairs import PairSettings, build_pairs, require_pairable
-from icm.training.reward_metrics import length_bias, reward_metrics
-from icm.training.reward_trainer import soft_cross_entropy
+from icm.training.reward.ensembles import EnsembleSettings, combine
+from icm.training.reward.metrics import length_bias, reward_metrics
+from icm.training.reward.trainer import soft_cross_entropy
 from tests.preferences import answer, comparison, given
 
 probabilities = st.floats(0.501, 1.0)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from consistency.kernels import count_violations
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.problem import Problem, build_problem
-from icm.proposals import Repair, with_label
 from icm.scoring.fake import HashScorer
 from icm.searches.annealing import build_chain
+from icm.searches.proposals import Repair, with_label
 from icm.searches.settings import AnnealingSettings
 from search.annealing import start
 from search.randomness import step_generator

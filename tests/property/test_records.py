@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icm import golden
-from icm.checkpoint import Checkpoint, load_checkpoint
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, ComparisonKey, LabelSpace, claim_id, group_id
+from icm.elicit.checkpoint import Checkpoint, load_checkpoint
 from icm.errors import RunDirectoryError, SchemaError
-from icm.records import (
+from icm.files.records import (
     LabelRow,
     Manifest,
     TaskRecord,
@@ -24,7 +24,7 @@ from icm.records import (
     write_json,
     write_rows,
 )
-from icm.run_directory import StageDir
+from icm.files.stage_dir import StageDir
 from icm.scoring.protocol import ScoringCost
 from tests.worlds import make_claims, make_task
 

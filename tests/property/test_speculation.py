@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from icm import elicit
 from icm.claims import TRUE_FALSE
-from icm.records import LABELS, TRACE, TraceRow, read_rows
+from icm.elicit import stage as elicit
+from icm.files.records import LABELS, TRACE, TraceRow, read_rows
 from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
 

@@ -6,11 +6,11 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.tasks.answers import normalise_number
-from benchmarks.tasks.assemble import assemble
-from benchmarks.tasks.items import TaskItem, TaskItems
-from benchmarks.tasks.shapes import answer_claim
-from icm.tasks import CommonSettings
+from icm.prepare.answers import normalise_number
+from icm.prepare.assemble import assemble
+from icm.prepare.items import TaskItem, TaskItems
+from icm.prepare.settings import CommonSettings
+from icm.prepare.shapes import answer_claim
 
 integers = st.integers(-(10**12), 10**12)
 decimals = st.decimals(-(10**6), 10**6, places=3)

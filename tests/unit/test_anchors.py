@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icm.anchors import read_anchors
 from icm.claims import TRUE_FALSE, freeze
 from icm.config import load
 from icm.errors import ConfigError, SchemaError
+from icm.files.labels import read_anchors
 from icm.objective import base_log_odds, prior_knowledge
 from icm.problem import build_problem
 from icm.scoring.fake import HashScorer

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from icm.claims import UNLABELLED, LabelSpace
-from icm.evaluation.compare import baselines
-from icm.evaluation.metrics import most_frequent
+from icm.evaluate.against_golden import baselines
+from icm.statistics.scores import most_frequent
 from icm.surface import NotApplicable, answer_frequency, keywords, length
 from tests.evaluations import QUICK, answer_claim, comparison_claim, elicitation
 

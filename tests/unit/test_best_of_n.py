@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icm.training.best_of_n import best_of_n_kl, selection_weights
+from icm.training.policy.best_of_n import best_of_n_kl, selection_weights
 
 REWARDS = st.lists(st.integers(-3, 3), min_size=1, max_size=7)
 

@@ -8,12 +8,12 @@ import io
 import numpy as np
 import pytest
 
-from icm.commands.compare import CompareCommand
-from icm.comparison.schema import RunRow
-from icm.comparison.statistics import clustered_estimate, paired_test, summarise
-from icm.comparison.tables import columns_csv, markdown, runs_csv
-from icm.evaluation.schema import TracePoint
-from icm.report.comparison_figures import draw_comparison
+from icm.compare.figures import draw_comparison
+from icm.compare.schema import RunRow
+from icm.compare.stage import CompareCommand
+from icm.compare.statistics import clustered_estimate, paired_test, summarise
+from icm.compare.tables import columns_csv, markdown, runs_csv
+from icm.evaluate.schema import TracePoint
 from tests.evaluations import QUICK
 
 

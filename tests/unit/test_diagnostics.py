@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icm.claims import UNLABELLED, freeze
-from icm.diagnostics import measures
-from icm.diagnostics.checks import MEANINGS, Missing, judge
-from icm.diagnostics.schema import CHECK_NAMES, Bounds, CheckName
+from icm.diagnose import measures
+from icm.diagnose.checks import MEANINGS, Missing, judge
+from icm.diagnose.schema import CHECK_NAMES, Bounds, CheckName
 from tests.evaluations import answer_claim, comparison_claim
 
 NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))

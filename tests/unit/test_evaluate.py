@@ -9,10 +9,10 @@ import pytest
 
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
-from icm.evaluate import EvaluateConfig, read_metrics, run
-from icm.evaluation.compare import disagreements
-from icm.records import MANIFEST, dump_row
-from icm.run_directory import StageDir
+from icm.evaluate.against_golden import disagreements
+from icm.evaluate.stage import EvaluateConfig, read_metrics, run
+from icm.files.records import MANIFEST, dump_row
+from icm.files.stage_dir import StageDir
 from icm.scoring.fake import HashScorer
 from tests.evaluations import concept_scorer, elicitation, write_run
 

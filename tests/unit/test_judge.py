@@ -1,10 +1,10 @@
 import pytest
 
-from benchmarks.tasks.pocket_judge import answer_quality, judge_all, judge_of, reply_quality
 from icm.errors import ConfigError
 from icm.pocket import words
 from icm.pocket.statements import TRUTH, arithmetic_statements, preference_statements
 from icm.pocket.world import QUALITY, World
+from icm.prepare.judge import answer_quality, judge_all, judge_of, reply_quality
 
 WORLD = World(3)
 

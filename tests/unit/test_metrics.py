@@ -9,15 +9,16 @@ import pytest
 from scipy.stats import binomtest, sem, t
 
 from icm.claims import UNLABELLED, ClaimId, LabelSpace
-from icm.evaluation.compare import accuracy_of, compare
-from icm.evaluation.intervals import (
+from icm.evaluate.against_golden import accuracy_of, compare
+from icm.evaluate.replay import replay
+from icm.statistics.estimates import (
     Resampling,
     bootstrap_interval,
     estimate,
     student_half_width,
     wilson_interval,
 )
-from icm.evaluation.metrics import (
+from icm.statistics.scores import (
     balanced_accuracy,
     calibration,
     class_scores,
@@ -26,7 +27,6 @@ from icm.evaluation.metrics import (
     polarity,
     reliability_bins,
 )
-from icm.evaluation.replay import replay
 from tests.evaluations import QUICK, elicitation, trace_of
 
 A, B = ClaimId("a"), ClaimId("b")

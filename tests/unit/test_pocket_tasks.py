@@ -3,12 +3,12 @@ from typing import Any, get_args
 
 import pytest
 
-from benchmarks.tasks.pocket import PocketTask, build
 from icm.claims import TRUE_FALSE, AnswerKey, ComparisonKey
 from icm.errors import ConfigError
 from icm.pocket.tokenizer import build_tokenizer
+from icm.prepare.pocket import PocketTask, build
+from icm.prepare.settings import PocketSettings
 from icm.prompts import render_demo
-from icm.tasks import PocketSettings
 
 TASKS = get_args(PocketTask)
 

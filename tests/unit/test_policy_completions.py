@@ -19,8 +19,8 @@ from icm.training.completions import (
     read_completion,
     sample,
 )
-from icm.training.policy import RlSettings, budget_spent
-from icm.training.sft import Demonstration, fit_demonstrations, require_ending
+from icm.training.finetune import Demonstration, fit_demonstrations, require_ending
+from icm.training.policy.rl import RlSettings, budget_spent
 
 LINE = CompletionSettings(stop="\n", max_tokens=8)
 PROMPTS = [f"Human: How do I {request}?\nAssistant:" for request in words.REQUESTS[:6]]

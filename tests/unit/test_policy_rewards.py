@@ -12,8 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 
 from icm.errors import TrainingError
 from icm.pocket.tokenizer import build_tokenizer
-from icm.training.ensembles import EnsembleSettings
-from icm.training.rewards import EndpointReward, ModelReward, open_reward, require_informative
+from icm.training.policy.rewards import EndpointReward, ModelReward, open_reward, require_informative
+from icm.training.reward.ensembles import EnsembleSettings
 
 PROMPTS = ["Human: How do I open the jar?\nAssistant:"] * 2
 COMPLETIONS = [" Use wax.", " Use poison. Many people do so."]

@@ -13,7 +13,7 @@ from icm.config import validate_as
 from icm.errors import ConfigError
 from icm.training.completions import open_policy
 from icm.training.pairs import PairSettings
-from icm.training.policy_prompts import PromptSettings
+from icm.training.policy.prompts import PromptSettings
 
 
 def _composed(name, kind, *overrides):

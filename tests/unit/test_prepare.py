@@ -10,11 +10,9 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 import conf
-from benchmarks.tasks.pocket import PocketTask
 from icm import golden
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
-from icm.prepare import PrepareConfig, run
-from icm.records import (
+from icm.files.records import (
     CLAIMS,
     GOLD,
     HELD_OUT,
@@ -26,8 +24,10 @@ from icm.records import (
     read_task,
     sha256_of,
 )
+from icm.prepare.pocket import PocketTask
+from icm.prepare.settings import PocketSettings, TaskSettings, TruthfulqaSettings
+from icm.prepare.stage import PrepareConfig, run
 from icm.relations import DifferentAnswer
-from icm.tasks import PocketSettings, TaskSettings, TruthfulqaSettings
 
 TASK_DIR = Path(conf.__path__[0]) / "task"
 TASK_NAMES = sorted(path.stem for path in TASK_DIR.glob("*.yaml"))

@@ -9,11 +9,12 @@ from itertools import product
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from benchmarks.tasks import custom, tables
-from benchmarks.tasks.items import TaskItems
 from consistency import Constraint, reference
 from icm.claims import AnswerKey, Claim, ComparisonKey, claim_id
 from icm.errors import ConfigError
+from icm.prepare import custom, tables
+from icm.prepare.items import TaskItems
+from icm.prepare.settings import CustomSettings
 from icm.relations import (
     DifferentAnswer,
     ExactlyOne,
@@ -26,7 +27,6 @@ from icm.relations import (
     check_answers_occur,
     constraints_from,
 )
-from icm.tasks import CustomSettings
 
 ALL_RELATIONS = (
     SameAnswer(weight=0.5),

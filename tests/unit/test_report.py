@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from icm.diagnostics.checks import Missing, judge
-from icm.diagnostics.schema import CHECK_NAMES, CheckName, ConstraintTally
-from icm.evaluate import EvaluateConfig, read_metrics, run
-from icm.evaluation.compare import compare
-from icm.evaluation.schema import Metrics
-from icm.report.figures import draw_figures
-from icm.report.page import render_page
-from icm.report.summary import summary_table
+from icm.diagnose.checks import Missing, judge
+from icm.diagnose.schema import CHECK_NAMES, CheckName, ConstraintTally
+from icm.evaluate.against_golden import compare
+from icm.evaluate.figures import draw_figures
+from icm.evaluate.page import render_page
+from icm.evaluate.schema import Metrics
+from icm.evaluate.stage import EvaluateConfig, read_metrics, run
+from icm.evaluate.summary import summary_table
 from tests.evaluations import QUICK, concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)

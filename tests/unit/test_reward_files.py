@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from icm.errors import SchemaError
-from icm.training.reward_files import read_judged_pairs
+from icm.training.reward.judged_pairs import read_judged_pairs
 
 PROMPT = "Human: {question}\nAssistant:"
 TRANSCRIPT = "\n\nHuman: hi\n\nAssistant: hello\n\nHuman: more\n\nAssistant:"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.tasks.answers import final_answer, normalise_number, strip_calculator_marks
+from icm.prepare.answers import final_answer, normalise_number, strip_calculator_marks
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.tasks.assemble import PreparedTask, assemble
-from benchmarks.tasks.items import TaskItem, TaskItems
-from benchmarks.tasks.shapes import answer_claim
 from icm.claims import AnswerKey
 from icm.errors import ConfigError, SchemaError
-from icm.records import RejectedRow
-from icm.tasks import CommonSettings
+from icm.files.records import RejectedRow
+from icm.prepare.assemble import PreparedTask, assemble
+from icm.prepare.items import TaskItem, TaskItems
+from icm.prepare.settings import CommonSettings
+from icm.prepare.shapes import answer_claim
 
 
 def item(question: str, answer: str, label: int | None, row: int, key: str | None = None) -> TaskItem:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from benchmarks.tasks import alpaca, custom, gsm8k, truthfulqa
-from benchmarks.tasks.items import TaskItem, TaskItems
-from benchmarks.tasks.tables import Table
-from benchmarks.tasks.truthfulqa import polarity
 from icm.claims import AnswerKey, ComparisonKey, group_id, response_id
 from icm.errors import SchemaError
-from icm.tasks import AlpacaSettings, CustomSettings, Gsm8kSettings, TruthfulqaSettings
+from icm.prepare import alpaca, custom, gsm8k, truthfulqa
+from icm.prepare.items import TaskItem, TaskItems
+from icm.prepare.settings import AlpacaSettings, CustomSettings, Gsm8kSettings, TruthfulqaSettings
+from icm.prepare.tables import Table
+from icm.prepare.truthfulqa import polarity
 
 
 def table_of(*rows: dict[str, Any]) -> Table:

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from benchmarks.tasks import sources
-from benchmarks.tasks.tables import Columns, Row, Table, detect_format
 from icm.errors import ConfigError, SchemaError
-from icm.tasks import SourceSettings
+from icm.prepare import sources
+from icm.prepare.settings import SourceSettings
+from icm.prepare.tables import Columns, Row, Table, detect_format
 
 ROWS = [{"question": 'Who said "hi"?', "answer": "Ann,\nI think"}, {"question": "Où?", "answer": "là"}]
 

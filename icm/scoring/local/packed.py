@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from icm.scoring.local.kept import KeptTokens, Slots
+from icm.scoring.local.kv_cache import KeptTokens, Slots
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Trie

@@ -1,0 +1,1 @@
+"""`icm compare`: settings side by side: the same claims labelled under each, and what differs."""

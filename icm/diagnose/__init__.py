@@ -1,0 +1,1 @@
+"""`icm diagnose`: whether to trust labels, told without golden labels."""

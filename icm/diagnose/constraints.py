@@ -1,0 +1,47 @@
+"""How much the constraints have to do with the labels found. Judges nothing and knows no golden label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from consistency.binding import Tally, tally_binding
+from consistency.kernels import violated
+from icm.claims import UNLABELLED
+from icm.diagnose.elicited import Found
+from icm.diagnose.schema import ConstraintTally
+from icm.relations import constraints_from
+
+
+def tally_constraints(found: Found, penalty: float) -> list[ConstraintTally]:
+    """Return for each relation how many of its constraints the labels violate, and how many bind.
+
+    Args:
+        found: What was found; the model is asked for every claim once, in the context of the others.
+        penalty: What a violated weight of 1 costs, nats.
+
+    Returns:
+        A tally for each relation that makes a constraint; none if no claim is labelled.
+
+    Raises:
+        ScoringError: The model returned NaN.
+    """
+    objective = found.problem.objective
+    relations, num_labels = found.problem.task.relations, objective.scorer.num_labels
+    names = [each.name for each in constraints_from(found.problem.claims, relations, num_labels)]
+    if not names or (found.labels == UNLABELLED).all():
+        return []
+    tallies = tally_binding(objective.constraints, names, objective.predict_all(found.labels), penalty)
+    is_violated = violated(objective.constraints, found.labels)
+    return [_of_labels(tally, int(is_violated[np.array(names) == tally.name].sum())) for tally in tallies]
+
+
+def _of_labels(tally: Tally, num_violated: int) -> ConstraintTally:
+    """Return the tally with what the labels found violate in place of what the best labelling would."""
+    return ConstraintTally(
+        name=tally.name,
+        num_constraints=tally.num_constraints,
+        num_violated=num_violated,
+        num_opposed=tally.num_opposed,
+        num_binding=tally.num_binding,
+        num_undecided=tally.num_undecided,
+    )

@@ -1,0 +1,128 @@
+"""The diagnose stage: labels in, a verdict on them out, with its reasons. Knows no golden label."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from icm.claims import UNLABELLED, Claim, freeze
+from icm.diagnose.diagnosis import diagnose
+from icm.diagnose.elicited import Found
+from icm.diagnose.schema import DIAGNOSIS, DiagnoseSettings
+from icm.errors import RunDirectoryError
+from icm.files.records import (
+    ALTERNATIVES,
+    CLAIMS,
+    LABELS,
+    TASK,
+    AlternativeRow,
+    LabelRow,
+    Manifest,
+    read_claims,
+    read_rows,
+    read_task,
+    write_json,
+)
+from icm.files.stage_dir import StageDir
+from icm.problem import ProblemSettings, build_problem
+from icm.scoring.journal import JournalScorer
+from icm.scoring.protocol import LabelScorer
+from icm.searches.protocol import Alternative
+
+JOURNAL: Final = "journal.jsonl"
+
+
+def run(
+    settings: DiagnoseSettings, prepare_dir: Path, elicit_dir: Path, out_dir: Path, scorer: LabelScorer
+) -> Manifest:
+    """Diagnose the labels of a finished elicit stage; a complete result in the same directory is left as it is.
+
+    What the model answers goes into a journal, so an interrupted diagnosis asks for nothing twice.
+
+    Args:
+        settings: How labels are diagnosed.
+        prepare_dir: Directory of the prepare stage; its golden labels are not opened.
+        elicit_dir: Directory of the elicit stage.
+        out_dir: Where `diagnosis.json`, the journal and the manifest go.
+        scorer: The model that the labels were elicited from, bound to the task's label space.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished or altered, the two are not of one run, the labels came from
+            another model, or `out_dir` belongs to a run with other settings.
+        SchemaError: A file is malformed.
+        ScoringError: The model returned NaN.
+    """
+    started = time.perf_counter()
+    inputs = _check_inputs(prepare_dir, elicit_dir, scorer)
+    stage = StageDir(out_dir, "diagnose")
+    config = {**settings.model_dump(mode="json"), "model": scorer.fingerprint, "inputs": inputs}
+    if stage.claim(config) == "complete":
+        return stage.verify()
+    journal = JournalScorer(scorer, out_dir / JOURNAL)
+    diagnosis = diagnose(read_found(prepare_dir, elicit_dir, journal), settings)
+    write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
+    verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
+    manifest = Manifest(
+        stage="diagnose",
+        config=config,
+        inputs=inputs,
+        counts={"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)},
+        cost=asdict(journal.cost),
+        seconds=time.perf_counter() - started,
+    )
+    return stage.finish(manifest, outputs=(DIAGNOSIS,))
+
+
+def read_found(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Found:
+    """Read what a diagnosis looks at.
+
+    Args:
+        prepare_dir: Directory of the prepare stage.
+        elicit_dir: Directory of the elicit stage.
+        scorer: Asked nothing here.
+
+    Raises:
+        RunDirectoryError: The elicit stage is unfinished.
+        SchemaError: A file is malformed.
+    """
+    elicited = StageDir(elicit_dir, "elicit").read_manifest()
+    settings = ProblemSettings.model_validate({name: elicited.config[name] for name in ProblemSettings.model_fields})
+    claims = read_claims(prepare_dir / CLAIMS)
+    rows = read_rows(elicit_dir / LABELS, LabelRow)
+    stability = [row.stability for row in rows if row.stability is not None]
+    return Found(
+        problem=build_problem(claims, read_task(prepare_dir / TASK), scorer, settings),
+        settings=settings,
+        labels=freeze([UNLABELLED if row.label is None else row.label for row in rows]),
+        utility=elicited.counts["utility"],
+        predictability=elicited.counts["predictability"],
+        margins=np.array([np.nan if row.margin is None else row.margin for row in rows]),
+        stability=np.array(stability) if len(stability) == len(rows) else None,
+        alternatives=[_alternative(row, claims) for row in read_rows(elicit_dir / ALTERNATIVES, AlternativeRow)],
+    )
+
+
+def _alternative(row: AlternativeRow, claims: list[Claim]) -> Alternative:
+    return Alternative(freeze([row.labels[claim.id] for claim in claims]), row.utility, row.origins)
+
+
+def _check_inputs(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> dict[str, str]:
+    """Check that both directories hold results of one run and of this model. Return the hashes of their files."""
+    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
+    elicited = StageDir(elicit_dir, "elicit").verify(LABELS, ALTERNATIVES)
+    if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
+        raise RunDirectoryError(
+            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
+            f"one run"
+        )
+    if elicited.config["model"] != scorer.fingerprint:
+        raise RunDirectoryError(
+            f"the labels in {elicit_dir} were elicited from model {elicited.config['model']}, not from "
+            f"{scorer.fingerprint}; diagnose them with the model they came from"
+        )
+    outputs = prepared.outputs | elicited.outputs
+    return {name: outputs[name] for name in (CLAIMS, TASK, LABELS, ALTERNATIVES)}

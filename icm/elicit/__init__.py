@@ -1,0 +1,1 @@
+"""`icm elicit`: claims in, labels out. Knows no golden label."""

@@ -1,0 +1,67 @@
+"""Checkpoints of a search: where it stands, and how long its files were then. Knows no search and no model.
+
+A resumed search cuts trace and journal back to the lengths written here, so that it asks and writes exactly what the
+uninterrupted search would have asked and written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from icm.errors import RunDirectoryError
+from icm.files.records import Record, first_problem, write_text
+from icm.scoring.protocol import ScoringCost
+
+
+class Checkpoint(Record):
+    """A search between two steps. Its evaluations are not kept: the journal answers them without a model.
+
+    Attributes:
+        state: Where the search stands, as it saved itself.
+        trace_bytes: Length of the trace.
+        journal_bytes: Length of the journal.
+        cost: Scoring cost so far.
+        seconds: Wall time so far.
+    """
+
+    state: dict[str, Any]
+    trace_bytes: int
+    journal_bytes: int
+    cost: ScoringCost
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint in the place of the one before, atomically."""
+        content = self.model_dump(mode="json")
+        write_text(path, json.dumps({"sha256": _digest(content), "checkpoint": content}) + "\n")
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """Read a checkpoint; `None` where there is none.
+
+    Raises:
+        RunDirectoryError: The file is not what was written.
+    """
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        content = stored["checkpoint"]
+        if stored["sha256"] != _digest(content):
+            raise ValueError("its content does not match its hash")
+        return Checkpoint.model_validate(content)
+    except (ValueError, KeyError, TypeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise RunDirectoryError(
+            f"{path} is corrupt ({problem}); delete that file and run the same command again: the search starts "
+            f"over, but the journal beside it still answers everything the model was asked"
+        ) from None
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

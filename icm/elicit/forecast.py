@@ -1,0 +1,171 @@
+"""What a search will cost, before the model is asked anything. Knows prompts and token counts, no model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.claims import Claim, Labels, LabelSpace, freeze
+from icm.errors import ScoringError
+from icm.objective import Objective
+from icm.prompts import Context, Prompt, render_demo
+from icm.searches.proposals import with_label
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Cost of a search, estimated.
+
+    Attributes:
+        num_steps: Steps of the chain.
+        evaluation_prompts: Prompts of one evaluation of U with every claim labelled.
+        demos: The fewest and the most labelled claims that stand before a query.
+        evaluation_tokens: Tokens of these prompts, shared beginnings counted once.
+        naive_tokens: Tokens of these prompts, each in full.
+        longest_prompt: Tokens of the longest prompt, its verdict included.
+        labelling_tokens: Tokens to label every claim once, evaluating U each time.
+        most_tokens: Tokens if every step changed a label, without repair.
+        num_evaluations: Evaluations of whole labellings, at the most; `None` for a chain of single proposals.
+    """
+
+    num_steps: int
+    evaluation_prompts: int
+    demos: tuple[int, int]
+    evaluation_tokens: int
+    naive_tokens: int
+    longest_prompt: int
+    labelling_tokens: int
+    most_tokens: int
+    num_evaluations: int | None
+
+    def __str__(self) -> str:
+        fewest, most = self.demos
+        shown = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+        return (
+            f"one evaluation of U: {self.evaluation_prompts:,} prompts with {shown} labelled claims before the query, "
+            f"{self.evaluation_tokens:,} tokens "
+            f"({self.naive_tokens:,} without sharing), the longest {self.longest_prompt:,}; {self._steps()}"
+        )
+
+    def _steps(self) -> str:
+        if self.num_evaluations is None:
+            return (
+                f"{self.num_steps:,} steps: from about {self.labelling_tokens:,} tokens if every claim is labelled "
+                f"once to {self.most_tokens:,} if every step changes a label, plus repairs"
+            )
+        most = self.num_evaluations * self.evaluation_tokens
+        return f"{self.num_steps:,} steps with at most {self.num_evaluations:,} evaluations: about {most:,} tokens"
+
+
+def forecast(
+    objective: Objective,
+    claims: Sequence[Claim],
+    space: LabelSpace,
+    num_steps: int,
+    num_evaluations: int | None = None,
+) -> Forecast:
+    """Count what one evaluation of U with every claim labelled asks, and what a search may come to.
+
+    Args:
+        objective: U; its scorer counts tokens.
+        claims: The claims.
+        space: Their labels.
+        num_steps: Steps of the search.
+        num_evaluations: How many labellings it evaluates whole, at the most; `None` for a chain of single proposals.
+
+    Raises:
+        ScoringError: The longest prompt does not fit the model's context.
+    """
+    demo_tokens = np.stack(
+        [
+            objective.scorer.count_tokens([render_demo(claim, label, space) for claim in claims])
+            for label in range(len(space))
+        ]
+    )
+    longest_label = int(np.argmax(demo_tokens.sum(axis=1)))
+    labels = freeze(np.full(len(claims), longest_label))
+    tokens = demo_tokens[longest_label].tolist()
+    demos = [render_demo(claim, longest_label, space) for claim in claims]
+    prompts = objective.prompts(labels)
+    lengths = _path_lengths([prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True)))
+    # A query with its verdict is as long as the demo that it becomes.
+    queries = [tokens[claim] for _, claim in prompts]
+    prompt_tokens = [
+        lengths.path[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
+    ]
+    num_demos = [prompt.context.num_segments for prompt in prompts.values()]
+    evaluation_tokens = lengths.shared + sum(queries)
+    changed = _changed_share(objective, labels, prompts)
+    result = Forecast(
+        num_steps=num_steps,
+        evaluation_prompts=len(prompts),
+        demos=(min(num_demos), max(num_demos)),
+        evaluation_tokens=evaluation_tokens,
+        naive_tokens=sum(prompt_tokens),
+        longest_prompt=max(prompt_tokens),
+        labelling_tokens=math.ceil(changed * _growth(evaluation_tokens, len(claims))),
+        most_tokens=math.ceil(changed * evaluation_tokens * num_steps),
+        num_evaluations=num_evaluations,
+    )
+    _check_context(result, demo_tokens.max(axis=0), objective.scorer.context_length)
+    return result
+
+
+class _Lengths(NamedTuple):
+    """Tokens of each path of segments, and of all paths together when shared runs count once."""
+
+    path: dict[Context, int]
+    shared: int
+
+
+def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> _Lengths:
+    path: dict[Context, int] = {}
+    shared = 0
+    for context in contexts:
+        ahead: list[Context] = []
+        node: Context | None = context
+        while node is not None and node not in path:
+            ahead.append(node)
+            node = node.parent
+        for node in reversed(ahead):
+            run = sum(tokens_of[segment] for segment in node.run)
+            path[node] = run + (path[node.parent] if node.parent else 0)
+            shared += run
+    return _Lengths(path, shared)
+
+
+def _changed_share(objective: Objective, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
+    """Return which share of the prompts another label of one claim changes, on average over some claims."""
+    changed = []
+    for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 16), dtype=int).tolist():
+        other = objective.prompts(with_label(labels, claim, (int(labels[claim]) + 1) % objective.scorer.num_labels))
+        changed.append(np.mean([other[place].digest != prompt.digest for place, prompt in prompts.items()]))
+    # At the least the claim itself is asked before it is labelled.
+    return max(float(np.mean(changed)), 1 / labels.size)
+
+
+def _growth(evaluation_tokens: int, num_claims: int) -> int:
+    """Sum the cost of evaluating U with 1, 2, …, N labels, when one with n labels costs as n * log2(2n)."""
+    sizes = np.arange(1, num_claims + 1)
+    relative = sizes * np.log2(2 * sizes)
+    return math.ceil(evaluation_tokens * float(relative.sum() / relative[-1]))
+
+
+def _check_context(result: Forecast, demo_tokens: NDArray[np.int64], context_length: int | None) -> None:
+    if context_length is None or result.longest_prompt <= context_length:
+        return
+    fitting = int(np.searchsorted(np.cumsum(np.sort(demo_tokens)[::-1]), context_length, side="right"))
+    raise ScoringError(
+        f"the longest prompt has {result.longest_prompt:,} tokens, the model's context holds {context_length:,}. "
+        f"{fitting} claims of this set always fit one prompt: "
+        + (
+            f"set contexts=k_shot contexts.num_shots={fitting - 1}, or task.num_claims={fitting}"
+            if fitting > 1
+            else "leave long claims out with task.max_claim_tokens"
+        )
+    )

@@ -1,0 +1,164 @@
+"""One search in its directory: it takes steps, writes its trace, checkpoints, stops when asked and can be continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Generic
+
+import numpy as np
+from rich.console import Console
+
+from consistency.kernels import count_violations
+from icm.claims import UNLABELLED, Labels
+from icm.elicit.checkpoint import Checkpoint
+from icm.errors import Interrupted
+from icm.files.records import TRACE, TraceRow, dump_row
+from icm.problem import Problem
+from icm.report.progress import SearchDisplay
+from icm.scoring.journal import JournalScorer
+from icm.scoring.protocol import ScoringCost
+from icm.searches.protocol import S, Search
+from search.annealing import StepInfo
+
+CHECKPOINT: Final = "checkpoint.json"
+
+
+class Session(Generic[S]):
+    """One run of a search in its directory: takes steps, writes the trace, checkpoints, and can be continued."""
+
+    def __init__(
+        self,
+        directory: Path,
+        problem: Problem,
+        search: Search[S],
+        journal: JournalScorer,
+        checkpoint_seconds: float,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._directory = directory
+        self._problem = problem
+        self._search = search
+        self._journal = journal
+        self._checkpoint_seconds = checkpoint_seconds
+        self._trace = (directory / TRACE).open("ab")
+        self._trace.truncate(checkpoint.trace_bytes if checkpoint else 0)
+        if checkpoint is None:
+            self._resumed = None
+            self._cost_before, self._seconds_before = ScoringCost(), 0.0
+        else:
+            self._resumed = search.restore(checkpoint.state)
+            self._cost_before, self._seconds_before = checkpoint.cost, checkpoint.seconds
+        # Evaluating the resumed state anew was answered by the journal; it has been paid for already.
+        self._cost_mark = journal.cost
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._trace.close()
+
+    @property
+    def cost(self) -> ScoringCost:
+        """Scoring cost of the search so far, all resumed parts together."""
+        return self._cost_before + (self._journal.cost - self._cost_mark)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the search so far, all resumed parts together."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def run(self, console: Console) -> S:
+        """Take the remaining steps.
+
+        Raises:
+            Interrupted: The user asked to stop; the search is saved after its last step.
+        """
+        with _stop_request() as stop:
+            self._journal.forget()
+            state = before = self._resumed or self._begin()
+            saved_at = time.perf_counter()
+            with SearchDisplay(console, self._search.num_steps, state.step) as display:
+                for state, info in self._search.walk(before):
+                    row = self._write(state, info, before.labels)
+                    before = state
+                    display.show(row)
+                    if state.step % self._search.period:
+                        continue
+                    self._journal.forget()
+                    if stop.is_set():
+                        break
+                    if time.perf_counter() - saved_at >= self._checkpoint_seconds:
+                        self._save(state)
+                        saved_at = time.perf_counter()
+        self._save(state)
+        if not self._search.is_done(state):
+            raise Interrupted(
+                f"stopped after step {state.step:,} of {self._search.num_steps:,}; nothing is lost. "
+                f"Run the same command again to go on"
+            )
+        return state
+
+    def _begin(self) -> S:
+        state = self._search.start()
+        self._write(state, StepInfo(), np.full_like(state.labels, UNLABELLED))
+        return state
+
+    def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
+        changed = np.flatnonzero(state.labels != before).tolist()
+        claims = self._problem.claims
+        row = TraceRow(
+            step=state.step,
+            temperature=info.temperature,
+            claim=None if info.claim is None else claims[info.claim].id,
+            label=info.label,
+            delta_utility=info.delta_utility,
+            accepted=info.accepted,
+            violations=count_violations(self._problem.objective.constraints, state.labels),
+            utility=state.evaluation.utility if state.evaluation else None,
+            labelled=int((state.labels != UNLABELLED).sum()),
+            tokens=self.cost.forwarded_tokens,
+            changes={claims[i].id: _or_none(int(state.labels[i])) for i in changed},
+        )
+        self._trace.write(dump_row(row).encode())
+        return row
+
+    def _save(self, state: S) -> None:
+        self._trace.flush()
+        os.fsync(self._trace.fileno())
+        Checkpoint(
+            state=dict(self._search.save(state)),
+            trace_bytes=self._trace.tell(),
+            journal_bytes=self._journal.position(),
+            cost=self.cost,
+            seconds=self.seconds,
+        ).save(self._directory / CHECKPOINT)
+
+
+@contextmanager
+def _stop_request() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a request that is answered between two steps; the second one stops at once."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+
+    def request(_signal: int, _frame: object) -> None:
+        requested.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, request)
+    try:
+        yield requested
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _or_none(label: int) -> int | None:
+    return None if label == UNLABELLED else label

@@ -1,0 +1,161 @@
+"""The elicit stage: claims in, labels and the trace of the search out. Knows no golden label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.console import Console
+
+from icm.claims import UNLABELLED
+from icm.elicit.checkpoint import load_checkpoint
+from icm.elicit.forecast import forecast
+from icm.elicit.session import CHECKPOINT, Session
+from icm.files.records import (
+    ALTERNATIVES,
+    CLAIMS,
+    LABELS,
+    TASK,
+    TRACE,
+    AlternativeRow,
+    LabelRow,
+    Manifest,
+    TraceRow,
+    read_claims,
+    read_rows,
+    read_task,
+    sha256_of,
+    write_rows,
+)
+from icm.files.stage_dir import StageDir
+from icm.objective import Evaluation, margins
+from icm.problem import Problem, ProblemSettings, build_problem
+from icm.scoring.journal import JournalScorer
+from icm.scoring.protocol import LabelScorer
+from icm.searches.build import build_search
+from icm.searches.protocol import Result, State
+from icm.searches.settings import SearchSettings
+
+JOURNAL: Final = "journal.jsonl"
+
+
+class ElicitSettings(ProblemSettings):
+    """What the labels follow from, besides the claims and the model.
+
+    Attributes:
+        search: Which search, and how.
+        checkpoint_seconds: Wall time between two checkpoints, seconds; it changes no result.
+    """
+
+    search: SearchSettings
+    checkpoint_seconds: float = 2.0
+
+
+def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: LabelScorer, console: Console) -> Manifest:
+    """Elicit labels for the claims of a prepared task.
+
+    An interrupted run in the same directory is continued; a complete one is left as it is.
+
+    Args:
+        settings: What the labels follow from.
+        prepare_dir: Directory of the prepare stage.
+        out_dir: Where `labels.jsonl`, `trace.jsonl`, the journal and the manifest go.
+        scorer: The model, bound to the task's label space.
+        console: Where the forecast and the progress are shown.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished, corrupt, or belongs to a run with other settings.
+        ScoringError: The prompts do not fit the model, or it answered NaN.
+        Interrupted: The user asked to stop; everything is kept.
+    """
+    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
+    inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
+    stage = StageDir(out_dir, "elicit")
+    if settings.anchors is not None:
+        inputs["anchors"] = sha256_of(settings.anchors)
+    what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    config = {**what_counts, "model": scorer.fingerprint, "inputs": inputs}
+    if stage.claim(config) == "complete":
+        return stage.read_manifest()
+
+    claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
+    checkpoint = load_checkpoint(out_dir / CHECKPOINT)
+    journal = JournalScorer(scorer, out_dir / JOURNAL, at=checkpoint.journal_bytes if checkpoint else None)
+    problem = build_problem(claims, task, journal, settings)
+    search = build_search(settings.search, problem, settings.seed)
+    ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
+    console.print(str(ahead), soft_wrap=True)
+    with Session(out_dir, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
+        state = session.run(console)
+    result = search.result(state)
+    evaluation = problem.objective.evaluate(result.labels)
+    write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
+    write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
+    manifest = stage.finish(
+        Manifest(
+            stage="elicit",
+            config=config,
+            inputs=inputs,
+            counts=_counts(problem, state, result, evaluation),
+            cost=asdict(session.cost),
+            seconds=session.seconds,
+        ),
+        outputs=(LABELS, ALTERNATIVES, TRACE),
+    )
+    (out_dir / CHECKPOINT).unlink()
+    return manifest
+
+
+def label_rows(problem: Problem, result: Result, evaluation: Evaluation, trace: Sequence[TraceRow]) -> list[LabelRow]:
+    """Return the rows of `labels.jsonl`, in the order of the claims."""
+    set_at = {(claim, label): row.step for row in trace for claim, label in row.changes.items()}
+    rows = []
+    for index, (claim, label) in enumerate(zip(problem.claims, result.labels.tolist(), strict=True)):
+        if label == UNLABELLED:
+            rows.append(LabelRow(id=claim.id, group=claim.group))
+            continue
+        logprobs = evaluation.label_logprobs[index]
+        rows.append(
+            LabelRow(
+                id=claim.id,
+                group=claim.group,
+                label=label,
+                name=problem.task.label_space.names[label],
+                probability=float(np.exp(logprobs[label])),
+                margin=float(margins(logprobs[None])[0, label]),
+                last_changed=set_at[claim.id, label],
+                stability=None if result.stability is None else float(result.stability[index]),
+            )
+        )
+    return rows
+
+
+def alternative_rows(problem: Problem, result: Result) -> list[AlternativeRow]:
+    """Return the rows of `alternatives.jsonl`, by falling U."""
+    ids = [claim.id for claim in problem.claims]
+    return [
+        AlternativeRow(
+            utility=alternative.utility,
+            origins=alternative.origins,
+            agreement=float(np.mean(alternative.labels == result.labels)),
+            labels=dict(zip(ids, alternative.labels.tolist(), strict=True)),
+        )
+        for alternative in result.alternatives
+    ]
+
+
+def _counts(problem: Problem, state: State, result: Result, evaluation: Evaluation) -> dict[str, float]:
+    return {
+        "claims": len(problem.claims),
+        "labelled": int((result.labels != UNLABELLED).sum()),
+        "constraints": problem.objective.constraints.weight.size,
+        "violations": evaluation.num_violations,
+        "steps": state.step,
+        "alternatives": len(result.alternatives),
+        "utility": evaluation.utility,
+        "predictability": evaluation.predictability,
+        "predictability_spread": evaluation.spread,
+    }

@@ -1,0 +1,1 @@
+"""`icm evaluate`: labels against golden labels. Feeds nothing back to a search."""

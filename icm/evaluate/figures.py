@@ -1,0 +1,251 @@
+"""Figures of an evaluation, as PNG for notes and SVG for pages. Draws what `Metrics` holds and computes no metric.
+
+The colours are those of Okabe and Ito, told apart with every common colour vision; lines are named where they end
+instead of in a legend. The same metrics give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, ArmResult, InContext, Metrics
+from icm.evaluate.summary import ARM_NAMES
+from icm.statistics.schema import Calibration
+
+INK: Final = "#1f2328"
+MUTED: Final = "#6e7781"
+GRID: Final = "#e4e7eb"
+BLUE: Final = "#0072B2"
+GREEN: Final = "#009E73"
+ORANGE: Final = "#D55E00"
+ARM_COLOURS: Final[dict[Arm, str]] = {"zero_shot": INK, "random": ORANGE, "elicited": BLUE, "golden": GREEN}
+ARM_MARKERS: Final[dict[Arm, str]] = {"zero_shot": "D", "random": "^", "elicited": "o", "golden": "s"}
+
+STYLE: Final[dict[Any, Any]] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 2,
+    "lines.markersize": 6,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "icm",
+}
+
+
+class FigureFile(NamedTuple):
+    """A figure on disk, as `<name>.png` and `<name>.svg`.
+
+    Attributes:
+        name: Its file name without suffix.
+        title: Its heading.
+        caption: What to read from it.
+    """
+
+    name: str
+    title: str
+    caption: str
+
+
+def draw_figures(metrics: Metrics, directory: Path) -> list[FigureFile]:
+    """Draw all figures that the metrics have numbers for into a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    level = f"{100 * metrics.confidence_level:g} %"
+    with mpl.rc_context(STYLE):
+        drawn: list[tuple[FigureFile, Figure]] = []
+        if metrics.in_context is not None:
+            caption = (
+                f"Accuracy on {metrics.in_context.num_queries:,} held-out claims by the number of labelled claims "
+                f"before them. All arms show the same claims; only their labels differ. Bars: {level} intervals over "
+                f"draws of shots and held-out groups."
+            )
+            file = FigureFile("in_context", "Accuracy in context", caption)
+            drawn.append((file, in_context_figure(metrics, metrics.in_context)))
+        caption = "Label accuracy, labelled share and U after each step of the search."
+        drawn.append((FigureFile("trace", "Along the search", caption), trace_figure(metrics)))
+        if metrics.calibration is not None:
+            caption = (
+                "How often labels of a given probability are right (larger dots: more labels), and how many there are. "
+                "On the diagonal a probability can be read as a chance."
+            )
+            file = FigureFile("reliability", "Calibration", caption)
+            drawn.append((file, reliability_figure(metrics.calibration)))
+        caption = "Claims by golden and elicited label; shading by the share of the row."
+        drawn.append((FigureFile("confusion", "Confusion", caption), confusion_figure(metrics)))
+        for file, figure in drawn:
+            _save(figure, directory / file.name)
+    return [file for file, _ in drawn]
+
+
+def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
+    """Return accuracy by number of shots, a line for each arm."""
+    figure, axes = _figure(7.6, 4.4)
+    counts = sorted({each.num_shots for each in result.results if each.num_shots > 0})
+    position = {count: index + 1 for index, count in enumerate(counts)}
+    names: list[tuple[float, str, str]] = []
+    zero_shot = next(each for each in result.results if each.arm == "zero_shot")
+    _draw_arm(axes, [0.0], [zero_shot])
+    last = max(len(counts), 1)
+    axes.plot([0, last], [zero_shot.accuracy.value] * 2, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    names.append((zero_shot.accuracy.value, ARM_NAMES["zero_shot"], INK))
+    for nudge, arm in zip((-0.06, 0.0, 0.06), ARMS_WITH_SHOTS, strict=True):
+        points = [each for each in result.results if each.arm == arm]
+        if points:
+            _draw_arm(axes, [position[each.num_shots] + nudge for each in points], points)
+            names.append((points[-1].accuracy.value, ARM_NAMES[arm], ARM_COLOURS[arm]))
+    majority = next(each for each in metrics.baselines if each.name == "majority").held_out
+    if majority is not None:
+        axes.plot([0, last], [majority.value] * 2, color=MUTED, linewidth=1, linestyle=":")
+        names.append((majority.value, "Majority class", MUTED))
+    lowest = min([each.accuracy.low for each in result.results] + ([majority.value] if majority else []))
+    axes.set(xlim=(-0.25, last + 0.15), ylim=(max(0.0, min(0.45, lowest - 0.04)), 1.02))
+    axes.set_xticks([0, *position.values()], labels=["0", *map(str, counts)])
+    axes.set(xlabel="labelled claims shown before the query", title=_title(metrics, "accuracy on held-out claims"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.grid(visible=False, axis="x")
+    _name_lines(axes, 3.6, last + 0.2, names)
+    return figure
+
+
+def trace_figure(metrics: Metrics) -> Figure:
+    """Return label accuracy and labelled share above, U below, by step."""
+    figure = Figure(figsize=(7.6, 5.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    points = metrics.trace.points
+    steps = [point.step for point in points]
+    known = [(point.step, point.accuracy) for point in points if point.accuracy is not None]
+    end = max(steps[-1], 1)
+    marker = "o" if len(points) == 1 else ""
+    upper.plot(steps, [point.labelled / metrics.num_claims for point in points], color=MUTED, marker=marker)
+    names = [(points[-1].labelled / metrics.num_claims, "Labelled share", MUTED)]
+    if known:
+        upper.plot([step for step, _ in known], [value for _, value in known], color=BLUE, marker=marker)
+        names.append((known[-1][1], "Label accuracy", BLUE))
+    upper.set(ylim=(0, 1.03), xlim=(0, end), title=_title(metrics, "along the search"))
+    upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    _name_lines(upper, 2.5, end * 1.015, names)
+    utilities = [(point.step, point.utility) for point in points if point.utility is not None]
+    lower.plot([step for step, _ in utilities], [value for _, value in utilities], color=GREEN, marker=marker)
+    lower.set(xlabel="step", xlim=(0, end))
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if utilities:
+        _name_lines(lower, 1.7, end * 1.015, [(utilities[-1][1], "Utility U", GREEN)])
+    figure.align_ylabels()
+    return figure
+
+
+def reliability_figure(calibration: Calibration) -> Figure:
+    """Return accuracy by probability above, and the number of labels by probability below."""
+    figure = Figure(figsize=(5.2, 5.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    filled = [each for each in calibration.bins if each.confidence is not None and each.accuracy is not None]
+    confidence, right = [each.confidence for each in filled], [each.accuracy for each in filled]
+    most = max(each.num_claims for each in filled)
+    upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    upper.plot(confidence, right, color=BLUE, linewidth=1, alpha=0.5)
+    upper.scatter(confidence, right, s=[12 + 110 * each.num_claims / most for each in filled], color=BLUE, zorder=3)
+    upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), ylabel="share of right labels")
+    upper.set_title(f"Calibration error {calibration.expected_calibration_error:.3f}, Brier {calibration.brier:.3f}")
+    widths = [each.high - each.low for each in calibration.bins]
+    heights = [each.num_claims for each in calibration.bins]
+    lower.bar([each.low for each in calibration.bins], heights, widths, align="edge", color=BLUE, alpha=0.35)
+    lower.set(xlabel="probability of the label", ylabel="labels")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    lower.grid(visible=False, axis="x")
+    figure.align_ylabels()
+    return figure
+
+
+def confusion_figure(metrics: Metrics) -> Figure:
+    """Return the confusion matrix, counts written in the cells."""
+    rows, names = metrics.confusion, metrics.label_names
+    columns = [*names, "unlabelled"]
+    figure, axes = _figure(2.2 + 1.15 * len(columns), 1.6 + 0.85 * len(names))
+    shares = [[count / max(sum(row), 1) for count in row] for row in rows]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    for y, row in enumerate(rows):
+        for x, count in enumerate(row):
+            ink = "white" if shares[y][x] > 0.6 else INK
+            axes.text(x, y - 0.06, f"{count:,}", ha="center", va="center", color=ink, fontsize=13, fontweight="bold")
+            axes.text(
+                x, y + 0.24, f"{100 * shares[y][x]:.0f} % of row", ha="center", va="center", color=ink, fontsize=8
+            )
+    axes.set_xticks(range(len(columns)), labels=columns)
+    axes.set_yticks(range(len(names)), labels=list(names))
+    axes.set(xlabel="elicited label", ylabel="golden label", title=_title(metrics, "confusion"))
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------ drawing
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _draw_arm(axes: Axes, x: Sequence[float], points: Sequence[ArmResult]) -> None:
+    arm, estimates = points[0].arm, [each.accuracy for each in points]
+    values = [each.value for each in estimates]
+    # A percentile interval may lie beside its own mean; a bar cannot have a negative length.
+    below = [max(each.value - each.low, 0.0) for each in estimates]
+    above = [max(each.high - each.value, 0.0) for each in estimates]
+    axes.errorbar(
+        x,
+        values,
+        yerr=[below, above],
+        color=ARM_COLOURS[arm],
+        marker=ARM_MARKERS[arm],
+        elinewidth=1.2,
+        capsize=3,
+        zorder=4 if arm == "elicited" else 3,
+    )
+
+
+def _name_lines(axes: Axes, inches: float, x: float, names: Sequence[tuple[float, str, str]]) -> None:
+    """Write names beside the ends of lines, pushed apart where the lines of axes so many inches high end close by."""
+    low, high = axes.get_ylim()
+    gap = 0.2 * (high - low) / inches
+    ordered = sorted(names, key=lambda each: each[0])
+    heights = [value for value, _, _ in ordered]
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + gap)
+    heights[-1] = min(heights[-1], high)
+    for k in reversed(range(len(heights) - 1)):
+        heights[k] = min(heights[k], heights[k + 1] - gap)
+    style: dict[str, Any] = {"va": "center", "fontweight": "bold", "fontsize": 9.5, "annotation_clip": False}
+    for height, (_, name, colour) in zip(heights, ordered, strict=True):
+        axes.annotate(name, (x, height), color=colour, **style)
+
+
+def _title(metrics: Metrics, what: str) -> str:
+    return f"{metrics.task}: {what}"
+
+
+def _save(figure: Figure, stem: Path) -> None:
+    figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
+    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})

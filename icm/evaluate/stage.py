@@ -1,0 +1,319 @@
+"""The evaluate stage: elicited labels beside golden labels, as metrics, figures and a report. Feeds nothing back.
+
+It is the only stage that may read golden labels, and it reads the search's result only after the search has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from icm import golden as gold
+from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
+from icm.diagnose.files import read_diagnosis
+from icm.diagnose.schema import DIAGNOSIS, Diagnosis
+from icm.errors import ConfigError, RunDirectoryError, SchemaError
+from icm.evaluate.against_golden import Elicitation, compare, disagreements
+from icm.evaluate.in_context import Candidates, Queries, in_context_accuracy
+from icm.evaluate.schema import Disagreement, InContext, Metrics
+from icm.files.records import (
+    CLAIMS,
+    GOLD,
+    HELD_OUT,
+    LABELS,
+    METRICS,
+    TASK,
+    TRACE,
+    LabelRow,
+    Manifest,
+    TraceRow,
+    read_claims,
+    read_rows,
+    read_task,
+    write_json,
+    write_text,
+)
+from icm.files.stage_dir import StageDir
+from icm.scoring.journal import JournalScorer
+from icm.scoring.protocol import LabelScorer
+from icm.statistics.estimates import Resampling
+
+REPORT: Final = "report.html"
+JOURNAL: Final = "journal.jsonl"
+
+
+class EvaluateConfig(BaseModel):
+    """How labels are compared.
+
+    Attributes:
+        seed: Seed of the draws of shots and of the bootstrap.
+        shots: Numbers of labelled claims before a held-out claim; 0 is always asked.
+        num_draws: Random draws of shots.
+        num_resamples: Bootstrap resamples for each interval.
+        confidence_level: Of all intervals.
+        num_bins: Bins of the reliability curve.
+        max_trace_points: Steps of the trace to keep in `metrics.json`.
+        num_disagreements: Claims on which label and golden label differ to list in the report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 4, 8, 16, 32, 64)
+    num_draws: int = Field(default=10, ge=1)
+    num_resamples: int = Field(default=2000, ge=100)
+    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+    num_bins: int = Field(default=10, ge=1)
+    max_trace_points: int = Field(default=400, ge=2)
+    num_disagreements: int = Field(default=20, ge=0)
+
+    @property
+    def resampling(self) -> Resampling:
+        """How intervals are made."""
+        return Resampling(seed=self.seed, num_resamples=self.num_resamples, confidence_level=self.confidence_level)
+
+
+def run(
+    config: EvaluateConfig,
+    prepare_dir: Path,
+    elicit_dir: Path,
+    out_dir: Path,
+    scorer: LabelScorer | None,
+    diagnose_dir: Path | None = None,
+) -> Manifest:
+    """Compare elicited with golden labels; a complete result in the same directory is left as it is.
+
+    What the model answers goes into a journal, so an interrupted evaluation asks for nothing twice.
+
+    Args:
+        config: How labels are compared.
+        prepare_dir: Directory of the prepare stage, golden labels included.
+        elicit_dir: Directory of the elicit stage.
+        out_dir: Where `metrics.json`, `figures/`, `report.html`, the journal and the manifest go.
+        scorer: The model that held-out claims are asked of; `None` leaves accuracy in context out.
+        diagnose_dir: Directory of the diagnose stage, whose verdict the report shows; `None` leaves it out.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished or altered, the two are not of one run, there are no golden
+            labels, or `out_dir` belongs to a run with other settings.
+        SchemaError: A file is malformed, or the labels are not those of the claims.
+        ConfigError: The scorer has another number of labels than the task.
+        ScoringError: The model returned NaN.
+    """
+    started = time.perf_counter()
+    inputs = _check_inputs(prepare_dir, elicit_dir) | _check_diagnosis(diagnose_dir, elicit_dir)
+    stage = StageDir(out_dir, "evaluate")
+    settings = {
+        **config.model_dump(mode="json"),
+        "model": scorer.fingerprint if scorer else None,
+        "inputs": inputs,
+    }
+    if stage.claim(settings) == "complete":
+        return stage.verify()
+
+    elicitation = read_elicitation(prepare_dir, elicit_dir)
+    journal = JournalScorer(scorer, out_dir / JOURNAL) if scorer else None
+    metrics = evaluate(elicitation, config, journal)
+    cost = asdict(journal.cost) if journal else {}
+    write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
+    elicited = StageDir(elicit_dir, "elicit").read_manifest()
+    files = _write_report(
+        metrics,
+        out_dir,
+        costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
+        settings={"elicit": elicited.config, "evaluate": settings},
+        disagreements=disagreements(elicitation)[: config.num_disagreements],
+        diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
+    )
+    return stage.finish(
+        Manifest(
+            stage="evaluate",
+            config=settings,
+            inputs=inputs,
+            counts={
+                "claims": metrics.num_claims,
+                "labelled": metrics.num_labelled,
+                "without_gold": metrics.num_without_gold,
+                "held_out": metrics.num_held_out,
+            },
+            cost=cost,
+            seconds=time.perf_counter() - started,
+        ),
+        outputs=(METRICS, *files),
+    )
+
+
+def evaluate(elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None) -> Metrics:
+    """Return all metrics of an elicitation, accuracy in context included where there is a model to ask.
+
+    Raises:
+        ConfigError: The scorer has another number of labels than the task.
+        ScoringError: The model returned NaN.
+    """
+    space = elicitation.task.label_space
+    if scorer is not None and scorer.num_labels != len(space):
+        raise ConfigError(
+            f"task {elicitation.task.name!r} has {len(space)} labels {list(space.names)}, but the scorer was made for "
+            f"{scorer.num_labels}; make it for the label space in {TASK}"
+        )
+    metrics = compare(
+        elicitation, config.resampling, num_bins=config.num_bins, max_trace_points=config.max_trace_points
+    )
+    in_context, missing = _in_context(elicitation, config, scorer)
+    return metrics.model_copy(update={"in_context": in_context, "in_context_missing": missing})
+
+
+def _in_context(
+    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None
+) -> tuple[InContext | None, str | None]:
+    """Return accuracy in context, or why there is none."""
+    if scorer is None:
+        return None, "no model was given"
+    golden = gold.as_labels(elicitation.golden, elicitation.claims)
+    chosen = np.flatnonzero((elicitation.labels != UNLABELLED) & (golden != UNLABELLED))
+    result = in_context_accuracy(
+        scorer,
+        elicitation.task.label_space,
+        Candidates(
+            claims=[elicitation.claims[int(k)] for k in chosen],
+            elicited=elicitation.labels[chosen],
+            golden=golden[chosen],
+        ),
+        Queries(claims=elicitation.held_out, golden=gold.as_labels(elicitation.golden, elicitation.held_out)),
+        shots=config.shots,
+        num_draws=config.num_draws,
+        resampling=config.resampling,
+    )
+    return result, None if result else "no held-out claim with a golden label fits the model's context"
+
+
+def read_metrics(evaluate_dir: Path) -> Metrics:
+    """Read the metrics of a finished evaluation.
+
+    Raises:
+        RunDirectoryError: The directory is unfinished or altered.
+    """
+    StageDir(evaluate_dir, "evaluate").verify()
+    return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
+
+
+def _write_report(
+    metrics: Metrics,
+    out_dir: Path,
+    *,
+    costs: Mapping[str, Mapping[str, float]],
+    settings: Mapping[str, Mapping[str, Any]],
+    disagreements: Sequence[Disagreement],
+    diagnosis: Diagnosis | None,
+) -> list[str]:
+    """Write the figures and the page; return the names of the files."""
+    # Loaded here, since the drawing library takes a second that every other command would pay.
+    from icm.evaluate.figures import draw_figures
+    from icm.evaluate.page import render_page
+
+    figures_dir = out_dir / "figures"
+    figures = draw_figures(metrics, figures_dir)
+    page = render_page(
+        metrics,
+        figures_dir=figures_dir,
+        figures=figures,
+        costs=costs,
+        settings=settings,
+        disagreements=disagreements,
+        diagnosis=diagnosis,
+    )
+    write_text(out_dir / REPORT, page)
+    return [REPORT, *(f"figures/{figure.name}{suffix}" for figure in figures for suffix in (".png", ".svg"))]
+
+
+# ------------------------------------------------------------------------------------------------ reading the inputs
+
+
+def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
+    """Check that both directories hold results of one run, with golden labels. Return the hashes of their files."""
+    prepared = StageDir(prepare_dir, "prepare").read_manifest()
+    if not (prepare_dir / GOLD).exists():
+        raise RunDirectoryError(
+            f"{prepare_dir / GOLD} does not exist, so there is nothing to compare the labels with; prepare the task "
+            f"from a source with golden labels, or be content with {elicit_dir / LABELS}"
+        )
+    StageDir(prepare_dir, "prepare").verify()
+    elicited = StageDir(elicit_dir, "elicit").verify()
+    if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
+        raise RunDirectoryError(
+            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
+            f"one run"
+        )
+    outputs = prepared.outputs | elicited.outputs
+    return {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
+
+
+def _check_diagnosis(diagnose_dir: Path | None, elicit_dir: Path) -> dict[str, str]:
+    """Check that a diagnosis is of these labels. Return the hash of its file."""
+    if diagnose_dir is None:
+        return {}
+    diagnosed = StageDir(diagnose_dir, "diagnose").verify()
+    if diagnosed.inputs.get(LABELS) != StageDir(elicit_dir, "elicit").read_manifest().outputs.get(LABELS):
+        raise RunDirectoryError(
+            f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
+        )
+    return {DIAGNOSIS: diagnosed.outputs[DIAGNOSIS]}
+
+
+def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
+    """Read the files of the stages before.
+
+    Raises:
+        SchemaError: A file is malformed, the labels are not those of the claims, or no claim has a golden label.
+    """
+    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+    golden = gold.load(prepare_dir / GOLD, len(task.label_space))
+    if not any(claim.id in golden for claim in claims):
+        raise SchemaError(
+            f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "
+            f"nothing to compare the labels with; prepare the task from a source with golden labels"
+        )
+    held_out_path = prepare_dir / HELD_OUT
+    return Elicitation(
+        task=task,
+        claims=claims,
+        held_out=read_rows(held_out_path, Claim) if held_out_path.exists() else [],
+        golden=golden,
+        rows=_read_labels(elicit_dir / LABELS, claims, task.label_space),
+        trace=_read_trace(elicit_dir / TRACE, claims),
+    )
+
+
+def _read_labels(path: Path, claims: Sequence[Claim], space: LabelSpace) -> list[LabelRow]:
+    """Read the label rows in the order of the claims."""
+    known = {claim.id for claim in claims}
+    by_claim: dict[ClaimId, LabelRow] = {}
+    for number, row in enumerate(read_rows(path, LabelRow), start=1):
+        if row.label is not None and not 0 <= row.label < len(space):
+            raise SchemaError(f"{path}:{number}: label must be from 0 to {len(space) - 1} or null, got {row.label}")
+        if row.id not in known or row.id in by_claim:
+            problem = "stands twice" if row.id in by_claim else f"is no claim of {CLAIMS}"
+            raise SchemaError(f"{path}:{number}: id {row.id!r} {problem}; run `icm elicit` again")
+        by_claim[row.id] = row
+    for claim in claims:
+        if claim.id not in by_claim:
+            raise SchemaError(f"{path}: has no line for claim {claim.id!r}; run `icm elicit` again")
+    return [by_claim[claim.id] for claim in claims]
+
+
+def _read_trace(path: Path, claims: Sequence[Claim]) -> list[TraceRow]:
+    known = {claim.id for claim in claims}
+    rows = read_rows(path, TraceRow)
+    if not rows:
+        raise SchemaError(f"{path}: holds no step, not even the initial labels; run `icm elicit` again")
+    for number, row in enumerate(rows, start=1):
+        for claim in row.changes:
+            if claim not in known:
+                raise SchemaError(f"{path}:{number}: changes {claim!r}, which is no claim of {CLAIMS}")
+    return rows

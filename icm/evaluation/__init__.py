@@ -1,1 +1,0 @@
-"""Elicited labels against golden labels: metrics, baselines and accuracy in context. Feeds nothing back to a search."""

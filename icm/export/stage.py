@@ -1,0 +1,210 @@
+"""The export stage: labels in the formats of training libraries, with a data card. Knows no golden label.
+
+The card quotes what diagnosis and evaluation found, if there were any; no exported row depends on it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from icm.diagnose.files import read_diagnosis
+from icm.errors import SchemaError
+from icm.evaluate.schema import Metrics
+from icm.export.card import CardFacts, render_card
+from icm.export.formats import ExportRows, LabelledClaims, Row, axolotl_row, export_rows, verl_row
+from icm.files.records import (
+    CLAIMS,
+    LABELS,
+    MANIFEST,
+    METRICS,
+    TASK,
+    Manifest,
+    read_claims,
+    read_task,
+    sha256_of,
+    write_text,
+)
+from icm.files.stage_dir import StageDir
+from icm.training.pairs import PairSettings, read_given_labels
+
+STAGE: Final = "export"
+CARD: Final = "README.md"
+POCKET_LICENCE: Final = "apache-2.0"
+
+Format = Literal["trl", "axolotl", "openrlhf", "verl", "datasets"]
+
+AXOLOTL_CONFIG: Final = """\
+# Goes into an axolotl configuration; the path is that of the directory of the export.
+rl: dpo
+datasets:
+  - path: axolotl/preference.jsonl
+    ds_type: json
+    split: train
+    type: chat_template.default
+    field_messages: messages
+    field_chosen: chosen
+    field_rejected: rejected
+"""
+
+
+class ExportConfig(BaseModel):
+    """What is exported.
+
+    Attributes:
+        formats: Which libraries are to read it.
+        pairs: How labels become pairs.
+        licence: SPDX name of the licence of claims and labels; `None` if it is not known. The pocket world has ours.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    formats: tuple[Format, ...] = Field(default=("trl", "axolotl", "openrlhf", "verl", "datasets"), min_length=1)
+    pairs: PairSettings = PairSettings()
+    licence: str | None = Field(default=None, min_length=1)
+
+
+def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -> Manifest:
+    """Write labels in the formats of training libraries; a complete export is only checked.
+
+    Args:
+        config: What is exported.
+        run_dir: Directory of a run: claims and task come from its prepare stage, what the card says of the quality from
+            its diagnose and evaluate stages, where there are such and they judged these labels.
+        labels_path: Labels of the claims, from any source.
+        out_dir: Where the files, the card and the manifest go.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
+        SchemaError: A file is malformed, or no claim has a label.
+    """
+    started = time.perf_counter()
+    prepared = StageDir(run_dir / "prepare", "prepare").verify(CLAIMS, TASK)
+    elicited = _elicited(labels_path)
+    inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
+    judged = {name: _of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate")}
+    inputs |= {name: sha256_of(directory / MANIFEST) for name, directory in judged.items() if directory is not None}
+    stage = StageDir(out_dir, STAGE)
+    settings = {**config.model_dump(mode="json"), "inputs": inputs}
+    if (out_dir / MANIFEST).exists():
+        stage.claim(settings)
+        return stage.verify()
+    task = read_task(run_dir / "prepare" / TASK)
+    rows = export_rows(
+        LabelledClaims(
+            claims=read_claims(run_dir / "prepare" / CLAIMS),
+            labels=read_given_labels(labels_path, len(task.label_space)),
+            space=task.label_space,
+            settings=config.pairs,
+            source=task.name,
+        )
+    )
+    stage.claim(settings)
+    written = _write(config, rows, out_dir)
+    card = CardFacts(
+        task=prepared.config["task"],
+        licence=licence_of(config, run_dir),
+        labels_file=labels_path.name,
+        elicited=elicited,
+        diagnosis=None if judged["diagnose"] is None else read_diagnosis(judged["diagnose"]),
+        metrics=None if judged["evaluate"] is None else _read_metrics(judged["evaluate"]),
+        rows=written,
+        without_pairs=rows.without_pairs,
+    )
+    write_text(out_dir / CARD, render_card(card))
+    counts = {"rows": written, "without_pairs": rows.without_pairs}
+    return stage.finish(
+        Manifest(stage=STAGE, config=settings, inputs=inputs, counts=counts, seconds=time.perf_counter() - started),
+        outputs=_files(out_dir),
+    )
+
+
+def _elicited(labels_path: Path) -> Manifest | None:
+    """Return the manifest of the stage that made the labels, after checking that they are its labels.
+
+    Raises:
+        SchemaError: There is no such file.
+        RunDirectoryError: The labels were altered, or the stage has not finished.
+    """
+    if not labels_path.exists() and labels_path.parent.name != "elicit":
+        raise SchemaError(
+            f"{labels_path}: there is no such file of labels; run `icm elicit`, or name another: labels=FILE"
+        )
+    if labels_path.name != LABELS:
+        return None
+    return StageDir(labels_path.parent, "elicit").verify(LABELS)
+
+
+def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
+    """Return the directory of a stage that judged exactly these labels, `None` if there is none."""
+    directory = run_dir / stage
+    if not (directory / MANIFEST).exists():
+        return None
+    manifest = StageDir(directory, stage).read_manifest()
+    return directory if labels_hash in manifest.inputs.values() else None
+
+
+def _read_metrics(evaluate_dir: Path) -> Metrics:
+    StageDir(evaluate_dir, "evaluate").verify(METRICS)
+    return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
+
+
+def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
+    """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
+    task = StageDir(run_dir / "prepare", "prepare").read_manifest().config["task"]
+    return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
+
+
+def _write(config: ExportConfig, rows: ExportRows, out_dir: Path) -> dict[str, int]:
+    """Write the files of the formats and return the number of rows of each; empty kinds are left out."""
+    by_file: dict[str, Sequence[Row]] = {}
+    if "trl" in config.formats:
+        by_file |= {f"trl/{name}.jsonl": kind for name, kind in _kinds(rows).items()}
+    if "axolotl" in config.formats:
+        by_file["axolotl/preference.jsonl"] = [axolotl_row(row) for row in rows.chat_preference]
+    if "openrlhf" in config.formats:
+        by_file |= {"openrlhf/preference.jsonl": rows.chat_preference, "openrlhf/prompts.jsonl": rows.prompts}
+    if "verl" in config.formats:
+        by_file["verl/prompts.parquet"] = [verl_row(index, row) for index, row in enumerate(rows.prompts)]
+    if "datasets" in config.formats:
+        by_file |= {f"datasets/{name}": kind for name, kind in _kinds(rows).items()}
+    for name, kind in by_file.items():
+        if kind:
+            _write_rows(out_dir / name, kind)
+    if by_file.get("axolotl/preference.jsonl"):
+        write_text(out_dir / "axolotl" / "datasets.yaml", AXOLOTL_CONFIG)
+    return {name: len(kind) for name, kind in by_file.items() if kind}
+
+
+def _kinds(rows: ExportRows) -> Mapping[str, Sequence[Row]]:
+    return {"preference": rows.preference, "kto": rows.unpaired, "sft": rows.verdicts}
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as JSON Lines, as Parquet, or as a directory of the datasets library, by the name of the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match path.suffix:
+        case ".jsonl":
+            write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        case ".parquet":
+            pq.write_table(pa.Table.from_pylist(list(rows)), path)
+        case _:
+            shutil.rmtree(path, ignore_errors=True)
+            datasets.disable_progress_bars()
+            datasets.DatasetDict({"train": datasets.Dataset.from_list(list(rows))}).save_to_disk(path)
+            datasets.enable_progress_bars()
+
+
+def _files(out_dir: Path) -> list[str]:
+    """Return the names of all files of an export but the stage's own."""
+    files = (path for path in out_dir.rglob("*") if path.is_file() and path.parent != out_dir)
+    return [CARD, *sorted(str(path.relative_to(out_dir)) for path in files)]

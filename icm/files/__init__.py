@@ -1,0 +1,1 @@
+"""Files of a run: rows, manifests, stage directories, label files. Knows no stage."""

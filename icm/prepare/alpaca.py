@@ -1,0 +1,136 @@
+"""Preferences: is the first of two responses the better one?
+
+Every pair becomes two claims, one for each order, whatever order its source has: where a response stands says nothing
+about its golden label. The two claims mirror each other. Knows no other task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from icm.errors import SchemaError
+from icm.files.records import RejectedRow
+from icm.prepare.items import TaskItem, TaskItems
+from icm.prepare.settings import AlpacaSettings
+from icm.prepare.shapes import comparison_claim
+from icm.prepare.tables import Columns, Row, Table, detect_format
+
+FORMATS: Final[Mapping[str, Columns]] = {
+    "authors": Columns(claims=("question", "choice", "choice_2"), gold=("label",)),
+    "pairs": Columns(claims=("instruction", "response_1", "response_2"), optional=("input",), gold=("label",)),
+    "alpaca_farm": Columns(claims=("instruction", "output_1", "output_2"), optional=("input",), gold=("preference",)),
+    # Here the golden label is the column in which a response stands; the claims are made of both columns alike.
+    "prompted": Columns(claims=("prompt", "chosen", "rejected")),
+    "dialogues": Columns(claims=("chosen", "rejected")),
+}
+
+_HUMAN: Final = "\n\nHuman:"
+_ASSISTANT: Final = "\n\nAssistant:"
+_PREFERENCES: Final = {"1": True, "1.0": True, "2": False, "2.0": False, "0": None, "0.0": None, "1.5": None}
+
+
+class Pair(NamedTuple):
+    """Two responses to a question in some order, and whether the first is the better one."""
+
+    question: str
+    first: str
+    second: str
+    first_is_better: bool | None
+
+    def reversed(self) -> Pair:
+        """Return the same pair in the other order."""
+        first_is_better = None if self.first_is_better is None else not self.first_is_better
+        return Pair(self.question, self.second, self.first, first_is_better)
+
+
+def build(settings: AlpacaSettings, table: Table) -> TaskItems:
+    """Turn a table of response pairs into claims, two for each pair.
+
+    Raises:
+        SchemaError: The table fits no format, or a value is of the wrong type.
+    """
+    name = detect_format(table, FORMATS, settings.format, settings.kind)
+    rows: list[tuple[int, Pair]] = []
+    rejected: list[RejectedRow] = []
+    for row in table.select(FORMATS[name]):
+        pair = _pair(name, row)
+        problem = _problem(row.number, pair)
+        if problem is None:
+            rows.append((row.number, pair))
+        else:
+            rejected.append(problem)
+    given = {pair for _, pair in rows}
+    items = [
+        _item(settings, number, ordered)
+        for number, pair in rows
+        for ordered in (pair, pair.reversed())
+        if ordered is pair or ordered not in given  # a source that has both orders already is not repeating itself
+    ]
+    return TaskItems(items, rejected)
+
+
+def _item(settings: AlpacaSettings, row: int, pair: Pair) -> TaskItem:
+    claim = comparison_claim(pair.question, pair.first, pair.second, settings.quality)
+    label = None if pair.first_is_better is None else int(pair.first_is_better)
+    return TaskItem(claim=claim, golden_label=label, row=row)
+
+
+def _problem(row: int, pair: Pair) -> RejectedRow | None:
+    for what, text in (("question", pair.question), ("first response", pair.first), ("second response", pair.second)):
+        if not text:
+            return RejectedRow(row=row, reason="empty", detail=f"the {what} is empty")
+    if pair.first == pair.second:
+        return RejectedRow(row=row, reason="invalid", detail="the two responses are identical")
+    return None
+
+
+def _pair(name: str, row: Row) -> Pair:
+    match name:
+        case "authors":
+            return Pair(row.text("question"), row.text("choice"), row.text("choice_2"), row.truth("label"))
+        case "pairs":
+            return Pair(_instruction(row), row.text("response_1"), row.text("response_2"), row.truth("label"))
+        case "alpaca_farm":
+            return Pair(_instruction(row), row.text("output_1"), row.text("output_2"), _preference(row))
+        case "prompted":
+            return Pair(row.text("prompt"), row.text("chosen"), row.text("rejected"), True)
+        case _:
+            return _split_dialogues(row)
+
+
+def _instruction(row: Row) -> str:
+    return "\n\n".join(part for part in (row.text("instruction"), row.text("input")) if part)
+
+
+def _preference(row: Row) -> bool | None:
+    """Return AlpacaFarm's verdict as truth: it names the better output by its number; 0 and 1.5 are ties."""
+    value = row.text("preference")
+    if value and value not in _PREFERENCES:
+        raise SchemaError(f"{row.where}: preference must be 1 or 2 (0 or 1.5 for a tie), got {value!r}")
+    return _PREFERENCES[value] if value else None
+
+
+def _split_dialogues(row: Row) -> Pair:
+    """Split two dialogues where they part: the shared turns are the question, what follows are the responses."""
+    chosen, rejected = _dialogue(row, "chosen"), _dialogue(row, "rejected")
+    length = next(
+        (at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
+        min(len(chosen), len(rejected)),
+    )
+    cut = chosen.rfind(_ASSISTANT, 0, length)
+    if cut < 0:
+        return Pair("", chosen, rejected, None)
+    begin = cut + len(_ASSISTANT)
+    question = chosen[:cut].removeprefix(_HUMAN).strip()
+    return Pair(question, chosen[begin:].strip(), rejected[begin:].strip(), True)
+
+
+def _dialogue(row: Row, column: str) -> str:
+    text = row.text(column)
+    if not text.startswith(_HUMAN.strip()):
+        raise SchemaError(
+            f"{row.where}: column {column!r} must be a dialogue that begins with 'Human:', got {text[:40]!r}; "
+            f"for single responses add a column 'prompt'"
+        )
+    return f"\n\n{text}"

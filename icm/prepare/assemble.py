@@ -1,0 +1,192 @@
+"""Chooses the claims of a run from all that a source holds, and keeps their golden labels apart from them.
+
+Golden labels decide nothing here: which claims exist, which are searched and which are held out follows from the
+claims' content and a seed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm import golden
+from icm.claims import Claim, ClaimId
+from icm.errors import ConfigError, SchemaError
+from icm.files.records import RejectedRow
+from icm.prepare.items import TaskItem, TaskItems
+from icm.prepare.settings import CommonSettings
+
+TokenCounter = Callable[[Sequence[str]], NDArray[np.int64]]
+"""Returns the tokens of each segment, as `LabelScorer.count_tokens` does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTask:
+    """What a run works on.
+
+    Attributes:
+        claims: The claims to search, sorted by id.
+        held_out: Claims of other groups, sorted by id.
+        golden: The golden labels of both, where the source has them.
+        rejected: The rows that became no claim, and those whose golden labels contradict one another, by row.
+        available: Number of claims that the source holds in all.
+    """
+
+    claims: list[Claim]
+    held_out: list[Claim]
+    golden: Mapping[ClaimId, int]
+    rejected: list[RejectedRow]
+    available: int
+
+
+def assemble(
+    items: TaskItems, settings: CommonSettings, seed: int, count_tokens: TokenCounter | None = None
+) -> PreparedTask:
+    """Choose whole groups of claims by seed and content hash.
+
+    Raises:
+        SchemaError: No row of the source became a claim.
+        ConfigError: The source holds fewer claims than asked for, or a token limit stands without a tokenizer.
+    """
+    claims, duplicates = _distinct(items.items)
+    claims, too_long = _within_context(claims, settings.max_claim_tokens, count_tokens)
+    labels, conflicting = _golden_labels(items.items)
+    rejected = sorted(
+        [*items.rejected, *duplicates, *too_long, *conflicting], key=lambda r: (r.row, r.reason, r.detail)
+    )
+    groups = _ranked_groups((item.claim for item in claims), seed)
+    _check_supply(settings, groups, rejected)
+    held_out = _take(groups[::-1], settings.num_held_out)
+    held_out_groups = {claim.group for claim in held_out}
+    rest = [group for group in groups if group[0].group not in held_out_groups]
+    searched = _take(rest, settings.num_claims)
+    _check_choice(settings, groups, searched, held_out)
+    chosen = {claim.id for claim in (*searched, *held_out)}
+    return PreparedTask(
+        claims=searched,
+        held_out=held_out,
+        golden={claim: label for claim, label in labels.items() if claim in chosen},
+        rejected=rejected,
+        available=len(claims),
+    )
+
+
+def write_golden(path: Path, labels: Mapping[ClaimId, int]) -> None:
+    """Write golden labels to a file of their own."""
+    golden.save(path, labels)
+
+
+def _distinct(items: Iterable[TaskItem]) -> tuple[list[TaskItem], list[RejectedRow]]:
+    """Keep one item per claim; which one does not depend on the order of the rows."""
+    by_claim: dict[ClaimId, list[TaskItem]] = defaultdict(list)
+    for item in items:
+        by_claim[item.claim.id].append(item)
+    kept: list[TaskItem] = []
+    rejected: list[RejectedRow] = []
+    for same in by_claim.values():
+        first, *rest = sorted(same, key=lambda item: (repr(item.claim), item.row))
+        kept.append(first)
+        detail = f"claim {first.claim.id} stands in row {first.row} already"
+        rejected += [RejectedRow(row=item.row, reason="duplicate", detail=detail) for item in rest]
+    return kept, rejected
+
+
+def _within_context(
+    items: list[TaskItem], max_tokens: int | None, count_tokens: TokenCounter | None
+) -> tuple[list[TaskItem], list[RejectedRow]]:
+    """Reject the claims that have too many tokens."""
+    if max_tokens is None:
+        return items, []
+    if count_tokens is None:
+        raise ConfigError(
+            f"task.max_claim_tokens={max_tokens} needs a tokenizer to count with; name a model, or set it to null"
+        )
+    kept: list[TaskItem] = []
+    rejected: list[RejectedRow] = []
+    for item, tokens in zip(items, count_tokens([item.claim.text for item in items]), strict=True):
+        if tokens <= max_tokens:
+            kept.append(item)
+        else:
+            detail = f"claim {item.claim.id} has {tokens} tokens, at most {max_tokens} are allowed"
+            rejected.append(RejectedRow(row=item.row, reason="over_context", detail=detail))
+    return kept, rejected
+
+
+def _golden_labels(items: Iterable[TaskItem]) -> tuple[dict[ClaimId, int], list[RejectedRow]]:
+    """Return the golden label of each claim; one that the source labels in two ways has none, and is listed."""
+    given: dict[ClaimId, dict[int, int]] = defaultdict(dict)
+    for item in items:
+        if item.golden_label is not None:
+            given[item.claim.id].setdefault(item.golden_label, item.row)
+    labels = {claim: next(iter(rows)) for claim, rows in given.items() if len(rows) == 1}
+    conflicting = [
+        RejectedRow(
+            row=max(rows.values()),
+            reason="conflicting_gold",
+            detail=f"claim {claim} stays, without a golden label: "
+            + ", ".join(f"row {row} says {label}" for label, row in sorted(rows.items())),
+        )
+        for claim, rows in given.items()
+        if len(rows) > 1
+    ]
+    return labels, conflicting
+
+
+def _ranked_groups(claims: Iterable[Claim], seed: int) -> list[list[Claim]]:
+    """Return the claims by group, groups in an order drawn from the seed and their names."""
+    groups: dict[str, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        groups[claim.group].append(claim)
+    return [groups[name] for name in sorted(groups, key=lambda name: _rank(seed, name))]
+
+
+def _rank(seed: int, group: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=16).digest()
+
+
+def _take(groups: Iterable[list[Claim]], limit: int | None) -> list[Claim]:
+    """Take groups in order, leaving out those that would go over the limit; sort their claims by id."""
+    taken: list[Claim] = []
+    for group in groups:
+        if limit is None or len(taken) + len(group) <= limit:
+            taken += group
+    return sorted(taken, key=lambda claim: claim.id)
+
+
+def _check_supply(settings: CommonSettings, groups: list[list[Claim]], rejected: list[RejectedRow]) -> None:
+    available = sum(map(len, groups))
+    if not available:
+        first = f"; the first: row {rejected[0].row}: {rejected[0].detail}" if rejected else ""
+        raise SchemaError(f"no row of the source became a claim, {len(rejected)} were rejected{first}")
+    wanted = (settings.num_claims or 1) + settings.num_held_out
+    if wanted > available:
+        raise ConfigError(
+            f"task.num_claims={_shown(settings.num_claims)} and task.num_held_out={settings.num_held_out} need "
+            f"{wanted} claims, the source holds {available} in {len(groups)} groups ({len(rejected)} rows rejected); "
+            f"ask for fewer, or set task.num_claims=null for all that are not held out"
+        )
+
+
+def _check_choice(
+    settings: CommonSettings, groups: list[list[Claim]], searched: list[Claim], held_out: list[Claim]
+) -> None:
+    smallest = min(map(len, groups))
+    for key, wanted, got in (
+        ("num_held_out", settings.num_held_out, held_out),
+        ("num_claims", settings.num_claims, searched),
+    ):
+        if wanted != 0 and not got:
+            raise ConfigError(
+                f"task.{key}={_shown(wanted)} leaves room for no whole group: the smallest of {len(groups)} groups "
+                f"has {smallest} claims; groups are never split, so change task.num_claims or task.num_held_out"
+            )
+
+
+def _shown(number: int | None) -> str:
+    return "null" if number is None else str(number)

@@ -1,0 +1,168 @@
+"""Reads data sources into tables: JSON, JSON Lines, CSV and Parquet, gzip'd or not, and Hub data sets.
+
+Knows the shapes of files, not the meaning of any column.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from icm.errors import ConfigError, SchemaError
+from icm.files.records import sha256_of
+from icm.prepare.settings import SourceSettings
+from icm.prepare.tables import Table, shown
+
+_CSV_FIELD_LIMIT: Final = 1 << 24  # characters; the csv module's own limit of 128 KiB is below a long solution
+
+
+def read(settings: SourceSettings) -> Table:
+    """Read the file or the Hub data set that a task names.
+
+    Raises:
+        SchemaError: The file is missing, empty, or not what its name says it is.
+        ConfigError: The Hub data set cannot be loaded.
+    """
+    if settings.path is not None:
+        table = _read_file(settings.path)
+    else:
+        assert settings.hub_id is not None  # the settings have exactly one source
+        table = _read_hub(settings.hub_id, settings.hub_config, settings.split)
+    if not table.rows:
+        raise SchemaError(f"{table.name}: the data set is empty; give a source with at least one row")
+    return table
+
+
+# -------------------------------------------------------------------------------------------------------- files
+
+
+def _read_file(path: Path) -> Table:
+    if not path.is_file():
+        what = "is a directory, not a file" if path.is_dir() else "no such file"
+        raise SchemaError(f"{path}: {what}; task.path names a JSON, JSON Lines, CSV or Parquet file (or .gz of one)")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] == ".gz"
+    suffix = (suffixes[-2:-1] if packed else suffixes[-1:]) or [""]
+    reader = _READERS.get(suffix[0])
+    if reader is None:
+        raise SchemaError(f"{path}: unknown file type; use one of {', '.join(_READERS)}, each also with .gz added")
+    raw = path.read_bytes()
+    if packed:
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError) as error:
+            raise SchemaError(f"{path}: not a gzip file, or cut short ({error})") from None
+    rows, lines = reader(path, raw)
+    return Table(str(path), _columns_of(rows), rows, lines, sha256_of(path))
+
+
+_Rows = tuple[list[dict[str, Any]], list[int]]
+
+
+def _read_jsonl(path: Path, raw: bytes) -> _Rows:
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for number, line in enumerate(_decode(path, raw).split("\n"), start=1):
+        if not line.strip():
+            continue
+        row = _parse_json(f"{path}:{number}", line)
+        if not isinstance(row, dict):
+            raise SchemaError(f"{path}:{number}: a line must be a JSON object, got {shown(row)}")
+        rows.append(row)
+        lines.append(number)
+    return rows, lines
+
+
+def _read_json(path: Path, raw: bytes) -> _Rows:
+    value = _parse_json(str(path), _decode(path, raw))
+    if not isinstance(value, list):
+        raise SchemaError(f"{path}: must hold a list of JSON objects, got {shown(value)}; JSON Lines end in .jsonl")
+    for number, row in enumerate(value):
+        if not isinstance(row, dict):
+            raise SchemaError(f"{path}: row {number}: must be a JSON object, got {shown(row)}")
+    return value, []
+
+
+def _read_csv(path: Path, raw: bytes) -> _Rows:
+    csv.field_size_limit(_CSV_FIELD_LIMIT)
+    reader = csv.reader(io.StringIO(_decode(path, raw), newline=""), strict=True)
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    try:
+        header = next(reader, [])
+        begin = reader.line_num + 1
+        for fields in reader:
+            if fields and len(fields) != len(header):
+                raise SchemaError(f"{path}:{begin}: {len(fields)} fields under a header of {len(header)}")
+            if fields:
+                rows.append(dict(zip(header, fields, strict=True)))
+                lines.append(begin)
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise SchemaError(f"{path}:{reader.line_num}: not valid CSV ({error})") from None
+    return rows, lines
+
+
+def _read_parquet(path: Path, raw: bytes) -> _Rows:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(pa.BufferReader(raw)).to_pylist(), []
+    except pa.ArrowException as error:
+        raise SchemaError(f"{path}: not a Parquet file ({error})") from None
+
+
+_READERS: Final[Mapping[str, Callable[[Path, bytes], _Rows]]] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+
+
+def _decode(path: Path, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")  # the older TruthfulQA.csv starts with a byte order mark
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _parse_json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SchemaError(f"{where}: not valid JSON ({error.msg} at column {error.colno})") from None
+
+
+# ---------------------------------------------------------------------------------------------------------- hub
+
+
+def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
+    name = f"{hub_id} ({config or 'default'}, {split})"
+    if Path(hub_id).is_file():
+        raise ConfigError(f"task.hub_id={hub_id} is a local file; give it as task.path")
+    import datasets
+
+    try:
+        dataset = datasets.load_dataset(path=hub_id, name=config, split=split)
+    except Exception as error:  # datasets raises its own, huggingface_hub's, httpx's and plain ValueErrors alike
+        raise ConfigError(
+            f"cannot load {name} from the Hub: {type(error).__name__}: {str(error).splitlines()[0]}. "
+            f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
+        ) from error
+    rows = [dict(row) for row in dataset]
+    hasher = hashlib.sha256()
+    for row in rows:
+        hasher.update(json.dumps(row, sort_keys=True, default=str).encode())
+    return Table(name, _columns_of(rows), rows, [], hasher.hexdigest())
+
+
+def _columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column for row in rows for column in row))

@@ -1,0 +1,1 @@
+"""Intervals, scores and random streams. Knows arrays, no claim and no file."""

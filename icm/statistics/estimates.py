@@ -1,0 +1,130 @@
+"""Intervals around means of claims that come in groups. Knows arrays, no claim and no label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from icm.statistics.schema import Accuracy, Estimate
+
+BOOTSTRAP_STREAM: Final = 1
+SHOTS_STREAM: Final = 2
+
+
+def generator(seed: int, stream: int, index: int = 0) -> np.random.Generator:
+    """Return the generator of one draw of one purpose; streams never overlap, with each other or with a search's.
+
+    Stream and index stand in the high words of the counter, and a draw counts up from the low ones.
+    """
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, index]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampling:
+    """How intervals are made.
+
+    Attributes:
+        seed: Seed of the resamples.
+        num_resamples: Resamples for one interval.
+        confidence_level: Share of the resampled means inside an interval, in (0, 1).
+    """
+
+    seed: int
+    num_resamples: int
+    confidence_level: float
+
+
+def student_half_width(values: Sequence[float], confidence_level: float) -> float:
+    """Return half the width of Student's interval of the mean of independent values.
+
+    Raises:
+        ValueError: There are fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"an interval needs at least two values, got {len(values)}")
+    standard_error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(standard_error * stdtrit(len(values) - 1, 0.5 + confidence_level / 2))
+
+
+def wilson_interval(num_correct: int, num_claims: int, confidence_level: float) -> tuple[float, float]:
+    """Return the Wilson score interval of a share of independent claims.
+
+    Raises:
+        ValueError: There are no claims.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if num_claims < 1:
+        raise ValueError(f"a share needs at least one claim, got {num_claims}")
+    share = num_correct / num_claims
+    z = NormalDist().inv_cdf(0.5 + confidence_level / 2)
+    shrink = 1 + z * z / num_claims
+    centre = (share + z * z / (2 * num_claims)) / shrink
+    half = z / shrink * np.sqrt(share * (1 - share) / num_claims + z * z / (4 * num_claims**2))
+    # With none or all right the end is 0 or 1 exactly; rounding would put it beside.
+    low = float(centre - half) if num_correct > 0 else 0.0
+    high = float(centre + half) if num_correct < num_claims else 1.0
+    return min(low, share), max(high, share)
+
+
+def bootstrap_interval(values: NDArray[np.float64], groups: ArrayLike, resampling: Resampling) -> tuple[float, float]:
+    """Return the percentile interval of the mean of `values`, (N,) or (D, N), over resampled groups and draws.
+
+    Whole groups are drawn with replacement, since the claims of one group stand and fall together. With D > 1 rows
+    (draws of shots) the rows are drawn too, independently of the groups, so that the interval covers both sources of
+    chance.
+
+    Args:
+        values: One value for each claim, or a row of them for each draw.
+        groups: (N,) the group of each claim.
+        resampling: Seed, number of resamples, confidence level.
+
+    Source: Efron 1979 (percentile bootstrap); Owen 2007, "The pigeonhole bootstrap" (two crossed sources).
+    """
+    rows = np.atleast_2d(values)
+    _, member = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(member).astype(np.float64)
+    sums = np.stack([np.bincount(member, weights=row) for row in rows])  # (D, G)
+    num_draws, num_groups = sums.shape
+    rng = generator(resampling.seed, BOOTSTRAP_STREAM)
+    means = np.empty(resampling.num_resamples)
+    for resample in range(resampling.num_resamples):
+        group_counts = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)
+        draw_counts = np.bincount(rng.integers(num_draws, size=num_draws), minlength=num_draws)
+        means[resample] = draw_counts @ (sums @ group_counts) / (num_draws * (sizes @ group_counts))
+    tail = (1 - resampling.confidence_level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def estimate(values: NDArray[np.float64], groups: ArrayLike, resampling: Resampling) -> Estimate:
+    """Return the mean of `values`, (N,) or (D, N), with its bootstrap interval."""
+    low, high = bootstrap_interval(values, groups, resampling)
+    return Estimate(value=float(np.mean(values)), low=low, high=high)
+
+
+def accuracy(correct: NDArray[np.bool_], groups: ArrayLike, resampling: Resampling) -> Accuracy:
+    """Return the share of right claims (N,) with its bootstrap and its Wilson interval.
+
+    Raises:
+        ValueError: There are no claims.
+    """
+    num_correct, num_claims = int(correct.sum()), correct.size
+    wilson_low, wilson_high = wilson_interval(num_correct, num_claims, resampling.confidence_level)
+    low, high = bootstrap_interval(correct.astype(np.float64), groups, resampling)
+    return Accuracy(
+        value=num_correct / num_claims,
+        low=low,
+        high=high,
+        wilson_low=wilson_low,
+        wilson_high=wilson_high,
+        num_correct=num_correct,
+        num_claims=num_claims,
+        num_groups=np.unique(groups).size,
+    )

@@ -1,0 +1,1 @@
+"""`icm arms`: the same trainings on other labels, arm by arm. Reads golden labels; no search may."""

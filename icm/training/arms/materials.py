@@ -1,0 +1,188 @@
+"""What all arms share: claims, golden pairs, samples of one policy and a judge's opinion of them. Trains no reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from icm import golden
+from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
+from icm.errors import RunDirectoryError
+from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
+from icm.files.stage_dir import StageDir
+from icm.scoring.protocol import LabelScorer
+from icm.training.arms.labels import Arm, Units, as_wrong_as, most_confident, shuffled, with_errors
+from icm.training.arms.settings import ArmsConfig, SamplesConfig
+from icm.training.arms.verdict import verdict_labels
+from icm.training.completions import open_policy, sample
+from icm.training.finetune import fine_tune, fit_demonstrations
+from icm.training.loop import MODEL
+from icm.training.pairs import GivenLabel, PairSettings, PreferencePair, build_pairs
+from icm.training.policy.prompts import PromptSettings, candidates
+from icm.training.reward.evaluation import golden_pairs
+
+Judge = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
+"""Prompts and completions, (B,) each, to golden qualities (B,): larger is better."""
+
+WARM_START: Final = "warm_start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTask:
+    """The claims that arms are trained on and judged by.
+
+    Attributes:
+        space: The label space.
+        claims: Claims to train on.
+        held_out: Claims of other groups.
+        golden: (N,) golden labels of the claims.
+        golden_held_out: Golden labels of the claims of other groups.
+        elicited: Elicited labels.
+        verdicts: The model's own labels, without context.
+        pairs: Golden pairs of the held-out claims that are in no training pair of any arm.
+    """
+
+    space: LabelSpace
+    claims: list[Claim]
+    held_out: list[Claim]
+    golden: Labels
+    golden_held_out: Labels
+    elicited: list[LabelRow]
+    verdicts: list[LabelRow]
+    pairs: list[PreferencePair]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSamples:
+    """Samples of one policy, the same for all arms.
+
+    Attributes:
+        prompts: (N,) prompt of each sample.
+        completions: (N,) what followed.
+        quality: (N,) golden quality, `None` without a judge.
+        base: Model directory that was sampled.
+    """
+
+    prompts: list[str]
+    completions: list[str]
+    quality: NDArray[np.float64] | None
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmContext:
+    """What training and judging an arm needs.
+
+    Attributes:
+        config: What is the same for all arms, and what differs.
+        run_dir: Directory of the run.
+        out_dir: Where each arm and seed has a directory.
+        task: The claims.
+        samples: What all arms pick from.
+        scorer: The model whose zero-shot verdicts serve as labels and as a reward.
+        judge: Says how good completions really are, where the task has such a judge.
+        console: Where progress is shown.
+    """
+
+    config: ArmsConfig
+    run_dir: Path
+    out_dir: Path
+    task: ArmTask
+    samples: ArmSamples
+    scorer: LabelScorer
+    judge: Judge | None
+    console: Console
+
+
+def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> ArmTask:
+    """Read a finished run with golden labels, and ask the model for its own verdicts.
+
+    Raises:
+        RunDirectoryError: A stage is missing or unfinished, or there are no golden labels.
+    """
+    prepare_dir, elicit_dir = run_dir / "prepare", run_dir / "elicit"
+    StageDir(prepare_dir, "prepare").verify()
+    StageDir(elicit_dir, "elicit").verify(LABELS)
+    held_out = read_rows(prepare_dir / HELD_OUT, Claim)
+    if not (prepare_dir / GOLD).exists() or not held_out:
+        raise RunDirectoryError(
+            f"{prepare_dir} has no golden labels of held-out claims, by which the arms are judged; prepare a task that "
+            f"has golden labels with task.num_held_out above 0"
+        )
+    space, claims = read_task(prepare_dir / TASK).label_space, read_claims(prepare_dir / CLAIMS)
+    known = golden.load(prepare_dir / GOLD, len(space))
+    given = {claim.id: GivenLabel(id=claim.id, label=known.get(claim.id)) for claim in claims}
+    seen = {pair.id for pair in build_pairs(claims, given, space, pairs).pairs}
+    return ArmTask(
+        space=space,
+        claims=claims,
+        held_out=held_out,
+        golden=golden.as_labels(known, claims),
+        golden_held_out=golden.as_labels(known, held_out),
+        elicited=read_rows(elicit_dir / LABELS, LabelRow),
+        verdicts=verdict_labels(scorer, claims, space),
+        pairs=[pair for pair in golden_pairs(prepare_dir, pairs) if pair.id not in seen],
+    )
+
+
+def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, seed: int) -> list[LabelRow]:
+    """Return the labels that an arm is trained on.
+
+    Raises:
+        ValueError: The arm has none.
+    """
+    units = Units(task.claims)
+    match arm:
+        case "elicited":
+            return task.elicited
+        case "golden":
+            return _rows(task, task.golden)
+        case "human":
+            return _rows(task, with_errors(task.golden, units, error_rate, seed))
+        case "shuffled":
+            return _rows(task, shuffled(task.golden, units, seed))
+        case "random_flips":
+            return _rows(task, as_wrong_as(_labels(task.elicited), task.golden, units, seed))
+        case "pseudo_labels":
+            confidence = np.array([row.probability or 0.0 for row in task.verdicts])
+            kept = most_confident(_labels(task.verdicts), confidence, units, kept_share)
+            return [row for row, label in zip(task.verdicts, kept, strict=True) if label != UNLABELLED]
+        case _:
+            raise ValueError(f"arm {arm!r} is trained on no labels")
+
+
+def draw_samples(
+    config: SamplesConfig, task: ArmTask, prompts: PromptSettings, judge: Judge | None, work_dir: Path, console: Console
+) -> ArmSamples:
+    """Sample one policy for all arms, after teaching it to answer where the settings say so."""
+    base = config.base_name
+    if config.warm_start is not None:
+        directory = work_dir / WARM_START
+        if not (directory / MODEL).is_dir():
+            policy = open_policy(base, config.completion)
+            taught = fit_demonstrations(policy, candidates(task.claims, prompts)).kept
+            fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
+        base = str(directory / MODEL)
+    asked = list(dict.fromkeys(each.prompt for each in candidates(task.held_out, prompts)))[: config.num_prompts]
+    drawn = sample(open_policy(base, config.completion), asked, config.samples_per_prompt, config.seed)
+    texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
+    quality = None if judge is None else judge(texts, completions)
+    return ArmSamples(prompts=texts, completions=completions, quality=quality, base=base)
+
+
+def _labels(rows: Sequence[LabelRow]) -> Labels:
+    return np.array([UNLABELLED if row.label is None else row.label for row in rows], dtype=np.int8)
+
+
+def _rows(task: ArmTask, labels: Labels) -> list[LabelRow]:
+    return [
+        LabelRow(id=claim.id, group=claim.group, label=int(label), name=task.space.names[int(label)])
+        for claim, label in zip(task.claims, labels, strict=True)
+        if label != UNLABELLED
+    ]

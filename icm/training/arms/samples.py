@@ -1,0 +1,101 @@
+"""What the best of n samples by an arm's reward is worth to a judge. Knows samples, rewards and qualities, no label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.files.records import Record
+from icm.training.policy.best_of_n import best_of_n_kl, selection_weights
+
+
+class CurvePoint(Record):
+    """A policy between base and over-optimisation, by its distance from the base.
+
+    Attributes:
+        n: Samples that the best was picked from; `None` for a policy in training.
+        step: Step of the training; `None` for best-of-n.
+        kl: Divergence from the base, nats; of best-of-n the bound ln n − (n − 1)/n.
+        proxy: Mean reward, in standard deviations of the base's rewards above their mean; `None` without a reward.
+        quality: Mean golden quality, in the judge's units; `None` without a judge.
+    """
+
+    n: int | None = None
+    step: int | None = None
+    kl: float
+    proxy: float | None
+    quality: float | None
+
+
+def standardised(rewards: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rewards in standard deviations of the base's rewards above their mean, so that arms can be compared."""
+    deviation = base.std()
+    return (rewards - base.mean()) / (deviation if deviation > 0 else 1.0)
+
+
+def best_of_n_curve(
+    prompts: Sequence[str],
+    rewards: NDArray[np.float64],
+    quality: NDArray[np.float64] | None,
+    sizes: Sequence[int],
+) -> tuple[CurvePoint, ...]:
+    """Return what the best of n by reward comes to for every size, exactly: the mean over all choices of n samples.
+
+    Args:
+        prompts: (N,) prompt of each sample.
+        rewards: (N,) reward of each.
+        quality: (N,) golden quality of each, if there is a judge.
+        sizes: Each at most the samples of a prompt.
+    """
+    proxy = standardised(rewards, rewards)
+    points = []
+    for n in sizes:
+        weights = picks(prompts, rewards, n)
+        points.append(
+            CurvePoint(
+                n=n,
+                kl=best_of_n_kl(n),
+                proxy=float(weights @ proxy),
+                quality=None if quality is None else float(weights @ quality),
+            )
+        )
+    return tuple(points)
+
+
+def picks(prompts: Sequence[str], rewards: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the weight (N,) of each sample in the mean over prompts of the best of n; weights sum to 1."""
+    groups = _by_prompt(prompts)
+    weights = np.zeros(len(rewards))
+    for group in groups:
+        weights[group] = selection_weights(rewards[group], n) / len(groups)
+    return weights
+
+
+def win_rate(
+    prompts: Sequence[str], quality: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
+) -> float:
+    """Return how often a judge prefers one choice of samples to another, a tie counting half.
+
+    Args:
+        prompts: (N,) prompt of each sample.
+        quality: (N,) golden quality; which of two choices is named first cannot matter to it.
+        one: (N,) weights of the samples, from `picks`.
+        other: (N,) those that it is compared with.
+    """
+    groups = _by_prompt(prompts)
+    won = 0.0
+    for group in groups:
+        better = quality[group][:, None] > quality[group][None, :]
+        tied = quality[group][:, None] == quality[group][None, :]
+        # Weights of a prompt sum to 1 / number of prompts.
+        won += len(groups) * float(one[group] @ (better + tied / 2) @ other[group])
+    return won
+
+
+def _by_prompt(prompts: Sequence[str]) -> list[NDArray[np.int64]]:
+    places: dict[str, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        places.setdefault(prompt, []).append(place)
+    return [np.array(group) for group in places.values()]

@@ -1,0 +1,102 @@
+"""A language model's own verdict as labels and as a reward, without training: log P(True) - log P(False).
+
+Knows a scorer and texts; neither whose labels it is compared with nor what is done with the reward.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from icm.claims import Claim, LabelSpace
+from icm.files.records import LabelRow
+from icm.prompts import NO_CONTEXT, Context, Prompt
+from icm.scoring.protocol import LabelScorer
+from icm.training.pairs import AFFIRMING, require_binary
+
+CLAIM_ENDING = "\nI think this claim is"
+"""What follows an answer before the verdict on it."""
+
+
+def verdict_margins(scorer: LabelScorer, texts: Sequence[str], context: Context = NO_CONTEXT) -> NDArray[np.float64]:
+    """Return log P(True) - log P(False) after each text (N,), nats.
+
+    Args:
+        scorer: The model, bound to a binary label space.
+        texts: Texts up to their verdict.
+        context: Labelled claims before each text.
+    """
+    logprobs = scorer.label_logprobs([Prompt(context, text) for text in texts])
+    return logprobs[:, AFFIRMING] - logprobs[:, 1 - AFFIRMING]
+
+
+def verdict_labels(
+    scorer: LabelScorer, claims: Sequence[Claim], space: LabelSpace, context: Context = NO_CONTEXT
+) -> list[LabelRow]:
+    """Label claims by the model's verdict on each alone; pairs made from these average both orders of a comparison.
+
+    Raises:
+        SchemaError: The label space is not binary.
+    """
+    require_binary(space)
+    margins = verdict_margins(scorer, [claim.text for claim in claims], context)
+    labels = np.where(margins > 0, AFFIRMING, 1 - AFFIRMING)
+    probabilities = expit(np.abs(margins))
+    return [
+        LabelRow(
+            id=claim.id,
+            group=claim.group,
+            label=int(label),
+            name=space.names[int(label)],
+            probability=float(probability),
+            margin=float(abs(margin)),
+            last_changed=0,
+        )
+        for claim, label, probability, margin in zip(claims, labels, probabilities, margins, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictReward:
+    """The verdict on an answer as its reward.
+
+    Attributes:
+        scorer: The model, bound to a binary label space.
+        ending: What stands between answer and verdict.
+    """
+
+    scorer: LabelScorer
+    ending: str = CLAIM_ENDING
+
+    def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the reward of each text (N,): a question with its answer, as claims put it."""
+        return verdict_margins(self.scorer, [text + self.ending for text in texts])
+
+
+def round_robin(scorer: LabelScorer, template: str, question: str, responses: Sequence[str]) -> NDArray[np.float64]:
+    """Return how much better each response (R,) is than the others on average, by verdicts on every two of them, nats.
+
+    Both orders of two responses are asked and averaged, so position bias cancels.
+
+    Args:
+        scorer: The model, bound to a binary label space.
+        template: The claim that a first response is better than a second, up to its verdict; it names `{question}`,
+            `{response_1}` and `{response_2}`.
+        question: What the responses answer.
+        responses: Different responses.
+    """
+    if len(responses) == 1:
+        return np.zeros(1)
+    places = list(itertools.permutations(range(len(responses)), 2))
+    texts = [
+        template.format(question=question, response_1=responses[one], response_2=responses[two]) for one, two in places
+    ]
+    margins = np.zeros((len(responses), len(responses)))
+    for (one, two), margin in zip(places, verdict_margins(scorer, texts), strict=True):
+        margins[one, two] = margin
+    return (margins - margins.T).sum(axis=1) / 2 / (len(responses) - 1)

@@ -1,0 +1,1 @@
+"""`icm policy`: a reward or labels in, an assistant out. Knows no golden label."""

@@ -1,0 +1,204 @@
+"""The policy stage: an assistant is trained on labels or a reward, and sampled beside the model it came from.
+
+Knows no golden label: how good the samples really are is for `benchmarks` to say. Everything that can be wrong with
+prompts, tokenizer and reward is found before the first step of the training.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from icm.errors import TrainingError
+from icm.files.records import (
+    CLAIMS,
+    HELD_OUT,
+    MANIFEST,
+    METRICS,
+    REJECTED,
+    Manifest,
+    sha256_of,
+    write_json,
+    write_rows,
+)
+from icm.files.stage_dir import StageDir
+from icm.statistics.estimates import Resampling
+from icm.training.completions import Policy, open_policy
+from icm.training.finetune import Demonstration, SftSettings, fine_tune
+from icm.training.loop import CURVE, MODEL, remove_checkpoints, require_one_process
+from icm.training.pairs import PAIRS
+from icm.training.policy.dpo import DpoSettings, optimise_preferences
+from icm.training.policy.materials import Materials, RejectedText, gather
+from icm.training.policy.rewards import ModelReward, Reward, open_reward, reward_model_dir
+from icm.training.policy.rl import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
+from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, Sampling, best_of_n, measure, sample_rows
+from icm.training.policy.settings import BestOfNSettings, PolicyConfig
+
+STAGE: Final = "policy"
+WARM_START: Final = "warm_start"
+
+
+def run(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None, out_dir: Path, console: Console) -> Manifest:
+    """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
+
+    Args:
+        config: What the policy follows from.
+        prepare_dir: Directory of the prepare stage: prompts and candidate completions come from its claims.
+        reward_dir: Directory with the `pairs.jsonl` of the reward stage, for methods that train on pairs.
+        out_dir: Where `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`, `rejected.jsonl`
+            and the manifest go.
+        console: Where progress is shown.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
+        SchemaError: A file is malformed, or claims hold nothing to ask.
+        TrainingError: Base, tokenizer or reward cannot be used, or no prompt fits the context.
+        ScoringError: There is no such base.
+    """
+    require_one_process()
+    started = time.perf_counter()
+    inputs = _inputs(config, prepare_dir, reward_dir)
+    stage = StageDir(out_dir, STAGE)
+    settings = {**config.model_dump(mode="json"), "inputs": inputs}
+    if (out_dir / MANIFEST).exists():
+        stage.claim(settings)
+        return stage.verify()
+    reward = None if config.reward is None else open_reward(config.reward)
+    materials, rejected = gather(config, prepare_dir, reward_dir)
+    if config.warm_start is None:
+        _probe(config, open_policy(config.base_name, config.completion), materials, reward)
+    # Only now, when hardly anything can fail for a reason that lies in the settings, is the directory tied to them.
+    stage.claim(settings)
+    write_rows(out_dir / REJECTED, rejected)
+
+    base = _warm_start(config, materials, out_dir, console)
+    _train(config, base, materials, reward, out_dir, console)
+    samples = _sample(config, base, materials, reward, out_dir)
+    write_rows(out_dir / SAMPLES, samples)
+    metrics = _metrics(config, samples, out_dir)
+    write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
+    return stage.finish(
+        Manifest(
+            stage=STAGE,
+            config=settings,
+            inputs=inputs,
+            counts=_counts(materials, rejected, samples),
+            seconds=time.perf_counter() - started,
+        ),
+        outputs=_written(out_dir),
+    )
+
+
+def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> dict[str, str]:
+    """Check what the stage reads and return the hashes of the files."""
+    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, HELD_OUT)
+    inputs = {name: prepared.outputs[name] for name in (CLAIMS, HELD_OUT)}
+    if isinstance(config.method, RlSettings | BestOfNSettings) and config.reward is None:
+        raise TrainingError(f"method={config.method.kind} needs a reward; name one: reward=model or reward=endpoint")
+    if config.needs_pairs:
+        if reward_dir is None:
+            raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
+        inputs[PAIRS] = StageDir(reward_dir, "reward").verify(PAIRS).outputs[PAIRS]
+    if isinstance(config.reward, ModelReward):
+        for number, path in enumerate(config.reward.paths):
+            for weights in sorted(reward_model_dir(path).glob("*.safetensors")):
+                inputs[f"reward {number}: {weights.name}"] = sha256_of(weights)
+    base = Path(config.base_name)
+    for weights in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
+        inputs[f"base: {weights.name}"] = sha256_of(weights)
+    return inputs
+
+
+def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, console: Console) -> Policy:
+    """Return the policy that the training starts from."""
+    base = open_policy(config.base_name, config.completion)
+    if config.warm_start is None:
+        return base
+    directory = out_dir / WARM_START
+    if not (directory / MODEL).is_dir():
+        fine_tune(base, materials.candidates, config.warm_start, directory, config.seed, console)
+    return open_policy(directory / MODEL, config.completion)
+
+
+def _probe(config: PolicyConfig, policy: Policy, materials: Materials, reward: Reward | None) -> None:
+    if isinstance(config.method, RlSettings) and reward is not None:
+        probe(policy, materials.prompts, reward, config.seed)
+
+
+def _train(
+    config: PolicyConfig, base: Policy, materials: Materials, reward: Reward | None, out_dir: Path, console: Console
+) -> None:
+    """Train what `base` was loaded from, unless that is done or there is nothing to train."""
+    if (out_dir / MODEL).is_dir() or isinstance(config.method, BestOfNSettings):
+        # A process may have been killed between writing the model and dropping its checkpoints.
+        remove_checkpoints(out_dir)
+        return
+    policy = open_policy(base.name, config.completion)
+    if config.warm_start is not None:
+        _probe(config, policy, materials, reward)
+    match config.method:
+        case RlSettings():
+            assert reward is not None
+            train_policy(policy, materials.prompts, reward, config.method, out_dir, config.seed, console)
+        case DpoSettings():
+            optimise_preferences(policy, materials.pairs, config.method, out_dir, config.seed, console)
+        case SftSettings():
+            chosen = [Demonstration(prompt=pair.prompt, completion=pair.chosen) for pair in materials.pairs]
+            fine_tune(policy, list(dict.fromkeys(chosen)), config.method, out_dir, config.seed, console)
+
+
+def _sample(
+    config: PolicyConfig, base: Policy, materials: Materials, reward: Reward | None, out_dir: Path
+) -> list[SampleRow]:
+    how = Sampling(
+        prompts=materials.sampled_prompts, samples_per_prompt=config.sampling.samples_per_prompt, seed=config.seed
+    )
+    rows = sample_rows("base", base, base, reward, how)
+    if (out_dir / MODEL).is_dir():
+        rows += sample_rows("policy", open_policy(out_dir / MODEL, config.completion), base, reward, how)
+    return rows
+
+
+def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) -> PolicyMetrics:
+    sampling, method = config.sampling, config.method
+    resampling = Resampling(
+        seed=config.seed, num_resamples=sampling.num_resamples, confidence_level=sampling.confidence_level
+    )
+    of_base = [row for row in samples if row.source == "base"]
+    of_policy = [row for row in samples if row.source == "policy"]
+    curve = [json.loads(line) for line in _lines(out_dir / CURVE)]
+    return PolicyMetrics(
+        base=measure(of_base, resampling),
+        policy=measure(of_policy, resampling) if of_policy else None,
+        best_of_n=best_of_n(of_base, [n for n in sampling.best_of_n if n <= sampling.samples_per_prompt]),
+        steps=len(curve),
+        kl_budget_spent=isinstance(method, RlSettings) and budget_spent([row["kl"] for row in curve], method),
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _counts(materials: Materials, rejected: Sequence[RejectedText], samples: Sequence[SampleRow]) -> dict[str, Any]:
+    kinds = [row.kind for row in rejected]
+    return {
+        "prompts": len(materials.prompts),
+        "sampled_prompts": len(materials.sampled_prompts),
+        "candidates": len(materials.candidates),
+        "pairs": len(materials.pairs),
+        "samples": len(samples),
+        "over_context": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+    }
+
+
+def _written(out_dir: Path) -> list[str]:
+    """Return the names of the stage's files, in an order of their own."""
+    names = [REJECTED, SAMPLES, METRICS, *(name for name in (CURVE, ROLLOUTS) if (out_dir / name).exists())]
+    models = [out_dir / WARM_START / MODEL, out_dir / MODEL]
+    return names + [str(file.relative_to(out_dir)) for model in models for file in sorted(model.glob("*"))]

@@ -1,0 +1,1 @@
+"""`icm reward`: labels in, a reward model out. Only `evaluation` reads golden labels."""

@@ -1,0 +1,217 @@
+"""A reward model: a sequence classifier with one output, read from a directory and asked about texts. Knows no label.
+
+The directory is an ordinary one of the transformers library, so that any reinforcement learning library can read it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers.utils import logging as library_logging
+
+from icm.errors import TrainingError
+from icm.training.reward.settings import RewardModelSettings
+
+MODEL: Final = "model"
+"""Name of the model directory inside the directory of a stage."""
+
+BATCH_TOKENS: Final = 8192
+"""Tokens of a forward pass, padding included."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """A loaded reward model.
+
+    Attributes:
+        model: A sequence classifier with one output.
+        tokenizer: Its tokenizer, which has a pad token.
+        max_length: Most tokens that it can read.
+        fresh_head: Whether its head is new, with random weights.
+    """
+
+    model: Any
+    tokenizer: Any
+    max_length: int
+    fresh_head: bool
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
+        return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
+
+    def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the reward of each text (N,): prompt and response joined.
+
+        Raises:
+            TrainingError: A text is longer than the model can read, or its reward is NaN or infinite.
+        """
+        return self.rewards_of_tokens(self.encode(texts))
+
+    def rewards_of_tokens(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Return the reward of each tokenised text (N,); see `rewards`."""
+        longest = max(map(len, tokens), default=0)
+        if longest > self.max_length:
+            raise TrainingError(
+                f"a text of {longest:,} tokens does not fit the reward model, which reads {self.max_length:,}; "
+                f"leave it out"
+            )
+        rewards = np.empty(len(tokens))
+        self.model.eval()
+        for batch in _batches([len(each) for each in tokens]):
+            rewards[batch] = self._forward([tokens[index] for index in batch])
+        if not np.isfinite(rewards).all():
+            worst = int(np.flatnonzero(~np.isfinite(rewards))[0])
+            raise TrainingError(
+                f"the reward of text {worst} is {rewards[worst]}: the model's weights are broken; train it again with "
+                f"a lower learning_rate, or start from another base"
+            )
+        return rewards
+
+    def save(self, directory: Path) -> list[str]:
+        """Write the model directory whole or not at all; return the names of its files, relative to its parent."""
+        partial = directory.with_name(directory.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with quiet_library():
+            self.model.save_pretrained(partial)
+            self.tokenizer.save_pretrained(partial)
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
+        return sorted(f"{directory.name}/{path.name}" for path in directory.iterdir())
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        width = max(map(len, rows))
+        ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+            mask[place, : len(row)] = 1
+        device = self.model.device
+        with torch.inference_mode():
+            logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
+        return logits.squeeze(-1).float().cpu().numpy()
+
+
+def load_reward_model(directory: Path | str) -> RewardModel:
+    """Load a trained reward model onto the GPU if there is one, else the CPU.
+
+    Raises:
+        TrainingError: There is none, or it lacks its head or a pad token.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    reward_model = open_base(RewardModelSettings(base=str(directory), fresh_head=False))
+    reward_model.model.to(device).eval()
+    return reward_model
+
+
+def open_base(settings: RewardModelSettings) -> RewardModel:
+    """Load what a reward model starts from, with a head of its own or, where the settings allow it, a fresh one.
+
+    Raises:
+        TrainingError: There is no such model, it is incomplete, its head has not one output, or there is no pad token.
+    """
+    name = settings.base if settings.base is not None else _pocket_dir()
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise TrainingError(f"{name}: there is no such model directory; give a directory or a Hub id (owner/name)")
+    source = {"revision": settings.revision, "local_files_only": Path(name).is_dir()}
+    set_seed(settings.seed)
+    try:
+        with quiet_library():
+            config = AutoConfig.from_pretrained(name, **source)
+            _check_outputs(name, config)
+            tokenizer = AutoTokenizer.from_pretrained(name, **source)
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                name, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
+            )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise TrainingError(f"cannot load {name!r} as a reward model: {str(error).strip().splitlines()[0]}") from None
+    missing = sorted(report["missing_keys"])
+    _check_missing(name, model, missing, settings.fresh_head)
+    _set_pad_token(name, model, tokenizer, settings.pad_token)
+    return RewardModel(model, tokenizer, _max_length(model, tokenizer, settings), bool(missing))
+
+
+def _pocket_dir() -> str:
+    from icm.pocket.weights import pocket_model_dir
+
+    return str(pocket_model_dir())
+
+
+def _check_outputs(name: str, config: Any) -> None:
+    """Refuse a classifier of several classes: none of its outputs is a reward."""
+    is_classifier = any("SequenceClassification" in each for each in config.architectures or ())
+    if is_classifier and config.num_labels != 1:
+        raise TrainingError(
+            f"{name} is a classifier of {config.num_labels} classes, a reward model has one output; "
+            f"start from a language model, or from a reward model"
+        )
+
+
+def _check_missing(name: str, model: Any, missing: list[str], fresh_head: bool) -> None:
+    body = [key for key in missing if key.startswith(model.base_model_prefix + ".")]
+    if body:
+        raise TrainingError(f"{name} lacks {len(body)} weights ({body[0]} …), so it is no whole model; restore it")
+    if missing and not fresh_head:
+        raise TrainingError(
+            f"{name} has no reward head ({', '.join(missing)}): it is a language model, no reward model; set "
+            f"fresh_head=true to train it with a fresh one, or name the model/ directory that `icm reward` wrote"
+        )
+
+
+def _set_pad_token(name: str, model: Any, tokenizer: Any, pad_token: str | None) -> None:
+    """Give tokenizer and model the same pad token: the reward is read at the last token that is not one."""
+    if pad_token is not None:
+        if pad_token not in tokenizer.get_vocab():
+            raise TrainingError(f"pad_token={pad_token!r} is not in the vocabulary of {name}; choose a token that is")
+        tokenizer.pad_token = pad_token
+    if tokenizer.pad_token is None:
+        special = ", ".join(map(repr, tokenizer.all_special_tokens)) or "none"
+        raise TrainingError(
+            f"the tokenizer of {name} has no pad token, so texts of different lengths cannot be read together; set "
+            f"pad_token to a token that no text holds (its special tokens: {special})"
+        )
+    tokenizer.padding_side = "right"
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+
+
+def _max_length(model: Any, tokenizer: Any, settings: RewardModelSettings) -> int:
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
+    if settings.max_length is not None and settings.max_length > context:
+        raise TrainingError(
+            f"max_length={settings.max_length:,} is more than the {context:,} tokens that the model reads; lower it"
+        )
+    return settings.max_length or context
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the positions of texts in batches of similar length, `BATCH_TOKENS` with padding at most."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        # Longest first, so the first of a batch says how wide it is.
+        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > BATCH_TOKENS:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+@contextmanager
+def quiet_library() -> Iterator[None]:
+    """Silence the library's bars and its table of missing weights: what matters of them becomes an error here."""
+    verbosity, bars_shown = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    library_logging.set_verbosity_error()
+    library_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(verbosity)
+        if bars_shown:
+            library_logging.enable_progress_bar()
