@@ -8,7 +8,7 @@ import numpy as np
 
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, group_id
 from icm.config import load
-from icm.elicit.stage import ElicitSettings
+from icm.elicit.settings import ElicitSettings
 from icm.files.records import CLAIMS, TASK, Manifest, TaskRecord, write_json, write_rows
 from icm.files.stage_dir import StageDir
 from icm.relations import DifferentAnswer, SameAnswer

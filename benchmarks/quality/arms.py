@@ -23,7 +23,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from icm.commands.arms import ArmsCommand, golden_judge
-from icm.config import load, load_as
+from icm.config import load, load_command
 from icm.elicit import stage as elicit
 from icm.files.records import TASK, read_task
 from icm.prepare import stage as prepare
@@ -67,7 +67,7 @@ def run_seed(task: str, seed: int, num_claims: int, out_dir: Path, overrides: Se
     prepare.run(config.for_prepare(), run_dir / "prepare")
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
-    command = load_as(
+    command = load_command(
         ArmsCommand, "arms", f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *overrides
     )
     stage.run(command.config, run_dir, command.out_dir, scorer, golden_judge(run_dir), quiet)

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from icm.errors import ConfigError
 from icm.files.records import METRICS, Record, read_rows
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import read_manifest, verify
 from icm.prepare.judge import Judge, Judgements, judge_all, judge_of
 from icm.prepare.settings import PocketSettings
 from icm.statistics.estimates import Resampling, estimate
@@ -74,7 +74,7 @@ def judge_of_run(run_dir: Path) -> Judge:
     Raises:
         ConfigError: The task has no judge.
     """
-    task = StageDir(run_dir / "prepare", "prepare").read_manifest().config["task"]
+    task = read_manifest(run_dir / "prepare", "prepare").config["task"]
     if task["kind"] != "pocket":
         raise ConfigError(f"{run_dir}: only pocket tasks have a golden judge, this one is {task['name']!r}")
     settings = PocketSettings.model_validate(task)
@@ -168,7 +168,7 @@ def main() -> None:
     judge = judge_of_run(options.run_dir)
     console, results = Console(width=max(Console().width, 120)), {}
     for policy_dir in options.policy_dirs or [options.run_dir / "policy"]:
-        StageDir(policy_dir, "policy").verify(SAMPLES, METRICS)
+        verify(policy_dir, "policy", SAMPLES, METRICS)
         found, points = worths(policy_dir, judge), curve(policy_dir, judge)
         console.print(_worth_table(str(policy_dir), found))
         if points:

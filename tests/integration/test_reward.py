@@ -23,11 +23,10 @@ from icm.pocket.weights import pocket_model_dir
 from icm.training.pairs import PAIRS, PairSettings, PreferencePair
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
-from icm.training.reward.evaluation import GOLDEN, RewardEvaluationConfig, read_results
+from icm.training.reward.evaluation import GOLDEN, read_results
 from icm.training.reward.model import MODEL, load_reward_model
 from icm.training.reward.rows import RejectedExample
-from icm.training.reward.settings import LoraSettings, RewardModelSettings
-from icm.training.reward.stage import RewardConfig
+from icm.training.reward.settings import LoraSettings, RewardConfig, RewardEvaluationConfig, RewardModelSettings
 from icm.training.reward.trainer import CHECKPOINTS, CurveRow
 from tests.preferences import prepare_pocket
 

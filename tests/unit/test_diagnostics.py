@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from icm.claims import UNLABELLED, freeze
 from icm.diagnose import measures
 from icm.diagnose.checks import MEANINGS, Missing, judge
-from icm.diagnose.schema import CHECK_NAMES, Bounds, CheckName
+from icm.diagnose.schema import CHECK_NAMES, CheckName
+from icm.diagnose.settings import Bounds
 from tests.evaluations import answer_claim, comparison_claim
 
 NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
