@@ -20,7 +20,8 @@ low; without it the rows stay in the order of the file. A column is a Python for
 its cell is empty where the row lacks a key. With `by = [keys]`, rows that agree in these keys make one line, the other
 keys stand for all their values: `{tokens.mean:,.0f}`, likewise `median` and `total`, and `{accuracy:.1%}`, which is the
 mean with half the width of its 95 % interval (Student's t over the rows; none for fewer than three). `{rows}` counts
-the rows of the line.
+the rows of the line. A row that holds a list of objects is shown as one row for each with `each = "key"`, and an object
+in a row as keys of its own: `reward_accuracy_value` is `value` of `reward_accuracy`.
 
 With `--check` nothing is written, and the exit status is 1 if a page is stale.
 """
@@ -81,7 +82,8 @@ def render(page: str, docs_dir: Path) -> str:
 
 def _table(file: str, told: str, docs_dir: Path) -> str:
     settings = tomllib.loads(told)
-    rows = [row for row in read_rows(docs_dir / file) if _kept(row, settings.get("where", {}))]
+    rows = [flat for row in read_rows(docs_dir / file) for flat in _flat(row, settings.get("each"))]
+    rows = [row for row in rows if _kept(row, settings.get("where", {}))]
     if not rows:
         raise ValueError(f"{file}: no row is left for a table; is the file there, and does `where` name what is in it?")
     for key in reversed(settings.get("order", [])):  # sorting is stable, so the last key goes first
@@ -91,6 +93,23 @@ def _table(file: str, told: str, docs_dir: Path) -> str:
     cells = [list(columns), ["---"] * len(columns)]
     cells += [[_cell(template, line) for template in columns.values()] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _flat(row: dict[str, Any], each: str | None) -> list[dict[str, Any]]:
+    """Return a row for each object of the list named, with objects in it laid out as keys."""
+    whole = [row] if each is None else [{**row, **part} for part in row[each]]
+    return [
+        {
+            name: inner
+            for key, value in one.items()
+            for name, inner in (
+                ((f"{key}_{under}", inner) for under, inner in value.items())
+                if isinstance(value, dict)
+                else [(key, value)]
+            )
+        }
+        for one in whole
+    ]
 
 
 def _kept(row: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
