@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,12 @@ def test_a_page_of_the_log_says_what_was_asked_and_whether_it_stands(path: Path)
     for field in ("Date", "Command", "Answer", "Decision", "Status"):
         assert f"- **{field}:**" in page
     assert f"({path.name})" in (path.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*DOCS_DIR.rglob("*.md"), *DOCS_DIR.parent.glob("*.md")]), ids=lambda path: path.name
+)
+def test_links_to_files_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)\)", path.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (path.parent / target).exists()]
+    assert missing == []
