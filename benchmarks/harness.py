@@ -100,6 +100,7 @@ def run_jobs(
         describe: What is shown of a row that is done.
     """
     keys = tuple(jobs[0])
+    # Later rows win, and rows of another shape, from before a key was added, are no answer to these jobs.
     known = {_key(row, keys): row for row in read_rows(path) if all(key in row for key in keys)}
     missing = [job for job in jobs if _key(job, keys) not in known]
     for row in in_workers(run, missing, num_workers, describe):

@@ -86,7 +86,7 @@ def _table(file: str, told: str, docs_dir: Path) -> str:
     rows = [row for row in rows if _kept(row, settings.get("where", {}))]
     if not rows:
         raise ValueError(f"{file}: no row is left for a table; is the file there, and does `where` name what is in it?")
-    for key in reversed(settings.get("order", [])):  # sorting is stable, so the last key goes first
+    for key in reversed(settings.get("order", [])):  # sorting is stable, so the first key has the last word
         rows.sort(key=lambda row, key=key: row[key.removeprefix("-")], reverse=key.startswith("-"))
     lines = _grouped(rows, settings["by"]) if "by" in settings else rows
     columns: Mapping[str, str] = settings["columns"]

@@ -171,6 +171,7 @@ def _power(name: str, bad: Sequence[Row], good: Sequence[Row]) -> dict[str, floa
 
     `separation` is the chance that the value of a bad run is above that of a good one: 0.5 if it tells nothing.
     """
+    # The share of pairs in which the bad run lies higher, a tie as half: the area under the ROC curve.
     above = [np.sign(one - other) for one in _values(name, bad) for other in _values(name, good)]
     return {
         "of_bad": _share(name in row["doubts"] for row in bad),

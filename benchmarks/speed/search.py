@@ -129,6 +129,7 @@ class Demos:
             claims = np.flatnonzero(labels != UNLABELLED)
             shown = self._shown(labels)
             prompts += claims.size
+            # Each of n labelled claims is asked after the demos of all others: n times all demos, less each one once.
             tokens += int(claims.size * shown.sum() - shown.sum() + self._queries[claims].sum())
         for labels, claim in run.predictions:
             shown = self._shown(labels)
@@ -158,6 +159,8 @@ class Demos:
                 beginnings[claim] = before
                 before = visit(hash((before, claim, given[claim])), cost[claim])
             for claim in asked:
+                # What stands before the claim is shared with the labelling itself; what follows it is a path of its
+                # own, because the claim's own demo is left out. An unlabelled claim follows all demos.
                 node = beginnings.get(claim, before)
                 for other in shown[shown.index(claim) + 1 :] if claim in beginnings else ():
                     node = visit(hash((node, other, given[other])), cost[other])
