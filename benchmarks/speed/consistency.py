@@ -85,7 +85,7 @@ def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels:
         arrays: The constraints.
         labels: (N,), -1 where unlabelled.
     """
-    # One byte holds the joint index, since a table has at most 64 entries. A missing label is -1, so `signs` is negative
+    # One byte holds the joint index: a table has at most 64 entries. A missing label is -1, so `signs` is negative
     # where any member lacks one; there the joint index means nothing, and & 63 only keeps the shift defined.
     joint = labels[scope[0]]
     signs = joint.copy()
