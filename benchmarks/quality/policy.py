@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from icm.errors import ConfigError
 from icm.files.records import METRICS, Record, read_rows
 from icm.files.stage_dir import StageDir
-from icm.prepare.judge import Judge, Judgements, judge_all, judge_of
+from icm.prepare.judge import Judge, judge_all, judge_of
 from icm.prepare.settings import PocketSettings
 from icm.statistics.estimates import Resampling, estimate
 from icm.statistics.schema import Estimate
@@ -90,16 +91,16 @@ def worths(policy_dir: Path, judge: Judge) -> dict[str, Worth]:
         if measures is None:
             continue
         mine = [row for row in rows if row.source == source]
-        judged = _judged(judge, mine)
+        quality, is_unparseable = _judged(judge, mine)
         found[source] = Worth(
-            quality=estimate(judged.quality, [row.prompt for row in mine], RESAMPLING),
-            unparseable=float(judged.unparseable.mean()),
+            quality=estimate(quality, [row.prompt for row in mine], RESAMPLING),
+            unparseable=float(is_unparseable.mean()),
             reward=None if measures.reward is None else measures.reward.value,
             kl=measures.kl.value,
             tokens=measures.tokens,
         )
     of_base = [row for row in rows if row.source == "base"]
-    quality = _judged(judge, of_base).quality
+    quality, _ = _judged(judge, of_base)
     for best in metrics.best_of_n:
         by_prompt = expected_best_of_n(of_base, quality, best.n)
         found[f"best_of_{best.n}"] = Worth(
@@ -127,13 +128,15 @@ def curve(policy_dir: Path, judge: Judge) -> list[CurvePoint]:
                 step=step,
                 root_kl=float(np.sqrt(divergence[step])),
                 reward=float(np.mean([row.reward for row in mine])),
-                quality=float(_judged(judge, mine).quality.mean()),
+                quality=float(_judged(judge, mine)[0].mean()),
             )
         )
     return points
 
 
-def _judged(judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]) -> Judgements:
+def _judged(
+    judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return judge_all(judge, [row.prompt for row in rows], [row.completion for row in rows])
 
 
