@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from benchmarks.harness import Row
 from icm.errors import ConfigError
 from icm.files.records import METRICS, Record, read_rows
 from icm.files.stage_dir import read_manifest, verify
-from icm.prepare.judge import Judge, Judgements, judge_all, judge_of
+from icm.prepare.judge import Judge, judge_all, judge_of
 from icm.prepare.settings import PocketSettings
 from icm.statistics.estimates import Resampling, estimate
 from icm.training.loop import CURVE
@@ -66,16 +67,16 @@ def worths(policy_dir: Path, judge: Judge) -> dict[str, Row]:
         if measures is None:
             continue
         mine = [row for row in rows if row.source == source]
-        judged = _judged(judge, mine)
+        quality, is_unparseable = _judged(judge, mine)
         found[source] = {
-            "quality": estimate(judged.quality, [row.prompt for row in mine], RESAMPLING).model_dump(),
-            "unparseable": float(judged.unparseable.mean()),
+            "quality": estimate(quality, [row.prompt for row in mine], RESAMPLING).model_dump(),
+            "unparseable": float(is_unparseable.mean()),
             "reward": None if measures.reward is None else measures.reward.value,
             "kl": measures.kl.value,
             "tokens": measures.tokens,
         }
     of_base = [row for row in rows if row.source == "base"]
-    quality = _judged(judge, of_base).quality
+    quality, _ = _judged(judge, of_base)
     for best in metrics.best_of_n:
         by_prompt = expected_best_of_n(of_base, quality, best.n)
         found[f"best_of_{best.n}"] = {
@@ -103,13 +104,15 @@ def curve(policy_dir: Path, judge: Judge) -> list[Row]:
                 "step": step,
                 "root_kl": float(np.sqrt(divergence[step])),
                 "reward": float(np.mean([row.reward for row in mine])),
-                "quality": float(_judged(judge, mine).quality.mean()),
+                "quality": float(_judged(judge, mine)[0].mean()),
             }
         )
     return points
 
 
-def _judged(judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]) -> Judgements:
+def _judged(
+    judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return judge_all(judge, [row.prompt for row in rows], [row.completion for row in rows])
 
 

@@ -50,6 +50,6 @@ def golden_judge(run_dir: Path) -> Judge | None:
         return None
 
     def quality(prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
-        return judge_all(judge, prompts, completions).quality
+        return judge_all(judge, prompts, completions)[0]
 
     return quality

@@ -28,7 +28,7 @@ from icm.training.reward.model import MODEL, load_reward_model
 from icm.training.reward.rows import RejectedExample
 from icm.training.reward.settings import LoraSettings, RewardConfig, RewardEvaluationConfig, RewardModelSettings
 from icm.training.reward.trainer import CHECKPOINTS, CurveRow
-from tests.preferences import prepare_pocket
+from tests.worlds import prepare_pocket
 
 QUICK = RewardModelSettings(learning_rate=1e-3, steps=12, batch_size=8, checkpoint_every=4)
 

@@ -12,7 +12,7 @@ from icm.diagnose import measures
 from icm.diagnose.checks import MEANINGS, Missing, judge
 from icm.diagnose.schema import CHECK_NAMES, CheckName
 from icm.diagnose.settings import Bounds
-from tests.evaluations import answer_claim, comparison_claim
+from tests.worlds import answer_claim, comparison_claim
 
 NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
 labellings = st.lists(st.sampled_from([UNLABELLED, 0, 1]), min_size=4, max_size=30).map(freeze)

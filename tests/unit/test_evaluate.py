@@ -15,7 +15,7 @@ from icm.evaluate.stage import read_metrics, run
 from icm.files.records import MANIFEST, dump_row
 from icm.files.stage_dir import StageDir
 from icm.scoring.fake import HashScorer
-from tests.evaluations import concept_scorer, elicitation, write_run
+from tests.worlds import concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8), num_draws=2, num_resamples=100)
 

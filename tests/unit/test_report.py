@@ -17,7 +17,7 @@ from icm.evaluate.schema import Metrics
 from icm.evaluate.settings import EvaluateConfig
 from icm.evaluate.stage import read_metrics, run
 from icm.evaluate.summary import summary_table
-from tests.evaluations import QUICK, concept_scorer, elicitation, write_run
+from tests.worlds import QUICK, concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
 

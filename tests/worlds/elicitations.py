@@ -1,55 +1,19 @@
-"""Elicitations with chosen labels, as values and as run directories, for the tests of what compares them with gold."""
+"""Elicitations with chosen labels, for the tests of what compares them with gold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from icm import golden as gold
-from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, LabelSpace, claim_id, group_id
+from icm.claims import TRUE_FALSE, Claim, ClaimId, LabelSpace
 from icm.evaluate.against_golden import Elicitation
-from icm.files.records import (
-    CLAIMS,
-    GOLD,
-    HELD_OUT,
-    LABELS,
-    TASK,
-    TRACE,
-    LabelRow,
-    Manifest,
-    TaskRecord,
-    TraceRow,
-    write_json,
-    write_rows,
-)
-from icm.files.stage_dir import StageDir
+from icm.files.records import LabelRow, TaskRecord, TraceRow
 from icm.scoring.fake import ConceptScorer
 from icm.statistics.estimates import Resampling
+from tests.worlds.claims import answer_claim
 
 QUICK = Resampling(seed=0, num_resamples=200, confidence_level=0.95)
-
-
-def answer_claim(question: str, answer: str, key: str | None = None) -> Claim:
-    """Return a pointwise claim."""
-    group = group_id(question)
-    text = f"Question: {question}\nClaim: {answer}\nI think this claim is"
-    return Claim(
-        id=claim_id(group, text),
-        group=group,
-        text=text,
-        parts={"question": question, "answer": answer},
-        key=None if key is None else AnswerKey(value=key),
-    )
-
-
-def comparison_claim(question: str, first: str, second: str) -> Claim:
-    """Return a claim that the first response is better."""
-    group = group_id(question)
-    text = f"Human: {question}\nResponse 1: {first}\nResponse 2: {second}\nI think Response 1 is better:"
-    parts = {"question": question, "response_1": first, "response_2": second}
-    return Claim(id=claim_id(group, text), group=group, text=text, parts=parts)
 
 
 def elicitation(
@@ -122,27 +86,3 @@ def concept_scorer(of: Elicitation) -> ConceptScorer:
     """Return a scorer that learns the golden labels from its context."""
     truth = {claim.text: of.golden[claim.id] for claim in (*of.claims, *of.held_out)}
     return ConceptScorer(truth, of.task.label_space)
-
-
-def write_run(of: Elicitation, directory: Path, golden: Mapping[ClaimId, int] | None = None) -> tuple[Path, Path]:
-    """Write the directories of the prepare and the elicit stage and return them."""
-    prepare_dir, elicit_dir = directory / "prepare", directory / "elicit"
-    write_rows(prepare_dir / CLAIMS, of.claims)
-    write_rows(prepare_dir / HELD_OUT, of.held_out)
-    gold.save(prepare_dir / GOLD, of.golden if golden is None else golden)
-    write_json(prepare_dir / TASK, of.task.model_dump(mode="json"))
-    prepared = StageDir(prepare_dir, "prepare").finish(
-        Manifest(stage="prepare", config={}), outputs=(CLAIMS, HELD_OUT, GOLD, TASK)
-    )
-    write_rows(elicit_dir / LABELS, of.rows)
-    write_rows(elicit_dir / TRACE, of.trace)
-    StageDir(elicit_dir, "elicit").finish(
-        Manifest(
-            stage="elicit",
-            config={"search": {"kind": "annealing", "note": "<script>alert(1)</script>"}},
-            inputs={name: prepared.outputs[name] for name in (CLAIMS, TASK)},
-            cost={"prompts": 1200, "forwarded_tokens": 48210, "model_seconds": 3.25},
-        ),
-        outputs=(LABELS, TRACE),
-    )
-    return prepare_dir, elicit_dir
