@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from icm.files.records import GOLD, HELD_OUT, LABELS
+from icm.training.libraries import is_main_process
 from icm.training.pairs import PairSettings
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
@@ -16,7 +17,6 @@ from icm.training.reward.evaluation import RewardEvaluationConfig
 from icm.training.reward.model import MODEL
 from icm.training.reward.settings import RewardModelSettings
 from icm.training.reward.stage import RewardConfig
-from icm.training.reward.trainer import is_main_process
 
 EVALUATION: Final = "evaluation"
 
