@@ -73,7 +73,7 @@ def run(job: Row) -> Row:
     with tempfile.TemporaryDirectory() as directory:
         overrides = (f"task.world_seed={job['world_seed']}", *job["overrides"])
         config = pocket_config("facts" if name == SHUFFLED else name, seed, directory, *overrides)
-        prepare_dir, elicit_dir, diagnose_dir = (config.out_dir / part for part in ("prepare", "elicit", "diagnose"))
+        prepare_dir, elicit_dir, diagnose_dir = (Path(directory) / part for part in ("prepare", "elicit", "diagnose"))
         prepare.run(config.for_prepare(), prepare_dir)
         if name == SHUFFLED:
             _shuffle_answers(prepare_dir, seed)

@@ -82,7 +82,7 @@ def run(job: Row) -> Row:
     """
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, f"task.world_seed={job['world_seed']}")
-        prepare_dir = config.out_dir / "prepare"
+        prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims, truth = read_prepared(prepare_dir)
     scorer = pocket_scorer(job["model"], task.label_space)

@@ -41,11 +41,10 @@ from icm.scoring.local import LocalScorer
 from icm.scoring.local.loading import load_model
 from icm.scoring.protocol import LabelScorer, ScoringCost
 from icm.searches.annealing import build_chain
+from icm.searches.drive import drive
 from icm.searches.settings import AnnealingSettings
 
 CACHE_TOKENS: Final = 16384
-FORGET_STEPS: Final = 8
-"""Keys and values are kept for as many steps, as in a chain that can be stopped there and continued bit for bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +93,13 @@ def run_chain(
     objective = Considered(**fields)
     chain = build_chain(config.search, objective, problem.groups, config.seed)
     spent, started = scorer.cost, time.perf_counter()
-    first = chain.start()
     predictions, decisions = [], []
-    before = first.labels
-    for state, info in islice(chain.walk(first), num_steps):
+    steps = drive(chain, scorer)
+    before = next(steps)[0].labels
+    for state, info in islice(steps, num_steps):
         predictions.append((before, info.claim))
         decisions.append(state.labels)
         before = state.labels
-        if state.step % FORGET_STEPS == 0:
-            scorer.forget()
     return ChainRun(
         considered=objective.labellings,
         predictions=predictions,
@@ -220,7 +217,7 @@ def main() -> None:
             f"out_dir={directory}",
         )
         config = load(*settings, f"search={options.search}", f"search.speculation_window={options.window}")
-        prepare_dir = config.out_dir / "prepare"
+        prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
         model, tokenizer, identity = load_model(

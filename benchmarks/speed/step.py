@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from icm.relations import DifferentAnswer
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.searches.annealing import build_chain
+from icm.searches.drive import drive
 from icm.searches.settings import AnnealingSettings
 from search.annealing import start
 
@@ -66,10 +68,11 @@ def measure(num_claims: int, num_steps: int, num_runs: int) -> tuple[float, floa
             started, inside = time.perf_counter(), scorer.seconds
             state = start(labels, problem.objective.evaluate(labels))
             evaluation_us.append(1e6 * (time.perf_counter() - started - (scorer.seconds - inside)))
-            state, _ = chain.kernel.step(state)  # the first step compiles the kernels
+            steps = drive(chain, journal, state)
+            next(steps)  # the first step compiles the kernels
             started, inside, asked = time.perf_counter(), scorer.seconds, journal.cost.prompts
-            for _ in range(num_steps):
-                state, _ = chain.kernel.step(state)
+            for _ in islice(steps, num_steps):
+                pass
             outside = time.perf_counter() - started - (scorer.seconds - inside)
             step_us.append(1e6 * outside / num_steps)
             prompts.append((journal.cost.prompts - asked) / num_steps)

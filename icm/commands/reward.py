@@ -8,11 +8,11 @@ from rich.console import Console
 
 from icm.config import Places
 from icm.files.records import GOLD, HELD_OUT, LABELS
+from icm.training.libraries import is_main_process
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
 from icm.training.reward.model import MODEL
 from icm.training.reward.settings import RewardConfig
-from icm.training.reward.trainer import is_main_process
 
 EVALUATION: Final = "evaluation"
 

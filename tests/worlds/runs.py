@@ -8,7 +8,7 @@ from pathlib import Path
 from icm import golden as gold
 from icm.claims import Claim, ClaimId
 from icm.config import load
-from icm.elicit.stage import ElicitSettings
+from icm.elicit.settings import ElicitSettings
 from icm.evaluate.against_golden import Elicitation
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, Manifest, write_json, write_rows
 from icm.files.stage_dir import StageDir

@@ -166,7 +166,7 @@ def draw_samples(
         directory = work_dir / WARM_START
         if not (directory / MODEL).is_dir():
             policy = open_policy(base, config.completion)
-            taught = fit_demonstrations(policy, candidates(task.claims, prompts)).kept
+            taught = fit_demonstrations(policy, candidates(task.claims, prompts))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
         base = str(directory / MODEL)
     asked = list(dict.fromkeys(each.prompt for each in candidates(task.held_out, prompts)))[: config.num_prompts]

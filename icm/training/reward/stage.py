@@ -26,15 +26,16 @@ from icm.files.records import (
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.training.answers import ANSWERS, build_answers
+from icm.training.libraries import is_main_process, processes
+from icm.training.loop import CURVE, remove_checkpoints
 from icm.training.pairs import PAIRS, build_pairs, read_given_labels
 from icm.training.reward.model import MODEL, open_base
 from icm.training.reward.rows import EncodedRow, RejectedExample, TrainingRow, answer_row, encode_rows, pair_row
 from icm.training.reward.settings import RewardConfig, RewardModelSettings
-from icm.training.reward.trainer import is_main_process, remove_checkpoints, train_reward_model, wait_for_everyone
+from icm.training.reward.trainer import train_reward_model
 
 STAGE: Final = "reward"
 UNUSABLE: Final = "unusable.jsonl"
-TRAINING: Final = "training.jsonl"
 
 
 def run(
@@ -79,14 +80,13 @@ def run(
         stage.claim()
         write_rows(out_dir / examples_name, examples)
         write_rows(out_dir / UNUSABLE, unusable)
-    wait_for_everyone()
-    trained, curve = train_reward_model(base, encoded, config.model, out_dir, console)
+    processes().wait_for_everyone()
+    trained = train_reward_model(base, encoded, config.model, out_dir, console)
     if is_main_process():
-        write_rows(out_dir / TRAINING, curve)
         files = trained.save(out_dir / MODEL)
-        stage.finish(counts, outputs=(examples_name, UNUSABLE, TRAINING, *files))
+        stage.finish(counts, outputs=(examples_name, UNUSABLE, CURVE, *files))
         remove_checkpoints(out_dir)
-    wait_for_everyone()
+    processes().wait_for_everyone()
     return read_manifest(out_dir, STAGE)
 
 
