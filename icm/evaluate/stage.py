@@ -85,11 +85,9 @@ def run(
         return done
 
     elicitation = read_elicitation(prepare_dir, elicit_dir)
-    journal = (
-        JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-        if scorer
-        else None
-    )
+    journal = None
+    if scorer is not None:
+        journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
     metrics = evaluate(elicitation, config, journal)
     cost = asdict(journal.cost) if journal else {}
     stage.claim()
@@ -99,7 +97,7 @@ def run(
         metrics,
         out_dir,
         costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
-        settings={"elicit": elicited.config, "evaluate": stage.config},
+        settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
         disagreements=disagreements(elicitation)[: config.num_disagreements],
         diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
     )

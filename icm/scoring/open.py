@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +39,8 @@ class FakeModel(BaseModel):
     kind: Literal["fake"]
 
 
+EMBEDDED: Final = "the embedded pocket model"
+
 ModelSettings = Annotated[LocalModel | FakeModel, Field(discriminator="kind")]
 
 
@@ -63,6 +65,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 dtype=settings.dtype,
                 device=settings.device,
                 cache_tokens=settings.cache_tokens,
+                name=settings.path or EMBEDDED,
             )
 
 

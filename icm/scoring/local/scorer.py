@@ -113,6 +113,7 @@ class LocalScorer:
         device: str = "auto",
         max_pack_tokens: int | None = None,
         cache_tokens: int = 0,
+        name: str | None = None,
     ) -> LocalScorer:
         """Load a model directory or a Hub id and bind it to a label space.
 
@@ -124,6 +125,7 @@ class LocalScorer:
             device: "auto", "cpu", "cuda", "cuda:1" …
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
+            name: What files call the model; its path if left out.
 
         Raises:
             ScoringError: There is no such model, it is incomplete, or it cannot express the verbalizers.
@@ -136,7 +138,7 @@ class LocalScorer:
             identity=identity,
             description={
                 "kind": "local",
-                "path": str(path),
+                "path": name or str(path),
                 "revision": revision,
                 "dtype": str(model.dtype).removeprefix("torch."),
                 "device": str(model.device),
