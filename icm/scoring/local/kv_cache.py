@@ -18,7 +18,7 @@ Slots = NDArray[np.int64]
 """(T,) the slot in which each token of a trie is kept, -1 where it is not."""
 
 
-class KeptTokens:
+class KeyValueCache:
     """At most `capacity` tokens; the least recently used make room, and of those the deepest go first.
 
     A token is kept under the slot of the token before it and its own number, so a kept token is found exactly where
