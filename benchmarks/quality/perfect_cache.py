@@ -38,6 +38,7 @@ class PerfectCacheCount(PassthroughScorer):
     def _count(self, prompt: Prompt) -> None:
         *demos, query = prompt.segments
         node = 0  # keys are hashes of the path, 64 bits, so that a collision is out of the question
+        # The order of the claims, not of the prompt: two prompts then share all demos up to the first that differs.
         for segment in (*sorted(demos, key=self._rank.__getitem__), query):
             node = hash((node, segment))
             if node not in self._seen:

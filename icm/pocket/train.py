@@ -152,7 +152,7 @@ def _base_weights(base: Path, settings: PocketTraining, model: LlamaForCausalLM)
 
 def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
     """Take one step and return the mean loss over the weighted tokens, nats."""
-    tokens, weights = torch.from_numpy(batch.tokens), torch.from_numpy(batch.weights)[:, 1:]
+    tokens, weights = torch.from_numpy(batch[0]), torch.from_numpy(batch[1])[:, 1:]
     counted = weights > 0
     hidden = run.model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
     # The head runs at counted places only: a labelled document counts one token in six to thirteen.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class FakeModel(Record):
     kind: Literal["fake"]
 
 
+EMBEDDED: Final = "the embedded pocket model"
+
 ModelSettings = Annotated[LocalModel | FakeModel, Field(discriminator="kind")]
 
 
@@ -60,6 +62,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 dtype=settings.dtype,
                 device=settings.device,
                 cache_tokens=settings.cache_tokens,
+                name=settings.path or EMBEDDED,
             )
 
 

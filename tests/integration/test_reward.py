@@ -24,12 +24,11 @@ from icm.training.loop import CHECKPOINTS, CURVE, MARK
 from icm.training.pairs import PAIRS, PairSettings, PreferencePair
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
-from icm.training.reward.evaluation import GOLDEN, RewardEvaluationConfig, read_results
+from icm.training.reward.evaluation import GOLDEN, read_results
 from icm.training.reward.model import MODEL, load_reward_model
 from icm.training.reward.rows import RejectedExample
-from icm.training.reward.settings import LoraSettings, RewardModelSettings
-from icm.training.reward.stage import RewardConfig
-from tests.preferences import prepare_pocket
+from icm.training.reward.settings import LoraSettings, RewardConfig, RewardEvaluationConfig, RewardModelSettings
+from tests.worlds import prepare_pocket
 
 QUICK = RewardModelSettings(learning_rate=1e-3, steps=12, batch_size=8, checkpoint_every=4)
 
@@ -126,7 +125,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     script = (
         "import sys; from pathlib import Path; from rich.console import Console;"
         "from icm.training.reward import stage as reward;"
-        "from icm.training.reward.stage import RewardConfig; run, out, config = sys.argv[1:];"
+        "from icm.training.reward.settings import RewardConfig; run, out, config = sys.argv[1:];"
         "reward.run(RewardConfig.model_validate_json(config), Path(run) / 'prepare',"
         " Path(run) / 'prepare' / 'gold.jsonl', Path(out), Console(quiet=True))"
     )
