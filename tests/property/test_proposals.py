@@ -73,9 +73,9 @@ def test_a_prediction_that_changes_nothing_asks_nothing(seed, data) -> None:
     for step in range(12):
         claim = chain.propose.draw_claim(step_generator(seed, step), state.labels)
         if chain.propose.predict(state, claim) == state.labels[claim]:
-            proposal = chain.propose(step_generator(seed, step), state)
-            assert proposal.evaluation is state.evaluation
-            assert proposal.labels is state.labels
+            _, _, labels, evaluation = chain.propose(step_generator(seed, step), state)
+            assert evaluation is state.evaluation
+            assert labels is state.labels
     assert problem.objective.scorer.cost.prompts == asked
 
 

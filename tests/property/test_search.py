@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.annealing import Annealing, Proposal, SearchState, accepts, keep_best, start
+from search.annealing import Annealing, SearchState, accepts, keep_best, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
 from search.schedules import geometric, logarithmic
@@ -33,11 +33,11 @@ class Ising:
         spins = 2.0 * labels - 1.0
         return Value(float(spins @ self.couplings @ spins))
 
-    def propose(self, generator: np.random.Generator, state: SearchState[Value]) -> Proposal[Value]:
+    def propose(self, generator: np.random.Generator, state: SearchState[Value]) -> tuple[int, int, np.ndarray, Value]:
         claim = int(generator.integers(state.labels.size))
         labels = state.labels.copy()
         labels[claim] = 1 - labels[claim]
-        return Proposal(claim, int(labels[claim]), labels, self.evaluate(labels))
+        return claim, int(labels[claim]), labels, self.evaluate(labels)
 
 
 def make_chain(
