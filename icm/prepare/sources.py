@@ -48,6 +48,7 @@ def _read_file(path: Path) -> Table:
         raise SchemaError(f"{path}: {what}; task.path names a JSON, JSON Lines, CSV or Parquet file (or .gz of one)")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
+    # `rows.jsonl.gz` is told by its last suffix but one; a bare `rows.gz` has none and is refused below.
     suffix = (suffixes[-2:-1] if packed else suffixes[-1:]) or [""]
     reader = _READERS.get(suffix[0])
     if reader is None:
@@ -68,6 +69,7 @@ _Rows = tuple[list[dict[str, Any]], list[int]]
 def _read_jsonl(path: Path, raw: bytes) -> _Rows:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
+    # Not `splitlines`, which also cuts at U+2028 and the like: those may stand inside a JSON string.
     for number, line in enumerate(_decode(path, raw).split("\n"), start=1):
         if not line.strip():
             continue
@@ -96,6 +98,7 @@ def _read_csv(path: Path, raw: bytes) -> _Rows:
     lines: list[int] = []
     try:
         header = next(reader, [])
+        # A quoted field may hold line breaks, so a row begins where the one before it ended.
         begin = reader.line_num + 1
         for fields in reader:
             if fields and len(fields) != len(header):
@@ -146,6 +149,7 @@ def _parse_json(where: str, text: str) -> Any:
 
 def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
     name = f"{hub_id} ({config or 'default'}, {split})"
+    # The datasets library would read it too, guessing its type, and no error would name a line.
     if Path(hub_id).is_file():
         raise ConfigError(f"task.hub_id={hub_id} is a local file; give it as task.path")
     import datasets
@@ -158,6 +162,7 @@ def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
             f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
         ) from error
     rows = [dict(row) for row in dataset]
+    # A Hub data set has no one file to hash; the rows in order are what the claims follow from.
     hasher = hashlib.sha256()
     for row in rows:
         hasher.update(json.dumps(row, sort_keys=True, default=str).encode())
