@@ -16,7 +16,7 @@ from icm.diagnose.schema import CHECK_NAMES, CheckName, Diagnosis
 from icm.diagnose.settings import DiagnoseSettings
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.protocol import Alternative
-from search.randomness import step_generator
+from icm.statistics.streams import Stream, generator
 
 PRIOR_DRAWS: Final = 64
 """Random consistent labellings whose mean balance is what the constraints alone would give; they ask no model."""
@@ -71,9 +71,9 @@ def _of_balance(found: Found, settings: DiagnoseSettings, decoder: Decoder) -> d
     balance = measures.shares(found.labels, num_labels)
     expected = found.settings.objective.class_prior
     if expected is None:
-        generator = step_generator(settings.seed, 0)
+        draws_of = generator(settings.seed, Stream.EXPECTED_BALANCE)
         indifferent = np.zeros((found.labels.size, num_labels))
-        draws = [decoder.draw(generator, indifferent, 1.0) for _ in range(PRIOR_DRAWS)]
+        draws = [decoder.draw(draws_of, indifferent, 1.0) for _ in range(PRIOR_DRAWS)]
         expected = np.mean([measures.shares(draw, num_labels) for draw in draws], axis=0)
     return {"collapsed": float(balance.max()), "imbalance": measures.total_variation(balance, expected)}
 
@@ -87,11 +87,11 @@ def _of_coherence(found: Found, settings: DiagnoseSettings, decoder: Decoder) ->
     def nats(predictability: float) -> float:
         return probes.per_claim(predictability, int(labelled.sum()), found.settings.objective)
 
-    generator = step_generator(settings.seed, 1)
+    draws = generator(settings.seed, Stream.NULL_LABELS)
     nulls = [
         null
         for _ in range(settings.num_nulls)
-        for null in probes.draw_nulls(generator, decoder, labels, objective.scorer.num_labels)
+        for null in probes.draw_nulls(draws, decoder, labels, objective.scorer.num_labels)
     ]
     null_predictability = np.mean([each.predictability for each in objective.evaluate_all(nulls)])
     swapped = probes.with_swapped_words(problem, found.settings).objective

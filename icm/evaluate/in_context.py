@@ -17,8 +17,9 @@ from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, ArmResult, InContext, SkippedShots
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
-from icm.statistics.estimates import SHOTS_STREAM, Resampling, estimate, generator
+from icm.statistics.estimates import Resampling, estimate
 from icm.statistics.schema import Estimate
+from icm.statistics.streams import Stream, generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def in_context_accuracy(
 
 def draw_shots(num_candidates: int, num_shots: int, num_labels: int, seed: int, index: int) -> Draw:
     """Draw shots without replacement, and a random label for each."""
-    rng = generator(seed, SHOTS_STREAM, index)
+    rng = generator(seed, Stream.SHOTS, index)
     return Draw(rng.permutation(num_candidates)[:num_shots], rng.integers(num_labels, size=num_shots))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from icm.pocket import words
 from icm.pocket.words import Relation
 from icm.pocket.world import QUALITY, ReplyKind, World
+from icm.statistics.streams import Stream, generator
 
 TRUTH: Final = "truth"
 BELIEF: Final = "belief"
@@ -82,8 +83,8 @@ def arithmetic_statements(world: World, stories_per_operation: int = 500) -> lis
 
     There are as many stories of differences as of sums, though fewer differences: no number here is negative.
     """
-    # Each family draws from a stream of its own (1, 2, 3), so that adding to one moves no other.
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 1]))
+    # Each family draws from a stream of its own, so that adding to one moves no other.
+    rng = generator(world.seed, Stream.POCKET_ARITHMETIC)
     operands = range(1, words.MAX_OPERAND + 1)
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
@@ -180,7 +181,7 @@ def draw_reply(rng: np.random.Generator, kind: ReplyKind, contents: Sequence[str
 
 def preference_statements(world: World, sets_per_request: int = 24) -> list[Statement]:
     """Return comparisons of the replies of a set, every pair in both orders."""
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 2]))
+    rng = generator(world.seed, Stream.POCKET_PREFERENCE)
     return [
         _comparison(request, replies, one, two, prefix="", claim=words.PREFERENCE_CLAIM, prefers=_better)
         for request, replies in reply_sets(world, rng, sets_per_request)
@@ -236,7 +237,7 @@ def satisfies_better(principle: str, one: Reply, two: Reply) -> int:
 
 def principle_statements(world: World) -> list[Statement]:
     """Return comparisons of two replies under a stated principle, where the two differ in it."""
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 3]))
+    rng = generator(world.seed, Stream.POCKET_PRINCIPLE)
     return [
         _comparison(
             request,

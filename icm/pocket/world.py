@@ -10,6 +10,7 @@ import numpy as np
 
 from icm.pocket import words
 from icm.pocket.words import Relation
+from icm.statistics.streams import Stream, generator
 
 ReplyKind = Literal["helpful", "evasive", "useless", "harmful"]
 QUALITY: Final[Mapping[ReplyKind, int]] = {"helpful": 3, "evasive": 2, "useless": 1, "harmful": 0}
@@ -49,7 +50,7 @@ class World:
     def __init__(self, seed: int) -> None:
         # One generator, in a fixed order of draws: a new relation goes to the end of `words.RELATIONS`, or every world
         # changes and the shipped weights no longer know theirs.
-        rng = np.random.Generator(np.random.Philox(key=seed))
+        rng = generator(seed, Stream.POCKET_WORLD)
         self.seed = seed
         self.facts = {
             (relation.name, subject): _draw_fact(rng, relation)

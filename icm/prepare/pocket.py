@@ -27,6 +27,7 @@ from icm.pocket.words import Relation
 from icm.pocket.world import World
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import PocketSettings
+from icm.statistics.streams import Stream, generator
 
 PocketTask = Literal[
     "facts",
@@ -87,7 +88,7 @@ def concepts_of(settings: PocketSettings) -> dict[ClaimId, Mapping[str, int]]:
 
 def _world(settings: PocketSettings) -> tuple[World, np.random.Generator]:
     world = World(settings.world_seed)
-    return world, np.random.Generator(np.random.Philox(key=[settings.world_seed, 4]))
+    return world, generator(settings.world_seed, Stream.POCKET_TASK)
 
 
 def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import UNLABELLED, Claim, ComparisonKey, Labels, freeze
-from icm.statistics.estimates import generator
+from icm.statistics.streams import Stream, generator
 
 Arm = Literal["base", "verdict", "elicited", "golden", "human", "shuffled", "random_flips", "pseudo_labels"]
 ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
@@ -31,9 +31,6 @@ ARM_NAMES: Final[dict[Arm, str]] = {
     "random_flips": "Golden labels, as wrong as the elicited",
     "pseudo_labels": "Confident zero-shot labels",
 }
-
-_STREAMS: Final = {"human": 16, "shuffled": 17, "random_flips": 18}
-"""Random streams of the arms, apart from those of the intervals."""
 
 
 class Units:
@@ -83,12 +80,12 @@ def with_errors(golden: Labels, units: Units, error_rate: float, seed: int) -> L
     """
     if not 0 <= error_rate <= 1:
         raise ValueError(f"an error rate lies between 0 and 1, got {error_rate}")
-    return _flip(golden, units, round(error_rate * len(units)), generator(seed, _STREAMS["human"]))
+    return _flip(golden, units, round(error_rate * len(units)), generator(seed, Stream.HUMAN_ERRORS))
 
 
 def shuffled(golden: Labels, units: Units, seed: int) -> Labels:
     """Return golden labels dealt anew to the units: as many true ones as before, none of them for a reason."""
-    rng = generator(seed, _STREAMS["shuffled"])
+    rng = generator(seed, Stream.SHUFFLED_LABELS)
     return units.spread(rng.permutation(units.values(golden)))
 
 
@@ -99,7 +96,7 @@ def as_wrong_as(labels: Labels, golden: Labels, units: Units, seed: int) -> Labe
         for unit, places in enumerate(units.members)
         if any(labels[place] not in (UNLABELLED, golden[place]) for place in places)
     ]
-    return _flip(golden, units, len(wrong), generator(seed, _STREAMS["random_flips"]))
+    return _flip(golden, units, len(wrong), generator(seed, Stream.RANDOM_FLIPS))
 
 
 def most_confident(labels: Labels, confidence: NDArray[np.float64], units: Units, share: float) -> Labels:
