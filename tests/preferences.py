@@ -7,10 +7,9 @@ from pathlib import Path
 
 from icm.claims import AnswerKey, Claim, ClaimId
 from icm.config import load
-from icm.files.records import GOLD
+from icm.files.records import GOLD, LabelRow
 from icm.prepare import stage as prepare
 from icm.prepare.shapes import answer_claim, comparison_claim
-from icm.training.pairs import GivenLabel
 
 
 def comparison(question: str, first: str, second: str) -> Claim:
@@ -23,12 +22,12 @@ def answer(question: str, text: str) -> Claim:
     return answer_claim(question, text, AnswerKey(value=text))
 
 
-def given(labels: Iterable[tuple[Claim, int | tuple[int, float]]]) -> dict[ClaimId, GivenLabel]:
+def given(labels: Iterable[tuple[Claim, int | tuple[int, float]]]) -> dict[ClaimId, LabelRow]:
     """Return labels by claim: an index, or an index with its probability."""
     rows = {}
     for claim, label in labels:
         index, probability = label if isinstance(label, tuple) else (label, None)
-        rows[claim.id] = GivenLabel(id=claim.id, label=index, probability=probability)
+        rows[claim.id] = LabelRow(id=claim.id, group=claim.group, label=index, probability=probability)
     return rows
 
 

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
 from icm import golden
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
+from icm.claims import TRUE_FALSE, UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnose import stage as diagnose
 from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import CHECK_NAMES, Verdict
@@ -107,7 +107,7 @@ def run(job: Job) -> Outcome:
         diagnosis = read_diagnosis(diagnose_dir)
         rows = read_rows(elicit_dir / LABELS, LabelRow)
         labels = freeze([UNLABELLED if row.label is None else row.label for row in rows])
-        truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+        truth = golden.as_labels(golden.load(prepare_dir / GOLD, task.label_space), claims)
         accuracy = float(np.mean(labels == truth))
         concept = nearest_concept(labels, truth, {} if job.task == SHUFFLED else concepts_both_ways(config, claims))
         return Outcome(
@@ -138,7 +138,7 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     What is left ("What color is the fox? Claim: honey") has no meaning that a label could follow.
     """
     claims = read_claims(prepare_dir / CLAIMS)
-    truth = golden.load(prepare_dir / GOLD, 2)
+    truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}
     for group in sorted({claim.group for claim in claims}):

@@ -94,7 +94,7 @@ def run(job: Job) -> dict[str, Winner]:
         prepare_dir = config.out_dir / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+        truth = golden.as_labels(golden.load(prepare_dir / GOLD, task.label_space), claims)
     objective = build_problem(claims, task, pocket_scorer(job.model, task.label_space), config.for_elicit()).objective
     rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
     candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)

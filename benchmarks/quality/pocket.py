@@ -134,7 +134,7 @@ def run(job: Job) -> Outcome:
         cached_tokens = scorer.tokens
         rows = read_rows(elicit_dir / LABELS, LabelRow)
         labels = np.array([UNLABELLED if row.label is None else row.label for row in rows])
-        golden_labels = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+        golden_labels = golden.as_labels(golden.load(prepare_dir / GOLD, task.label_space), claims)
         problem = build_problem(claims, task, scorer, config.for_elicit())
         return Outcome(
             accuracy=float(np.mean(labels == golden_labels)),

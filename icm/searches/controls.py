@@ -14,7 +14,7 @@ from icm.searches.decoding import build_decoder
 from icm.searches.protocol import Result
 from icm.searches.sampled import SampledSearch, SampledState
 from icm.searches.settings import ControlSettings
-from icm.surface import SURFACE_RULES, NotApplicable
+from icm.surface import SURFACE_RULES
 from search.annealing import StepInfo
 from search.randomness import step_generator
 
@@ -70,6 +70,6 @@ class Control(SampledSearch):
     def _by_surface(self) -> Labels:
         (rule,) = [rule for rule in SURFACE_RULES if rule.name == self.settings.rule]
         labels = rule.label(self.problem.claims)
-        if isinstance(labels, NotApplicable):
-            raise ConfigError(f"search.rule={rule.name} says nothing about this task: {labels.reason}")
+        if isinstance(labels, str):
+            raise ConfigError(f"search.rule={rule.name} says nothing about this task: {labels}")
         return labels
