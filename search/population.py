@@ -62,20 +62,32 @@ class Member(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Population(Generic[E]):
-    """All members after some rounds; those that were dropped keep the labelling they had.
+    """All members after some rounds; those that no longer move keep the labelling they had.
 
     Attributes:
         step: Rounds done.
         members: In the order of their starts.
+        dropped: Members that have left for good.
     """
 
     step: int
     members: tuple[Member[E], ...]
+    dropped: tuple[Member[E], ...] = ()
 
     @property
     def leader(self) -> Member[E]:
         """The member with the highest U so far, of equals the first."""
         return max(self.members, key=lambda member: member.best.utility)
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) the best labelling so far."""
+        return self.leader.best_labels
+
+    @property
+    def evaluation(self) -> E:
+        """The evaluation of the best labelling so far."""
+        return self.leader.best
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,7 @@ class Halving(Generic[E]):
         """Do one round: the best members move, all others stay as they are."""
         temperature = self.schedule(population.step)
         generator = step_generator(self.seed, population.step + 1)
+        # Drawn for every member, whoever moves: a member's noise depends on its place and the round, not on the others.
         draws = generator.gumbel(size=(len(population.members), *population.members[0].evaluation.conditionals.shape))
         movers = [index for index in self.survivors(population) if not population.members[index].settled]
         proposed = {}
@@ -122,6 +135,7 @@ class Halving(Generic[E]):
             potentials = population.members[index].evaluation.conditionals + temperature * draws[index]
             proposed[index] = self.decode(potentials)
         moved = {index for index in movers if not np.array_equal(proposed[index], population.members[index].labels)}
+        # Ascending, so that the batch, and with it the journal, is the same in every run: a set has no order.
         evaluations = dict(
             zip(sorted(moved), self.evaluate_all([proposed[index] for index in sorted(moved)]), strict=True)
         )
@@ -129,13 +143,15 @@ class Halving(Generic[E]):
         for index in movers:
             if index in moved:
                 members[index] = _moved(members[index], proposed[index], evaluations[index])
+            # With noise a labelling that stays may still move later; without it, it is a fixed point.
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
-        return Population(population.step + 1, tuple(members))
+        return replace(population, step=population.step + 1, members=tuple(members))
 
     def survivors(self, population: Population[E]) -> list[int]:
         """Return the members that may move in the next round: the best by U, no two in the same basin."""
         members = population.members
+        # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
         for index in ranked:

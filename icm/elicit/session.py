@@ -1,4 +1,4 @@
-"""One search in its directory: it takes steps, writes its trace, checkpoints, stops when asked and can be continued."""
+"""One search in its directory: what its trace and checkpoints add to the loop that drives it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, Generic
+from typing import BinaryIO, Final, Generic
 
 import numpy as np
 from rich.console import Console
@@ -19,10 +18,12 @@ from icm.claims import UNLABELLED, Labels
 from icm.elicit.checkpoint import Checkpoint
 from icm.errors import Interrupted
 from icm.files.records import TRACE, TraceRow, dump_row
+from icm.files.stage_dir import StageDir
 from icm.problem import Problem
-from icm.report.progress import SearchDisplay
+from icm.report.progress import ProgressDisplay
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import ScoringCost
+from icm.searches.drive import drive
 from icm.searches.protocol import S, Search
 from search.annealing import StepInfo
 
@@ -30,24 +31,24 @@ CHECKPOINT: Final = "checkpoint.json"
 
 
 class Session(Generic[S]):
-    """One run of a search in its directory: takes steps, writes the trace, checkpoints, and can be continued."""
+    """One run of a search in its directory: writes the trace and checkpoints, stops when asked, can be continued."""
 
     def __init__(
         self,
-        directory: Path,
+        stage: StageDir,
         problem: Problem,
         search: Search[S],
         journal: JournalScorer,
         checkpoint_seconds: float,
         checkpoint: Checkpoint | None,
     ) -> None:
-        self._directory = directory
+        self._stage = stage
         self._problem = problem
         self._search = search
         self._journal = journal
         self._checkpoint_seconds = checkpoint_seconds
-        self._trace = (directory / TRACE).open("ab")
-        self._trace.truncate(checkpoint.trace_bytes if checkpoint else 0)
+        self._trace_bytes = checkpoint.trace_bytes if checkpoint else 0
+        self._opened_trace: BinaryIO | None = None
         if checkpoint is None:
             self._resumed = None
             self._cost_before, self._seconds_before = ScoringCost(), 0.0
@@ -62,7 +63,17 @@ class Session(Generic[S]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._trace.close()
+        if self._opened_trace is not None:
+            self._opened_trace.close()
+
+    @property
+    def _trace(self) -> BinaryIO:
+        """The trace, cut back to the checkpoint; opened by the first row, since a failed start leaves no file."""
+        if self._opened_trace is None:
+            self._stage.claim()
+            self._opened_trace = (self._stage.path / TRACE).open("ab")
+            self._opened_trace.truncate(self._trace_bytes)
+        return self._opened_trace
 
     @property
     def cost(self) -> ScoringCost:
@@ -80,34 +91,32 @@ class Session(Generic[S]):
         Raises:
             Interrupted: The user asked to stop; the search is saved after its last step.
         """
-        with _stop_request() as stop:
-            self._journal.forget()
-            state = before = self._resumed or self._begin()
-            saved_at = time.perf_counter()
-            with SearchDisplay(console, self._search.num_steps, state.step) as display:
-                for state, info in self._search.walk(before):
-                    row = self._write(state, info, before.labels)
-                    before = state
-                    display.show(row)
-                    if state.step % self._search.period:
-                        continue
-                    self._journal.forget()
-                    if stop.is_set():
-                        break
-                    if time.perf_counter() - saved_at >= self._checkpoint_seconds:
-                        self._save(state)
-                        saved_at = time.perf_counter()
+        state, resumed = None, self._resumed
+        labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
+        saved_at = time.perf_counter()
+        with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
+            if resumed is not None:
+                display.show(resumed.step, self._search.num_steps)
+            for state, info in drive(self._search, self._journal, resumed):
+                row = self._write(state, info, labels)
+                labels = state.labels
+                display.show(row.step, self._search.num_steps, _status(row))
+                # Only where the scorer has just forgotten may the search stop; at the start it has not.
+                if state.step == 0 or state.step % self._search.period:
+                    continue
+                if stop.is_set():
+                    break
+                if time.perf_counter() - saved_at >= self._checkpoint_seconds:
+                    self._save(state)
+                    saved_at = time.perf_counter()
+        state = state or resumed
+        assert state is not None
         self._save(state)
         if not self._search.is_done(state):
             raise Interrupted(
                 f"stopped after step {state.step:,} of {self._search.num_steps:,}; nothing is lost. "
                 f"Run the same command again to go on"
             )
-        return state
-
-    def _begin(self) -> S:
-        state = self._search.start()
-        self._write(state, StepInfo(), np.full_like(state.labels, UNLABELLED))
         return state
 
     def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
@@ -138,7 +147,7 @@ class Session(Generic[S]):
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,
-        ).save(self._directory / CHECKPOINT)
+        ).save(self._stage.path / CHECKPOINT)
 
 
 @contextmanager
@@ -158,6 +167,17 @@ def _stop_request() -> Iterator[threading.Event]:
         yield requested
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _status(row: TraceRow) -> str:
+    facts = [
+        "" if row.utility is None else f"U {row.utility:.2f}",
+        f"{row.violations} violated",
+        "" if row.temperature is None else f"T {row.temperature:.2f}",
+        f"{row.labelled} labelled",
+        f"{row.tokens:,} tokens",
+    ]
+    return " · ".join(filter(None, facts))
 
 
 def _or_none(label: int) -> int | None:

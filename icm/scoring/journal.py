@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from icm.errors import RunDirectoryError, SchemaError
 from icm.prompts import Prompt
+from icm.scoring.passthrough import PassthroughScorer
 from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens
 
 SCHEMA_VERSION = 1
@@ -25,64 +26,52 @@ DECIMALS = 5
 """Digits kept of a log-probability. The last bits depend on how prompts were packed; these do not."""
 
 
-class JournalScorer:
+class JournalScorer(PassthroughScorer):
     """Answers from a journal what it holds, asks the inner scorer for the rest, and appends that to the journal."""
 
-    def __init__(self, inner: LabelScorer, path: Path, *, at: int | None = None) -> None:
-        """Open a journal, or begin one where there is no file.
+    def __init__(
+        self,
+        inner: LabelScorer,
+        path: Path,
+        *,
+        at: int | None = None,
+        fresh: bool = False,
+        before_first_write: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a journal, or begin one where there is no file; a new one is not written before the first answer.
 
         Args:
             inner: What is asked for prompts that the journal does not hold.
             path: The journal.
             at: A `position` of this journal; what was written after it is cut off and does not count.
+            fresh: Whether to begin anew, whatever the file holds.
+            before_first_write: Called once, before anything is written: a stage claims its directory.
 
         Raises:
             SchemaError: The file is no journal, or one of its lines is broken.
             RunDirectoryError: It belongs to another model, or is shorter than `at`.
         """
-        self._inner = inner
+        super().__init__(inner)
         self._path = Path(path)
         self._own_cost = ScoringCost()
         self._spent_before = inner.cost
         self._entries: dict[bytes, tuple[float, ...]] = {}
-        if self._path.exists() and self._path.stat().st_size:
+        self._before_first_write = before_first_write
+        if not fresh and self._path.exists() and self._path.stat().st_size:
             self._load(at)
-        if not self._path.exists() or not self._path.stat().st_size:
-            if at:
-                raise RunDirectoryError(f"{path}: the journal is empty but byte {at} of it is asked for; start afresh")
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._append([_header(inner)])
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of what is asked: the inner scorer's."""
-        return self._inner.fingerprint
-
-    @property
-    def num_labels(self) -> int:
-        """L, the size of the label space."""
-        return self._inner.num_labels
-
-    @property
-    def context_length(self) -> int | None:
-        """Longest prompt with its verbalizer, in tokens."""
-        return self._inner.context_length
+        self._is_begun = not fresh and self._path.exists() and self._path.stat().st_size > 0
+        if at and not self._is_begun:
+            raise RunDirectoryError(f"{path}: the journal is empty but byte {at} of it is asked for; start afresh")
 
     @property
     def cost(self) -> ScoringCost:
         """What was asked here, and what the inner scorer has spent since the journal was opened."""
-        return self._own_cost + (self._inner.cost - self._spent_before)
-
-    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
-        """Return the tokens of each segment inside a prompt: (S,)."""
-        return self._inner.count_tokens(segments)
-
-    def forget(self) -> None:
-        """Drop what the inner scorer keeps of earlier calls; what stands in the journal stays."""
-        self._inner.forget()
+        return self._own_cost + (self.inner.cost - self._spent_before)
 
     def position(self) -> int:
         """Return the length of the journal, in bytes, once all of it has reached the disk."""
+        if not self._is_begun:
+            return 0
         with self._path.open("ab") as file:
             os.fsync(file.fileno())
             return file.tell()
@@ -109,7 +98,7 @@ class JournalScorer:
         self._own_cost += ScoringCost(
             prompts=len(known),
             journal_hits=len(known),
-            naive_tokens=count_prompt_tokens(self._inner, known),
+            naive_tokens=count_prompt_tokens(self.inner, known),
             other_seconds=time.perf_counter() - started - inner_seconds,
         )
         return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
@@ -117,7 +106,7 @@ class JournalScorer:
     def _ask(self, fresh: dict[bytes, Prompt]) -> float:
         """Score the prompts, keep and append the answers; return the seconds that the inner scorer took."""
         started = time.perf_counter()
-        answers = self._inner.label_logprobs(list(fresh.values()))
+        answers = self.inner.label_logprobs(list(fresh.values()))
         seconds = time.perf_counter() - started
         # Adding zero turns -0.0 into 0.0, which JSON would keep apart.
         rounded = (np.round(answers, DECIMALS) + 0.0).tolist()
@@ -129,8 +118,13 @@ class JournalScorer:
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         try:
+            if not self._is_begun:
+                self._before_first_write()
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                rows = [_header(self.inner), *rows]
             with self._path.open("ab") as file:
                 file.write(_encode(rows))
+            self._is_begun = True
         except OSError as error:
             raise RunDirectoryError(
                 f"{self._path}: cannot append to the journal ({error.strerror}); what stands in it is kept: "
@@ -146,7 +140,7 @@ class JournalScorer:
             )
         kept = content[:at]
         kept = kept[: kept.rfind(b"\n") + 1]  # a line without its end was torn off while it was written
-        if not kept and not _encode([_header(self._inner)]).startswith(content):
+        if not kept and not _encode([_header(self.inner)]).startswith(content):
             raise self._no_journal()
         for number, line in enumerate(kept.splitlines(), start=1):
             self._read(number, line)
@@ -169,7 +163,7 @@ class JournalScorer:
             raise SchemaError(f"{self._path}:{number}: expected {self.num_labels} log-probabilities, got {logprobs}")
 
     def _check_header(self, row: Any) -> None:
-        expected = _header(self._inner)
+        expected = _header(self.inner)
         if not isinstance(row, dict) or row.get("kind") != expected["kind"] or row.get("schema") != SCHEMA_VERSION:
             raise self._no_journal()
         if row != expected:

@@ -18,6 +18,7 @@ from icm.searches.settings import (
     GibbsSettings,
     MultistartSettings,
     SearchSettings,
+    SweepsSettings,
 )
 
 
@@ -34,6 +35,8 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
             return build_chain(settings, problem.objective, problem.groups, seed)
         case MultistartSettings():
             return build_multistart(settings, problem, seed)
+        case SweepsSettings():
+            return build_multistart(settings.as_multistart, problem, seed)
         case GibbsSettings():
             return Gibbs(problem, seed, settings.num_scans, settings)
         case BootstrapSettings():

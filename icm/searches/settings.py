@@ -5,28 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from icm.files.records import Record
 
 Origin = Literal["zero_shot", "tempered", "random", "grown"]
 """Where a start of `multistart` comes from, see `icm.searches.starts`."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def _check_falling(schedule: LogarithmicSettings | GeometricSettings) -> LogarithmicSettings | GeometricSettings:
+    if schedule.final > schedule.initial:
+        raise ValueError(f"the temperature must not rise: initial {schedule.initial}, final {schedule.final}")
+    return schedule
 
 
-class _FallingTemperature(_Settings):
-    initial: float = Field(gt=0)
-    final: float = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _falls(self) -> Self:
-        if self.final > self.initial:
-            raise ValueError(f"the temperature must not rise: initial {self.initial}, final {self.final}")
-        return self
-
-
-class LogarithmicSettings(_FallingTemperature):
+class LogarithmicSettings(Record):
     """The published schedule: max(final, initial / (1 + rate * ln n)).
 
     Attributes:
@@ -36,10 +29,12 @@ class LogarithmicSettings(_FallingTemperature):
     """
 
     kind: Literal["logarithmic"]
+    initial: float = Field(gt=0)
+    final: float = Field(gt=0)
     rate: float = Field(ge=0)
 
 
-class GeometricSettings(_FallingTemperature):
+class GeometricSettings(Record):
     """A schedule that reaches its end: falls by a constant factor per tick, over the steps of the chain.
 
     Attributes:
@@ -48,9 +43,11 @@ class GeometricSettings(_FallingTemperature):
     """
 
     kind: Literal["geometric"]
+    initial: float = Field(gt=0)
+    final: float = Field(gt=0)
 
 
-class AnnealingSettings(_Settings):
+class AnnealingSettings(Record):
     """A simulated-annealing chain.
 
     Attributes:
@@ -73,7 +70,9 @@ class AnnealingSettings(_Settings):
     steps_per_claim: float = Field(gt=0)
     num_initial: int = Field(ge=1)
     initial: Literal["random", "balanced"]
-    schedule: Annotated[LogarithmicSettings | GeometricSettings, Field(discriminator="kind")]
+    schedule: Annotated[
+        LogarithmicSettings | GeometricSettings, Field(discriminator="kind"), AfterValidator(_check_falling)
+    ]
     clock: Literal["steps", "accepted"]
     related_weight: float = Field(ge=1)
     repair_rounds: int = Field(ge=0)
@@ -86,7 +85,7 @@ class AnnealingSettings(_Settings):
         return math.ceil(self.steps_per_claim * num_claims)
 
 
-class MultistartSettings(_Settings):
+class MultistartSettings(Record):
     """Sweeps from several starts, of which the worse half is dropped now and then; one start is plain `sweeps`.
 
     While the starts are screened, only some of the claims are labelled.
@@ -94,8 +93,6 @@ class MultistartSettings(_Settings):
     Attributes:
         name: How reports call this setting.
         starts: How many starts of each origin.
-        start_temperature: How far `tempered` starts stray from the zero-shot labels, nats.
-        num_shots: Claims with random labels that `grown` starts begin with.
         screening_claims: Claims, in whole groups, that the starts are screened on; null for all.
         screening_rounds: Sweeps between two halvings.
         num_finalists: How many starts are never dropped.
@@ -109,8 +106,6 @@ class MultistartSettings(_Settings):
     kind: Literal["multistart"]
     name: str
     starts: dict[Origin, int] = Field(min_length=1)
-    start_temperature: float = Field(ge=0)
-    num_shots: int = Field(ge=1)
     screening_claims: int | None = Field(ge=2)
     screening_rounds: int = Field(ge=1)
     num_finalists: int = Field(ge=1)
@@ -132,7 +127,36 @@ class MultistartSettings(_Settings):
         return self
 
 
-class GibbsSettings(_Settings):
+class SweepsSettings(Record):
+    """Sweeps from one start until nothing changes: a `multistart` without anything to compare.
+
+    Attributes:
+        name: How reports call this setting.
+        start: Origin of the start.
+        final_rounds: Sweeps, at the most.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
+        cooling_rounds: Rounds until it is 0.
+        violation_penalty: What a sweep pays for a violated weight of 1, nats.
+    """
+
+    kind: Literal["sweeps"]
+    name: str
+    start: Origin
+    final_rounds: int = Field(ge=1)
+    sweep_temperature: float = Field(ge=0)
+    cooling_rounds: int = Field(ge=0)
+    violation_penalty: float = Field(ge=0)
+
+    @property
+    def as_multistart(self) -> MultistartSettings:
+        """The population of one that does the same."""
+        shared = self.model_dump(exclude={"kind", "start"})
+        # With one start there is nobody to screen: the other settings are of no consequence.
+        unread = {"screening_claims": None, "screening_rounds": 1, "num_finalists": 1, "flip": False}
+        return MultistartSettings(kind="multistart", starts={self.start: 1}, **unread, **shared)
+
+
+class GibbsSettings(Record):
     """Every label in turn drawn from its conditional; each claim's most frequent label over the later scans counts.
 
     Attributes:
@@ -155,7 +179,7 @@ class GibbsSettings(_Settings):
         return self
 
 
-class BootstrapSettings(_Settings):
+class BootstrapSettings(Record):
     """Random labels as shots, then in every round the labels predicted in the round before.
 
     Attributes:
@@ -174,23 +198,29 @@ class BootstrapSettings(_Settings):
     consistent: bool
 
 
-class ControlSettings(_Settings):
+class ControlSettings(Record):
     """A labelling that no search is needed for; searches must beat it.
 
     Attributes:
         name: How reports call this control.
         rule: `zero_shot`, `random`, `majority` (what the model says most often zero-shot, of every claim), or a
             surface rule: `length`, `keywords`, `answer_frequency`.
-        consistent: Whether the labels are made consistent (zero-shot and random labels).
+        consistent: Whether the labels are made consistent; zero-shot and random labels alone can be.
     """
 
     kind: Literal["control"]
     name: str
     rule: Literal["zero_shot", "random", "majority", "length", "keywords", "answer_frequency"]
-    consistent: bool
+    consistent: bool = False
+
+    @model_validator(mode="after")
+    def _reads_consistent(self) -> Self:
+        if self.consistent and self.rule not in ("zero_shot", "random"):
+            raise ValueError(f"search={self.name} does not read consistent; search=zero_shot and search=random do")
+        return self
 
 
 SearchSettings = Annotated[
-    AnnealingSettings | MultistartSettings | GibbsSettings | BootstrapSettings | ControlSettings,
+    AnnealingSettings | MultistartSettings | SweepsSettings | GibbsSettings | BootstrapSettings | ControlSettings,
     Field(discriminator="kind"),
 ]
