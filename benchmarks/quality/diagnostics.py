@@ -35,7 +35,7 @@ from benchmarks.quality.pocket_runs import (
     weights_hash,
 )
 from icm import golden
-from icm.claims import Claim, ClaimId, Labels, claim_id, freeze
+from icm.claims import TRUE_FALSE, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnose import stage as diagnose
 from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import CHECK_NAMES
@@ -110,7 +110,7 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     What is left ("What color is the fox? Claim: honey") has no meaning that a label could follow.
     """
     claims = read_claims(prepare_dir / CLAIMS)
-    truth = golden.load(prepare_dir / GOLD, 2)
+    truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}
     for group in sorted({claim.group for claim in claims}):

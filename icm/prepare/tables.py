@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from icm.errors import SchemaError
+from icm.files.tables import shown
 
 _TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -157,9 +158,3 @@ def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kin
         f"{table.name}: the columns {', '.join(table.columns)} fit no format of {kind}. The formats are {known}. "
         f"Rename the columns, or use task=custom with a template over your own columns"
     )
-
-
-def shown(value: Any) -> str:
-    """Return a value as an error message shows it: short."""
-    whole = repr(value)
-    return whole if len(whole) <= 80 else f"{whole[:77]}..."

@@ -12,7 +12,7 @@ from icm.problem import Problem
 from icm.searches.decoding import build_decoder
 from icm.searches.sampled import SampledSearch
 from icm.searches.settings import ControlSettings
-from icm.surface import SURFACE_RULES, NotApplicable
+from icm.surface import SURFACE_RULES
 from search.randomness import step_generator
 
 
@@ -47,8 +47,8 @@ def _labels(settings: ControlSettings, problem: Problem, seed: int) -> Labels:
         case "length" | "keywords" | "answer_frequency":
             (rule,) = [rule for rule in SURFACE_RULES if rule.name == settings.rule]
             labels = rule.label(problem.claims)
-            if isinstance(labels, NotApplicable):
-                raise ConfigError(f"search.rule={rule.name} says nothing about this task: {labels.reason}")
+            if isinstance(labels, str):
+                raise ConfigError(f"search.rule={rule.name} says nothing about this task: {labels}")
             return labels
         case _:
             assert_never(settings.rule)

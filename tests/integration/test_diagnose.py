@@ -124,7 +124,7 @@ def _components(problem):
 def test_without_any_label_the_verdict_is_reject(world):
     directory, claims, truth = world
     run(directory, ConceptScorer(truth, TRUE_FALSE))
-    found = diagnose.read_found(directory / "prepare", directory / "elicit", ConceptScorer(truth, TRUE_FALSE))
+    found = diagnose.read_elicited(directory / "prepare", directory / "elicit", ConceptScorer(truth, TRUE_FALSE))
     nothing = replace(found, labels=freeze(np.full(len(claims), UNLABELLED)))
     diagnosis = diagnose_found(nothing, SETTINGS)
     assert diagnosis.verdict == "reject"
@@ -153,7 +153,7 @@ def test_violated_constraints_are_counted_for_the_labels_that_were_found(world):
     directory, claims, truth = world
     scorer = ConceptScorer(truth, TRUE_FALSE)
     run(directory, scorer)
-    found = diagnose.read_found(directory / "prepare", directory / "elicit", scorer)
+    found = diagnose.read_elicited(directory / "prepare", directory / "elicit", scorer)
     everything_true = replace(found, labels=freeze(np.ones(len(claims))))
     (tally,) = tally_constraints(everything_true, 100.0)
     assert tally.num_violated == tally.num_constraints

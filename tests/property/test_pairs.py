@@ -29,8 +29,8 @@ RESAMPLING = Resampling(seed=0, num_resamples=100, confidence_level=0.95)
 def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(label: int, probability: float, names: list[str]):
     one, other = comparison("q?", names[0], names[1]), comparison("q?", names[1], names[0])
     settings = PairSettings()
-    (forward,) = build_pairs([one], given([(one, (label, probability))]), TRUE_FALSE, settings).pairs
-    (backward,) = build_pairs([other], given([(other, (1 - label, probability))]), TRUE_FALSE, settings).pairs
+    (forward,) = build_pairs([one], given([(one, (label, probability))]), TRUE_FALSE, settings)[0]
+    (backward,) = build_pairs([other], given([(other, (1 - label, probability))]), TRUE_FALSE, settings)[0]
     assert forward.model_dump(exclude={"probability"}) == backward.model_dump(exclude={"probability"})
     assert np.isclose(forward.probability, backward.probability)
 
@@ -39,10 +39,10 @@ def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(label: int, proba
 def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[int, int, float]]):
     claims = [comparison(f"question {q}?", f"first {place}", f"second {place}") for place, (q, _, _) in enumerate(rows)]
     labels = given((claim, (label, p)) for claim, (_, label, p) in zip(claims, rows, strict=True))
-    built = build_pairs(claims, labels, TRUE_FALSE, PairSettings())
+    pairs, _ = build_pairs(claims, labels, TRUE_FALSE, PairSettings())
     groups = {claim.group: claim.parts["question"] for claim in claims}
-    assert len(built.pairs) == len(rows)
-    for pair in built.pairs:
+    assert len(pairs) == len(rows)
+    for pair in pairs:
         assert groups[pair.group] in pair.prompt
         assert pair.probability > 0.5
 

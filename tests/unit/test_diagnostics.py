@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from icm.claims import UNLABELLED, freeze
 from icm.diagnose import measures
-from icm.diagnose.checks import MEANINGS, Missing, judge
+from icm.diagnose.checks import MEANINGS, judge
 from icm.diagnose.schema import CHECK_NAMES, CheckName
 from icm.diagnose.settings import Bounds
 from tests.worlds import answer_claim, comparison_claim
 
-NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
+NOTHING: dict[CheckName, float | str] = dict.fromkeys(CHECK_NAMES, "not measured")
 labellings = st.lists(st.sampled_from([UNLABELLED, 0, 1]), min_size=4, max_size=30).map(freeze)
 
 
@@ -108,7 +108,7 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
         "null_gap": Bounds(worse="below", caution=2.0, reject=1.0),
         "collapsed": Bounds(worse="above", caution=0.9),
     }
-    measured: dict[CheckName, float | Missing] = {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}
+    measured: dict[CheckName, float | str] = {"orders": 0.8, "null_gap": 0.5, "collapsed": 0.6}
     diagnosis = judge("facts", NOTHING | measured, bounds, most_doubts=4)
     assert diagnosis.verdict == "reject"
     first, second = diagnosis.reasons
@@ -118,7 +118,7 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
 
 
 def test_what_could_not_be_measured_or_has_no_bounds_speaks_against_nothing():
-    measured: dict[CheckName, float | Missing] = {"orders": 0.0}
+    measured: dict[CheckName, float | str] = {"orders": 0.0}
     diagnosis = judge("facts", NOTHING | measured, {"swapped": Bounds(worse="below", reject=0.9)}, most_doubts=0)
     assert diagnosis.verdict == "trust"
     assert diagnosis.reasons == ()
@@ -127,7 +127,7 @@ def test_what_could_not_be_measured_or_has_no_bounds_speaks_against_nothing():
 
 @pytest.mark.parametrize(("most_doubts", "verdict"), [(1, "reject"), (2, "caution")])
 def test_more_doubts_than_allowed_reject(most_doubts, verdict):
-    measured: dict[CheckName, float | Missing] = {"orders": 0.8, "swapped": 0.8, "zero_shot": 1.0}
+    measured: dict[CheckName, float | str] = {"orders": 0.8, "swapped": 0.8, "zero_shot": 1.0}
     bounds = dict.fromkeys(measured, Bounds(worse="below", caution=0.9))
     diagnosis = judge("facts", NOTHING | measured, bounds, most_doubts)
     assert diagnosis.verdict == verdict

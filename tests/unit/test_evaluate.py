@@ -129,10 +129,10 @@ def test_labels_of_other_claims_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("alter", "message"),
     [
-        (lambda rows: [*rows, rows[0]], "stands twice"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"margin": 9.0})], "stands twice"),
         (lambda rows: rows[1:], "has no line for claim"),
         (lambda rows: [rows[0].model_copy(update={"label": 2}), *rows[1:]], "from 0 to 1 or null, got 2"),
-        (lambda rows: [rows[0].model_copy(update={"id": "0" * 16}), *rows[1:]], "is no claim"),
+        (lambda rows: [rows[0].model_copy(update={"id": "0" * 16}), *rows[1:]], "there is no claim"),
     ],
 )
 def test_labels_that_do_not_fit_the_claims_are_refused(tmp_path, alter, message):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from icm.diagnose.checks import Missing, judge
+from icm.diagnose.checks import judge
 from icm.diagnose.schema import CHECK_NAMES, CheckName, ConstraintTally
 from icm.evaluate.against_golden import compare
 from icm.evaluate.figures import draw_figures
@@ -80,7 +80,7 @@ def _page_with(constraints, tmp_path):
     """Return the text of a report that holds a diagnosis with these tallies."""
     of = elicitation(num_groups=2, num_wrong=0, num_unlabelled=0)
     metrics = compare(of, QUICK, num_bins=5, max_trace_points=5)
-    nothing: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
+    nothing: dict[CheckName, float | str] = dict.fromkeys(CHECK_NAMES, "not measured")
     page = render_page(
         metrics,
         figures_dir=tmp_path,
