@@ -24,8 +24,8 @@ from icm.statistics.estimates import student_half_width
 
 RESULTS_DIR: Final = Path(__file__).parents[1] / "docs" / "results"
 LEVEL: Final = 0.95
+# Of two runs Student's interval is 13 standard errors wide to either side, and says nothing.
 FEWEST_RUNS: Final = 3
-"""Of two runs Student's interval is 13 standard errors wide to either side, and says nothing."""
 
 Row = dict[str, Any]
 
@@ -59,6 +59,7 @@ def append_row(path: Path | None, row: Mapping[str, Any]) -> None:
     """Write a row at the end of a file of results, if there is one, and its directory where it is missing."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Appended row by row and not written at the end: a benchmark that is stopped loses only the run in progress.
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -106,10 +107,12 @@ def run_jobs(
     for row in in_workers(run, missing, num_workers, describe):
         known[_key(row, keys)] = row
         append_row(path, row)
+    # In the order of the jobs, however often the benchmark was stopped: a table must not depend on that.
     return [known[_key(job, keys)] for job in jobs]
 
 
 def _key(row: Row, keys: Sequence[str]) -> str:
+    # As text: a job may hold lists, which are no keys, and a tuple comes back from the file as a list.
     return json.dumps([row[key] for key in keys], sort_keys=True)
 
 
@@ -121,6 +124,7 @@ def in_workers(
     os.environ["OMP_NUM_THREADS"] = "1"
     console = Console(stderr=True, highlight=False)
     started = time.perf_counter()
+    # Spawned, not forked: threads of torch and numba do not survive a fork.
     with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for number, (job, outcome) in enumerate(zip(jobs, pool.map(run, jobs), strict=True), start=1):
             row = {**job, **outcome, "date": today()}
@@ -141,6 +145,7 @@ def conditions() -> Row:
         "date": today(),
         "threads": int(threads) if threads else None,
         "cores": os.cpu_count(),
+        # On a busy machine every time is longer: the load tells which rows to doubt.
         "load": round(os.getloadavg()[0], 2),
     }
 
@@ -148,6 +153,7 @@ def conditions() -> Row:
 def finish_speed(name: str, options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Write the row of a speed benchmark, with its options and conditions, and print the result as the last line."""
     told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    # Where a row is written says nothing about it.
     told.pop("outcomes")
     append_row(results_path(options, name), {**conditions(), **told, **result})
     print(json.dumps(result))

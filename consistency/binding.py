@@ -73,6 +73,7 @@ def tally_binding(
     is_open = open_labels(label_logprobs, fixed)
     start = likeliest(label_logprobs, is_open)
     is_opposed, is_violated = violated(arrays, start), violated(arrays, solution.labels)
+    # A violated constraint binds: without it the same labels cost less by its price.
     binds = is_violated.copy()
     is_undecided = np.zeros(arrays.weight.size, np.bool_)
 
@@ -85,7 +86,9 @@ def tally_binding(
     tolerance = TOLERANCE * components.sums(np.abs(label_logprobs).sum(axis=1), price)
     for chosen, left_out in _one_of_each(arrays, components, start):
         paid = price.copy()
+        # Free of charge is as good as gone, and the arrays keep their layout.
         paid[left_out] = 0.0
+        # From the likeliest labels, as in the first solve, so that both searches take the same way.
         labels = start.copy()
         is_exact = solve_components(
             components,
@@ -98,8 +101,11 @@ def tally_binding(
             max_nodes,
             labels,
         )
+        # Costs are compared under the same reduced prices `paid`; rounding must not make a constraint bind.
         is_better = (component_costs(labels, paid) < costs - tolerance)[chosen]
         binds[left_out] |= is_better
+        # A cheaper labelling that was found is proof enough; only where none was found does a broken-off search
+        # matter.
         is_undecided[left_out] = ~(is_exact & solution.is_exact[chosen]) & ~binds[left_out]
     return [
         Tally(

@@ -42,11 +42,13 @@ def contradiction() -> int:
 
 def implication() -> int:
     """Forbid that the first claim is true and the second is not."""
+    # False implies anything: one joint assignment of four is forbidden.
     return forbid(2, 2, lambda labels: labels[0] == TRUE and labels[1] != TRUE)
 
 
 def exactly_one(arity: int) -> int:
     """Forbid that none, or more than one, of the claims is true."""
+    # A table of its own, not pairs of contradictions: these would allow that none is true.
     return forbid(arity, 2, lambda labels: labels.count(TRUE) != 1)
 
 

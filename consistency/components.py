@@ -65,9 +65,12 @@ def find_components(arrays: ConstraintArrays) -> Components:
     position = np.zeros(component.size, np.int64)
     position[claims] = np.arange(claims.size) - claim_start[component[claims]]
 
+    # All claims of a constraint are connected by it, so the first one tells its component.
     component_of_constraint = component[arrays.scope[0]]
+    # Stable, so that the constraints of a component stay in ascending order.
     constraints = np.argsort(component_of_constraint, kind="stable")
     constraint_start = _starts(component_of_constraint, num_components)
+    # The same for constraints: their place within the component, by their number in the whole.
     number = np.empty(constraints.size, np.int64)
     number[constraints] = np.arange(constraints.size) - constraint_start[component_of_constraint[constraints]]
 

@@ -78,6 +78,7 @@ def run_seed(job: Row, out_dir: Path) -> Row:
     prepare.run(config.for_prepare(), run_dir / "prepare")
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
+    # The overrides stand last, so that what the user sets wins over what a task needs.
     told = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
     places, settings = load_command(ArmsConfig, "arms", *told)
     stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), quiet)
@@ -128,9 +129,11 @@ def main() -> None:
     reinforced = not options.quick if options.rl is None else options.rl
     overrides = [*(QUICK if options.quick else ()), *([RL] if reinforced else ()), *options.set]
     num_claims = options.claims or (32 if options.quick else 64)
+    # Part of every job, so that rows of other weights are not taken for rows of these.
     weights = weights_hash(None)
     jobs = [
         {"task": task, "seed": seed, "claims": num_claims, "overrides": overrides, "weights": weights}
+        # Seed by seed: stopped early, the benchmark has all tasks at equally many seeds.
         for seed in range(options.seeds or (2 if options.quick else 5))
         for task in options.tasks.split(",")
     ]

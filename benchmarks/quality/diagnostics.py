@@ -46,10 +46,9 @@ from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
 
+# The golden concept is not the salient one; a feature of the wording is; one claim in a hundred is true; the model
+# does not know the answers; it learnt them the wrong way round; the answers stand beside other kinds of questions.
 PLANTED: Final = ("hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "shuffled_texts")
-"""The golden concept is not the salient one; a feature of the wording is; one claim in a hundred is true; the model
-does not know the answers; it learnt them the wrong way round; the answers stand
-beside other kinds of questions."""
 
 SHUFFLED: Final = "shuffled_texts"
 RIGHT_ENOUGH: Final = 0.8
@@ -72,6 +71,7 @@ def run(job: Row) -> Row:
     name, seed = job["task"], job["seed"]
     with tempfile.TemporaryDirectory() as directory:
         overrides = (f"task.world_seed={job['world_seed']}", *job["overrides"])
+        # The shuffled task is `facts` with its answers moved about after they were prepared.
         config = pocket_config("facts" if name == SHUFFLED else name, seed, directory, *overrides)
         prepare_dir, elicit_dir, diagnose_dir = (Path(directory) / part for part in ("prepare", "elicit", "diagnose"))
         prepare.run(config.for_prepare(), prepare_dir)
@@ -84,6 +84,7 @@ def run(job: Row) -> Row:
         diagnosis = read_diagnosis(diagnose_dir)
         labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
+        # No concept of the world says anything about claims that mean nothing.
         concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))
         return {
             "accuracy": accuracy,
@@ -101,6 +102,7 @@ def nearest_concept(labels: Labels, truth: Labels, concepts: Mapping[str, Labels
     """Return the concept that labels agree with most: the golden one if none does better, or a constant labelling."""
     candidates = {"golden": truth, "all true": freeze(np.ones_like(truth)), "all false": freeze(np.zeros_like(truth))}
     agreement = {name: float(np.mean(labels == concept)) for name, concept in {**concepts, **candidates}.items()}
+    # Of equals the golden one: a run is bad only if another concept does better.
     return max(agreement, key=lambda name: (agreement[name], name == "golden"))
 
 
@@ -113,8 +115,10 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}
+    # Sorted, because a set of strings has another order in every process.
     for group in sorted({claim.group for claim in claims}):
         members = [claim for claim in claims if claim.group == group]
+        # Only answers that no question of this kind has: any other might be true.
         strange = [
             v
             for relation in FACT_RELATIONS
@@ -122,12 +126,14 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             for v in relation.values
         ]
         for claim, answer in zip(members, rng.permutation(strange), strict=False):
+            # The id of a claim follows from its text, so it changes; the golden label is carried over below.
             text = fact_text(claim.parts["question"], str(answer))
             parts = {**claim.parts, "answer": str(answer)}
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
     stage = StageDir(prepare_dir, "prepare")
+    # The manifest holds hashes of the files as they were; the next stage would refuse these.
     manifest = stage.read_manifest()
     stage.finish(manifest, manifest.outputs)
 

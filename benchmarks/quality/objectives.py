@@ -91,6 +91,7 @@ def run(job: Row) -> Row:
     scorer = pocket_scorer(job["model"], task.label_space)
     objective = build_problem(claims, task, scorer, config.for_elicit()).objective
     rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
+    # The truth stands first: it wins ties, and it keeps its name where a rival is the same labelling.
     candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
     prior = _class_prior(job["task"], job["world_seed"])
     winners = {
@@ -127,6 +128,8 @@ def worths_of(
         settings = _settings(name)
         worths = []
         for (_, labels), evaluation, extra in zip(candidates, evaluations, known, strict=True):
+            # The objectives differ in how they read the log-probabilities, not in what is asked: one evaluation
+            # serves all.
             nats = mutual_predictability(evaluation.label_logprobs, labels, settings)
             worths.append(Worth(settings.alpha * nats, evaluation.inconsistency, extra))
         yield name, worths
@@ -150,6 +153,7 @@ def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArra
     repaired = [Candidate(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
     distinct: dict[bytes, Candidate] = {}
     for candidate in (*candidates, *repaired):
+        # The bytes stand for the labelling, because an array is no key.
         distinct.setdefault(candidate.labels.tobytes(), candidate)
     return list(distinct.values())
 

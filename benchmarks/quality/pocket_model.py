@@ -80,6 +80,7 @@ def _items(task: str, world_seed: int) -> TaskItems:
 def _draw(items: Sequence[TaskItem], rng: np.random.Generator) -> tuple[list[TaskItem], list[TaskItem]]:
     """Return claims to show, in random order, and claims to ask about, which are of other groups: a fifth of all."""
     groups = list(dict.fromkeys(item.claim.group for item in items))
+    # Whole groups are asked about: a shown claim of the same group would give the answer away.
     asked = set(rng.permutation(groups)[: max(1, len(groups) // 5)].tolist())
     order = [items[index] for index in rng.permutation(len(items))]
     queries = [item for item in order if item.claim.group in asked][:NUM_QUERIES]
@@ -100,6 +101,7 @@ def _many_shot(
     contexts: list[Context] = []
     shown = 0
     for size in sizes:
+        # Each context extends the one before, so the scorer forwards every shot once for all sizes.
         contexts.append((contexts[-1] if contexts else NO_CONTEXT).extend(demos[shown:size]))
         shown = size
     prompts = [Prompt(context, item.claim.text) for context in contexts for item in queries]

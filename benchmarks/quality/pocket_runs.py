@@ -66,6 +66,7 @@ def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | 
     """
     models: list[tuple[str | None, int]] = []
     for name in names:
+        # From the right, because a directory may hold colons itself.
         directory, colon, known_world = name.rpartition(":")
         models.append((directory or None, int(known_world)) if colon else (name, world_seed))
     return models or [(None, world_seed)]
@@ -74,6 +75,7 @@ def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | 
 @cache
 def weights_hash(model_dir: str | None) -> str:
     """Return the first digits of the hash of the weights of a pocket model; `None` is the shipped one."""
+    # By content and not by path: a model may be trained anew in the same directory.
     path = pocket_model_dir(Path(model_dir or SHIPPED_DIR)) / HASH_NAME
     return json.loads(path.read_text(encoding="utf-8"))["model.safetensors"][:12]
 
@@ -99,5 +101,6 @@ def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Lab
     """Return what each concept of the world says of the claims, and each turned round, named `not …`."""
     assert isinstance(config.task, PocketSettings)
     said = world_concepts(config.task.task, config.task.world_seed)
+    # All claims of a task have the same concepts, so those of the first stand for all.
     upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
     return upright | {f"not {name}": freeze(1 - labels) for name, labels in upright.items()}

@@ -22,8 +22,8 @@ import numpy as np
 from consistency import Constraint, acyclic, compile_constraints, contradiction, equivalence
 from consistency.solve import solve
 
+# Steps of a nat.
 UNIT: Final = 1024
-"""Steps of a nat."""
 
 PENALTY: Final = 2 * UNIT
 """What a violated weight of 1 costs."""
@@ -144,6 +144,7 @@ def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
         for clause in _clauses(constraint):
             literals = [claims[i] if label else ~claims[i] for i, label in clause]
             model.add_bool_or([*literals, violation])
+    # A clause holds or its constraint is violated, so the solver sets a violation only where it must.
     gains = [*part.log_odds, *(-PENALTY for _ in violations)]
     model.maximize(cp_model.LinearExpr.weighted_sum([*claims, *violations], gains))
     solver = cp_model.CpSolver()
@@ -171,6 +172,7 @@ def run_rc2(part: Part, limit: float) -> Run:
             formula.append([number if gain > 0 else -number], weight=abs(gain))
     start = time.process_time()
     with RC2(formula) as solver:
+        # RC2 knows no time limit of its own.
         timer = Timer(limit, solver.interrupt)
         timer.start()
         model = solver.compute(expect_interrupt=True)
@@ -205,6 +207,7 @@ def _total(runs: Iterator[Run]) -> Run:
     optimum: int | None = 0
     seconds = 0.0
     for run in runs:
+        # One part without a proof leaves the whole without one.
         optimum = None if optimum is None or run.optimum is None else optimum + run.optimum
         seconds += run.seconds
     return Run(optimum, seconds)
