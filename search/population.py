@@ -20,8 +20,8 @@ from search.schedules import Schedule
 
 Labels = NDArray[np.int8]
 
+# Labellings that agree on this share of the claims count as one.
 SAME_BASIN: Final = 0.9
-"""Labellings that agree on this share of the claims count as one."""
 
 Decode: TypeAlias = Callable[[NDArray[np.float64]], Labels]
 """(N, L) log-potentials -> the (N,) labelling with the highest sum of them among those that are allowed."""
@@ -146,6 +146,7 @@ class Halving(Generic[E]):
             # With noise a labelling that stays may still move later; without it, it is a fixed point.
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
+        # The step is the clock of schedule, plan and random draws, so it counts rounds in which nobody moved, too.
         return replace(population, step=population.step + 1, members=tuple(members))
 
     def survivors(self, population: Population[E]) -> list[int]:
@@ -154,6 +155,7 @@ class Halving(Generic[E]):
         # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
+        # Against the better ones only: of members in one basin the best stays, and speaks for the others.
         for index in ranked:
             if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
                 distinct.append(index)
@@ -182,6 +184,7 @@ def screening_plan(num_starts: int, rounds: int, num_finalists: int) -> tuple[in
 def same_basin(one: Labels, other: Labels) -> bool:
     """Say whether two labellings agree on nearly all claims that both label, so that sweeps would make them one."""
     both = (one >= 0) & (other >= 0)
+    # Labellings without a claim in common have not been shown to be alike.
     return bool(np.mean(one[both] == other[both]) >= SAME_BASIN) if both.any() else False
 
 

@@ -38,6 +38,7 @@ class Checkpoint(Record):
     def save(self, path: Path) -> None:
         """Write the checkpoint in the place of the one before, atomically."""
         content = self.model_dump(mode="json")
+        # The hash stands beside the content, so that a file that was cut short or edited is noticed.
         write_text(path, json.dumps({"sha256": _digest(content), "checkpoint": content}) + "\n")
 
 
@@ -64,4 +65,5 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def _digest(content: Any) -> str:
+    # Sorted, because a file that is read back need not keep the order of its keys.
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

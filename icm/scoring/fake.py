@@ -16,8 +16,8 @@ from icm.claims import LabelSpace
 from icm.prompts import Context, Prompt
 from icm.scoring.protocol import ScoringCost
 
+# Log of the probability that is left for the labels: a tenth goes to words that are none.
 _OTHER_WORDS = float(np.log(0.9))
-"""Log of the probability that is left for the labels: a tenth goes to words that are none."""
 
 
 class _Fake:
@@ -28,6 +28,7 @@ class _Fake:
         self.context_length: int | None = None
         self.cost = ScoringCost()
         self.description: Mapping[str, str | None] = {"kind": "fake"}
+        # Everything that an answer depends on: a journal under this fingerprint must never answer for another scorer.
         content = repr((space, settings)).encode()
         self.fingerprint = f"fake-{kind}-" + hashlib.blake2b(content, digest_size=8).hexdigest()
 
@@ -60,6 +61,7 @@ class HashScorer(_Fake):
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt): (B, L), nats."""
         self._spend(prompts)
+        # The digest covers the whole prompt, so another order of the same demos is another question.
         logits = self._spread * _uniform([prompt.digest for prompt in prompts], self.num_labels, self._seed)
         return _log_softmax(logits)
 
@@ -113,6 +115,7 @@ class ConceptScorer(_Fake):
         for row, prompt in enumerate(prompts):
             if prompt.query not in self._truth:
                 raise ValueError(f"the hidden truth holds no claim {prompt.query!r}")
+            # The 4 is a prior of undecided demos: one demo alone must not decide.
             lean = self._fold(prompt.context, known) / (prompt.context.num_segments + 4)
             logits[row, self._truth[prompt.query]] += self._prior + self._gain * lean
         return _log_softmax(logits)
@@ -133,6 +136,7 @@ class ConceptScorer(_Fake):
 
 def _uniform(contents: Sequence[bytes], num_labels: int, seed: int) -> NDArray[np.float64]:
     """Return numbers in [0, 1) that depend on contents and seed alone: (B, L)."""
+    # Hashed, not drawn from a generator: an answer must not depend on what was asked before it.
     key = seed.to_bytes(8, "little")
     size = 4 * num_labels
     hashed = b"".join(hashlib.shake_128(key + content).digest(size) for content in contents)
@@ -140,5 +144,6 @@ def _uniform(contents: Sequence[bytes], num_labels: int, seed: int) -> NDArray[n
 
 
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Less the maximum, so that no exponential overflows.
     shifted = logits - logits.max(axis=1, keepdims=True, initial=0.0)
     return _OTHER_WORDS + shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -43,6 +43,8 @@ class Repair:
         """
         tried: set[int] = set()
         for _ in range(self.num_rounds):
+            # A constraint that could not be repaired is not tried again until the labels change: nothing would be
+            # different.
             open_constraints = [c for c in violated_constraints(self.objective.constraints, labels) if c not in tried]
             if not open_constraints:
                 break
@@ -64,6 +66,7 @@ class Repair:
             if self.options == "all" or (option[scope] > 0).any()
         ]
         evaluations = self.objective.update_all(evaluation, options)
+        # The labelling as it is stands first and `max` keeps the first of equals: a repair must raise U to happen.
         pairs = [(labels, evaluation), *zip(options, evaluations, strict=True)]
         return max(pairs, key=lambda pair: pair[1].utility)
 
@@ -109,17 +112,21 @@ class PredictAndRepair:
 
         Source: Algorithm 1 of the paper, line 5.
         """
+        # Weight 1 for labelled claims and those of untouched groups, more for the unlabelled neighbours of labelled
+        # ones.
         labelled = labels != UNLABELLED
         group_has_label = np.bincount(self.groups, weights=labelled) > 0
         related = ~labelled & group_has_label[self.groups]
         weights = np.where(related, self.related_weight, 1.0)
         cumulative = np.cumsum(weights)
+        # A draw by the inverse of the cumulative weights: one random number, whatever the number of claims.
         return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
 
     def predict(self, state: SearchState[Evaluation], claim: int) -> int:
         """Return the label that the model finds likeliest for a claim after all the other labelled claims."""
         if state.labels[claim] == UNLABELLED:
             return int(np.argmax(self.objective.predict(state.labels, claim)))
+        # A labelled claim's leave-one-out prompt was answered when the state was evaluated.
         return int(np.argmax(state.evaluation.label_logprobs[claim]))
 
 

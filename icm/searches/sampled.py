@@ -88,6 +88,7 @@ class SampledSearch:
         """Return the most frequent labels, of equally frequent ones the lower; the last ones where nothing voted."""
         if not state.votes.any():
             return Result(state.labels)
+        # Every claim has voted equally often, so the row of any claim tells how many votes there were.
         stability = state.votes.max(axis=1) / int(state.votes[0].sum())
         return Result(freeze(state.votes.argmax(axis=1)), stability=stability)
 

@@ -19,11 +19,11 @@ from icm.searches.settings import Origin
 from icm.statistics.streams import Stream, generator
 from search.randomness import step_generator
 
+# How far tempered starts stray from the zero-shot labels: as far as the model's own uncertainty.
 TEMPERED_NATS: Final = 1.0
-"""How far tempered starts stray from the zero-shot labels: as far as the model's own uncertainty."""
 
+# Claims with random labels that grown starts begin with: the K of the paper's chain.
 GROWN_SHOTS: Final = 8
-"""Claims with random labels that grown starts begin with: the K of the paper's chain."""
 
 
 def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
@@ -38,6 +38,7 @@ def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> N
     for group in generator(seed, Stream.SCREENED_CLAIMS).permutation(groups.max(initial=-1) + 1):
         if number is None or screened.sum() >= number:
             break
+        # Whole groups: constraints hold within a group, and a part of one would not feel them.
         screened |= groups == group
     return screened
 
@@ -59,6 +60,7 @@ def draw_starts(
     draws = step_generator(seed, 0)
     shape = objective.evidence.shape
     potentials = objective.evidence.copy()
+    # The model is asked only where a start needs its verdicts: `random` and `grown` begin without them.
     if origins.get("zero_shot", 0) + origins.get("tempered", 0):
         competing = np.arange(shape[0]) if decoder.labelled is None else np.flatnonzero(decoder.labelled)
         potentials[competing] = objective.zero_shot(competing)

@@ -99,6 +99,7 @@ class KeyValueCache:
     def read(self, slots: Slots) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the keys and values (1, H, S, D) of each layer in some slots."""
         index = torch.from_numpy(slots)
+        # Keys and values may lie on different devices where a model is spread over several.
         return [
             (keys.index_select(2, index.to(keys.device)), values.index_select(2, index.to(values.device)))
             for keys, values in self._layers

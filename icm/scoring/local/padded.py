@@ -40,6 +40,7 @@ class PaddedForward:
             ScoringError: Memory does not suffice for the longest prompt.
         """
         rows = _rows(prompts, verbalizers)
+        # By length: rows of one batch are padded to the longest, so neighbours in length waste the least.
         rows.sort(key=lambda row: len(row.tokens))
         logprobs = np.zeros((len(prompts), len(verbalizers)))
         cost, start = ScoringCost(), 0
@@ -53,6 +54,7 @@ class PaddedForward:
                     raise
                 if len(batch) == 1:
                     raise no_memory(len(batch[0].tokens)) from error
+                # Half of what was just tried and not of the old limit, which the batch may have been far below.
                 self.max_tokens = len(batch) * len(batch[-1].tokens) // 2
                 continue
             # `add.at` and not `+=`: a label of several tokens is read several times, and fancy indexing counts once.

@@ -36,6 +36,7 @@ def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tenso
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether a forward pass failed for want of memory, on a GPU or a CPU."""
+    # On a CPU there is no class of its own for it, only this text.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

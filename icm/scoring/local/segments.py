@@ -128,6 +128,7 @@ class SegmentTokenizer:
             if not tokens or (unknown is not None and unknown in tokens):
                 what = "unknown tokens" if tokens else "nothing"
                 raise ScoringError(f"verbalizer {verbalizer!r} becomes {what} in this tokenizer; choose another word")
+            # A verbalizer that begins another would get the probability of both.
             for other, other_tokens in named:
                 if other != verbalizer and other_tokens[: len(tokens)] == tokens:
                     raise ScoringError(
