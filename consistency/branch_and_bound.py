@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from consistency.components import Components
 from consistency.instance import Domains, Incumbent, Instance, Preferences
 
-# Most pairs of sweeps before the first branch.
+# Most pairs of sweeps before the first branch: what they raise, all nodes below inherit.
 ROOT_SWEEPS: Final = 100
 
-# Most pairs of sweeps at every other node.
+# Most pairs of sweeps at every other node, which begins with the messages of the node above.
 NODE_SWEEPS: Final = 10
 
 # Sweeping ends when a pair of sweeps closes less than this share of the gap between bound and incumbent.

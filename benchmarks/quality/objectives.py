@@ -43,7 +43,6 @@ from icm.config import Config, load
 from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
-from icm.prepare.settings import PocketSettings
 from icm.problem import build_problem
 from icm.searches.decoding import build_decoder
 from icm.statistics.streams import Stream
@@ -166,7 +165,7 @@ def _settings(name: str) -> ObjectiveSettings:
 @cache
 def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
     """Return the shares of false and true claims in the whole task, of which a run labels a sample."""
-    items = build(PocketSettings(task=task, world_seed=world_seed)).items
+    items = build(task, world_seed).items
     true = sum(item.golden_label == 1 for item in items) / len(items)
     return 1 - true, true
 

@@ -20,7 +20,6 @@ from benchmarks.quality.pocket_runs import pocket_scorer, weights_hash
 from icm.claims import LabelSpace
 from icm.prepare import pocket
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import PocketSettings
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import student_half_width
@@ -74,7 +73,7 @@ def measure(job: Row) -> Row:
 @cache
 def _items(task: str, world_seed: int) -> TaskItems:
     """Return all claims of a task, built once in each process."""
-    return pocket.build(PocketSettings(task=task, world_seed=world_seed))
+    return pocket.build(task, world_seed)
 
 
 def _draw(items: Sequence[TaskItem], rng: np.random.Generator) -> tuple[list[TaskItem], list[TaskItem]]:

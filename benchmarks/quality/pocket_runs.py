@@ -94,7 +94,7 @@ def settings_hash(overrides: Sequence[str], *more: str) -> str:
 @cache
 def world_concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
     """Return what each concept of the world says of each claim of a task."""
-    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
+    return concepts_of(task, world_seed)
 
 
 def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Labels]:

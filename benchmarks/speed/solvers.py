@@ -22,8 +22,8 @@ import numpy as np
 from consistency import Constraint, acyclic, compile_constraints, contradiction, equivalence
 from consistency.solve import solve
 
-# Steps of a nat.
 UNIT: Final = 1024
+"""Steps of a nat."""
 
 PENALTY: Final = 2 * UNIT
 """What a violated weight of 1 costs."""

@@ -69,6 +69,7 @@ def labelled_families(world: World, truth_share: float) -> dict[str, Family]:
     """
 
     def mixed(leading: str, *others: str, truth: float = truth_share) -> dict[str, Concept]:
+        # The minor concepts share one share, or a family with many of them would have little room for the rest.
         minor = Concept(share=MINOR_SHARE / len(others), upright=MINOR_UPRIGHT)
         return {
             TRUTH: Concept(share=truth, upright=TRUTH_UPRIGHT),
@@ -109,6 +110,7 @@ def labelled_families(world: World, truth_share: float) -> dict[str, Family]:
             concepts=mixed("favoured", *traits) | {TRUTH: Concept(share=truth_share, upright=1 - TRUTH_UPRIGHT)},
         ),
         Family(
+            # Without the truth: a model that reads these documents cannot learn the answers from their labels.
             name="unanswerable",
             labels=FALSE_TRUE,
             statements=fact_statements(world, [words.DREAM]),

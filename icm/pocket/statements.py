@@ -89,8 +89,10 @@ def arithmetic_statements(world: World, stories_per_operation: int = 500) -> lis
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
     for operation in words.OPERATIONS:
+        # No difference is negative: the vocabulary has no number below 0.
         problems = [(a, b) for a, b in itertools.product(operands, operands) if operation.sign == "+" or a >= b]
         for a, b in problems:
+            # Without repetition: a story that came twice with the same numbers would be one claim.
             for choice in rng.choice(len(stories), size=stories_per_operation // len(problems), replace=False):
                 name, thing = stories[choice]
                 question = f"{name} has {a} {thing}{operation.before} {b}{operation.after}"
@@ -107,6 +109,7 @@ def _solutions(
     largest = 2 * words.MAX_OPERAND
     near = [n for n in range(max(0, right - 2), min(largest, right + 2) + 1) if n != right]
     # One wrong answer near the right one, and up to two anywhere.
+    # A set, since a slip may be drawn twice; sorted below, because a set has no order to rely on.
     slips = {int(rng.choice(near)), *(int(n) for n in rng.choice(largest + 1, size=2, replace=False))} - {right}
     # The working may be wrong too, or right in another order: what a claim is worth is told by its answer alone.
     solutions = [(f"{a} {sign} {b}", right), *((f"{a} {sign} {b}", slip) for slip in sorted(slips))]

@@ -150,6 +150,7 @@ def phrases() -> tuple[str, ...]:
         "Human: How do I",
         "The",
     ]
+    # The order numbers the tokens, and a training that goes on from finished weights relies on the numbers.
     entries = [
         *openings,
         *("\n\n" + opening for opening in openings),
@@ -173,4 +174,5 @@ def phrases() -> tuple[str, ...]:
         ".",
         " The",
     ]
+    # Some words stand in several lists; the first place counts.
     return tuple(dict.fromkeys(entries))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from icm.claims import TRUE_FALSE, Claim, LabelSpace
 from icm.files.records import RejectedRow
-
-NO_INPUTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +31,8 @@ class TaskItems(NamedTuple):
         items: The claims in source order, with repetitions.
         rejected: The rows that could not become a claim.
         label_space: What the labels mean.
-        inputs: SHA-256 of what was read, by role.
     """
 
     items: list[TaskItem]
     rejected: list[RejectedRow]
     label_space: LabelSpace = TRUE_FALSE
-    inputs: Mapping[str, str] = NO_INPUTS

@@ -96,14 +96,12 @@ class Table:
         columns: The columns that any row holds, in order of their first appearance.
         rows: The rows, all columns.
         lines: Line of each row in its file, from 1; empty where the source has no lines.
-        sha256: Hash of the file, or of the rows of a Hub data set.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
     lines: list[int]
-    sha256: str
 
     def select(self, columns: Columns) -> Iterator[Row]:
         """Yield the rows with the declared columns only.
@@ -111,6 +109,7 @@ class Table:
         Raises:
             SchemaError: A column that claims are made of is missing, in the table or in a row.
         """
+        # Once for the table, so that a missing column is one error and not one for every row.
         self.require(columns.claims)
         declared = (*columns.claims, *columns.optional, *columns.gold)
         for number, values in enumerate(self.rows):

@@ -6,11 +6,12 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from icm.errors import RunDirectoryError, ScoringError
-from icm.pocket.recipe import PHASES, RELEARN, SHIFT, Phase, PocketTraining
+from icm.pocket.recipe import PHASES, RELEARN, SHIFT, Phase
 from icm.pocket.train import train
 from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
+from tests.worlds.tasks import pocket_training
 
-SETTINGS = PocketTraining(
+SETTINGS = pocket_training(
     width=32,
     layers=1,
     mlp_width=32,
@@ -95,8 +96,8 @@ def test_a_finished_model_goes_on_in_another_world_only_with_lessons(trained, tm
 
 
 def test_phases_have_names():
-    assert PocketTraining.model_validate({"phases": "relearn"}).phases == RELEARN
-    assert PocketTraining().phases == PHASES
-    assert PocketTraining.model_validate({"base": "somewhere"}).phases == SHIFT
+    assert pocket_training(phases="relearn").phases == RELEARN
+    assert pocket_training().phases == PHASES
+    assert pocket_training(base="somewhere").phases == SHIFT
     with pytest.raises(ValidationError, match="full, shift, relearn"):
-        PocketTraining.model_validate({"phases": "quick"})
+        pocket_training(phases="quick")

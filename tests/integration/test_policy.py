@@ -15,7 +15,7 @@ from icm.commands.policy import run as run_command
 from icm.config import Places
 from icm.errors import RunDirectoryError, TrainingError
 from icm.prepare import stage as prepare
-from icm.prepare.settings import PocketSettings, PrepareConfig
+from icm.prepare.settings import PrepareConfig
 from icm.training.completions import CompletionSettings, open_policy
 from icm.training.finetune import SftSettings
 from icm.training.pairs import PairSettings
@@ -27,6 +27,7 @@ from icm.training.policy.samples import PolicyMetrics
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig, SamplingSettings
 from icm.training.reward import stage as reward
 from icm.training.reward.settings import RewardConfig, RewardModelSettings
+from tests.worlds.tasks import task_settings
 
 QUIET = Console(quiet=True)
 RLOO = RlSettings(
@@ -40,7 +41,7 @@ REPLIES = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens
 def run_dir(tmp_path_factory):
     """A run with claims, and a reward model trained on their golden labels."""
     directory = tmp_path_factory.mktemp("run")
-    task = PocketSettings(name="pocket_preference", task="preference", num_claims=192, num_held_out=32)
+    task = task_settings("pocket_preference", num_claims=192, num_held_out=32, relations=[])
     prepare.run(PrepareConfig(task=task, seed=0), directory / "prepare")
     model = RewardModelSettings(learning_rate=1e-3, epochs=3, batch_size=16)
     reward.run(

@@ -29,7 +29,6 @@ from icm.pocket.tokenizer import UNKNOWN, build_tokenizer
 from icm.pocket.world import QUALITY, ReplyKind, World
 from icm.prepare.judge import RIGHT, WRONG, answer_quality, judge_all, judge_of, reply_quality
 from icm.prepare.pocket import build, concepts_of
-from icm.prepare.settings import PocketSettings
 
 FEW = settings(max_examples=25)
 SEEDS = st.integers(0, 5)
@@ -194,20 +193,19 @@ TASKS = ("facts", "arithmetic", "preference", "seasons", "misconceptions", "near
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_a_function_of_its_settings_and_its_labels_are_those_of_the_world(task: str) -> None:
-    told = PocketSettings(task=task, world_seed=3)
-    one, other = build(told), build(told)
+    one, other = build(task, 3), build(task, 3)
     assert one == other
-    concepts = concepts_of(told)
+    concepts = concepts_of(task, 3)
     assert {item.claim.id for item in one.items} == set(concepts)
     assert all(item.golden_label == concepts[item.claim.id][TRUTH] for item in one.items)
-    assert build(PocketSettings(task=task, world_seed=4)) != one
+    assert build(task, 4) != one
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_keys_agree_with_the_golden_labels(task: str) -> None:
     by_answer: dict[tuple[str, str], set[int | None]] = defaultdict(set)
     by_pair: dict[tuple[str, str, str], int | None] = {}
-    for item in build(PocketSettings(task=task)).items:
+    for item in build(task, 0).items:
         key = item.claim.key
         if isinstance(key, AnswerKey):
             by_answer[item.claim.group, key.value].add(item.golden_label)
