@@ -31,12 +31,7 @@ Row = dict[str, Any]
 
 
 def option_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
-    """Return a parser of the options that all benchmarks have, `--quick` and `--outcomes`.
-
-    Args:
-        description: What the benchmark measures: the docstring of its module.
-        quick: What `--quick` leaves out.
-    """
+    """Return a parser of the options that all benchmarks have; `quick` says what `--quick` leaves out."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument(

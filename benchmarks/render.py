@@ -69,11 +69,7 @@ class Values(tuple[float, ...]):
 
 
 def render(page: str, docs_dir: Path) -> str:
-    """Return a page with its tables written anew.
-
-    Args:
-        page: The text of the page.
-        docs_dir: The directory that files of rows are named from.
+    """Return the text of a page with its tables written anew; files of rows are named from `docs_dir`.
 
     Raises:
         ValueError: A marker names a file that is not there, or keeps no row of it.

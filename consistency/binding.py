@@ -55,9 +55,9 @@ def tally_binding(
         arrays: M constraints.
         names: (M,) what each is called.
         label_logprobs: As for `solve`, like all that follow.
-        penalty: As for `solve`.
-        fixed: As for `solve`.
-        max_nodes: As for `solve`.
+        penalty: In nats.
+        fixed: (N,), -1 where free.
+        max_nodes: For each of the solves.
 
     Returns:
         A tally for each name, in the order of their first appearance.

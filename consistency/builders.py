@@ -18,10 +18,7 @@ TRUE: Final = 1
 def forbid(arity: int, num_labels: int, is_forbidden: Callable[[tuple[int, ...]], bool]) -> int:
     """Return the mask of the joint assignments that a predicate forbids.
 
-    Args:
-        arity: Number of claims in the scope.
-        num_labels: L, the number of labels.
-        is_forbidden: Told the labels in the order of the scope, says whether they violate the constraint.
+    The predicate is told the labels in the order of the scope.
 
     Raises:
         ValueError: The table does not fit one mask.

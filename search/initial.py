@@ -26,13 +26,7 @@ def balanced_labels(
     """Label the claims of a few random groups, every label equally often: (N,).
 
     The released code takes the first groups of its file; here the groups are drawn, because the order of a file can
-    give its golden labels away.
-
-    Args:
-        generator: Source of randomness.
-        groups: (N,) the group of each claim.
-        num_labels: L.
-        num_initial: How many claims to label.
+    give its golden labels away. `groups` (N,) holds the group of each claim.
     """
     rank_of_group = generator.permutation(int(groups.max()) + 1)
     # Stable, so that the claims of a group follow one another: whole groups are labelled, all but the last.

@@ -41,14 +41,10 @@ E = TypeVar("E", bound=Conditioned)
 
 @dataclass(frozen=True, slots=True)
 class Member(Generic[E]):
-    """One labelling on its way.
+    """One labelling on its way: (N,) the labels now and the best so far, each with its evaluation.
 
     Attributes:
         origin: What kind of start it grew from.
-        labels: (N,) its labelling now.
-        evaluation: The evaluation of that.
-        best_labels: The best labelling it has had.
-        best: The evaluation of that.
         settled: Whether a sweep at temperature 0 would leave it as it is.
     """
 
@@ -62,11 +58,9 @@ class Member(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Population(Generic[E]):
-    """All members after some rounds; those that no longer move keep the labelling they had.
+    """All members after some rounds, in the order of their starts; those that no longer move keep their labelling.
 
     Attributes:
-        step: Rounds done.
-        members: In the order of their starts.
         dropped: Members that have left for good.
     """
 
@@ -95,9 +89,7 @@ class Halving(Generic[E]):
     """Sweeps over a population that shrinks to its best members.
 
     Attributes:
-        seed: Seed of everything random in the rounds.
         evaluate_all: Labellings to their evaluations, asked in one batch.
-        decode: Makes a labelling of log-potentials.
         plan: How many members move in each round.
         schedule: Temperature of each round, nats; at 0 a sweep takes the likeliest labelling.
     """

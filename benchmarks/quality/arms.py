@@ -60,9 +60,7 @@ QUICK: Final = (
 def run_seed(job: Row, out_dir: Path) -> Row:
     """Prepare, elicit and train the arms of one seed; return what came of them as `arms`, an `ArmRun` each.
 
-    Args:
-        job: `task`, `seed`, `claims` (their number) and `overrides` of `icm arms`.
-        out_dir: Directory of the runs.
+    The job holds `task`, `seed`, `claims` (their number) and `overrides` of `icm arms`.
     """
     task, seed = job["task"], job["seed"]
     run_dir = out_dir / task / f"seed-{seed}"

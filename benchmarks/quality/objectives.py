@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
@@ -55,25 +55,11 @@ TRUTH: Final = "truth"
 NUM_SEEDS: Final = 3
 
 
-class Candidate(NamedTuple):
-    """A labelling that may have the highest U, and what it is called."""
+Candidate = tuple[str, Labels]
+"""A labelling that may have the highest U, after what it is called."""
 
-    name: str
-    labels: Labels
-
-
-class Worth(NamedTuple):
-    """What one objective says of one labelling.
-
-    Attributes:
-        predictable: alpha * P.
-        inconsistency: I.
-        known: What the class prior adds where it is known, nats.
-    """
-
-    predictable: float
-    inconsistency: float
-    known: float
+Worth = tuple[float, float, float]
+"""What one objective says of one labelling: alpha * P, I, and what a known class prior adds, nats."""
 
 
 def run(job: Row) -> Row:
@@ -89,9 +75,9 @@ def run(job: Row) -> Row:
         task, claims, truth = read_prepared(prepare_dir)
     scorer = pocket_scorer(job["model"], task.label_space)
     objective = build_problem(claims, task, scorer, config.for_elicit()).objective
-    rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
+    rivals = [*_rivals(config, claims, truth), ("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
     # The truth stands first: it wins ties, and it keeps its name where a rival is the same labelling.
-    candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
+    candidates = with_consistent([(TRUTH, truth), *rivals], objective.constraints)
     prior = _class_prior(job["task"], job["world_seed"])
     winners = {
         "/".join((name, form, *(["prior"] if knows_prior else []))): winner(candidates, worths, form, knows_prior)
@@ -107,22 +93,22 @@ def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, 
 
     Only labellings that the form admits compete; the truth stands first and wins ties.
     """
-    admitted = [at for at, worth in enumerate(worths) if form != "consistent" or worth.inconsistency == 0]
+    admitted = [at for at, (_, violated, _) in enumerate(worths) if form != "consistent" or violated == 0]
 
     def utility(at: int) -> float:
         predictable, inconsistency, known = worths[at]
         return predictable - (0.0 if form == "free" else inconsistency) + (known if knows_prior else 0.0)
 
-    best = candidates[max(admitted, key=utility)]
-    return best.name, float(np.mean(best.labels == candidates[0].labels))
+    name, labels = candidates[max(admitted, key=utility)]
+    return name, float(np.mean(labels == candidates[0][1]))
 
 
 def worths_of(
     candidates: Sequence[Candidate], objective: Objective, prior: Sequence[float]
 ) -> Iterator[tuple[str, list[Worth]]]:
     """Yield what each objective says of the candidates; the model is asked once for all, in one order of the claims."""
-    evaluations = objective.evaluate_all([candidate.labels for candidate in candidates])
-    known = [prior_knowledge(candidate.labels, objective.evidence, prior) for candidate in candidates]
+    evaluations = objective.evaluate_all([labels for _, labels in candidates])
+    known = [prior_knowledge(labels, objective.evidence, prior) for _, labels in candidates]
     for name in OBJECTIVES:
         settings = _settings(name)
         worths = []
@@ -130,7 +116,7 @@ def worths_of(
             # The objectives differ in how they read the log-probabilities, not in what is asked: one evaluation
             # serves all.
             nats = mutual_predictability(evaluation.label_logprobs, labels, settings)
-            worths.append(Worth(settings.alpha * nats, evaluation.inconsistency, extra))
+            worths.append((settings.alpha * nats, evaluation.inconsistency, extra))
         yield name, worths
 
 
@@ -139,21 +125,21 @@ def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Cand
     concepts = concepts_both_ways(config, claims) | {f"not {TRUTH}": freeze(1 - truth)}
     generator = stream_generator(config.seed, Stream.RIVAL_LABELS)
     return [
-        *(Candidate(name, labels) for name, labels in concepts.items() if name != TRUTH),
-        Candidate("all true", freeze(np.ones_like(truth))),
-        Candidate("all false", freeze(np.zeros_like(truth))),
-        Candidate("random", freeze(generator.integers(2, size=truth.size))),
+        *((name, labels) for name, labels in concepts.items() if name != TRUTH),
+        ("all true", freeze(np.ones_like(truth))),
+        ("all false", freeze(np.zeros_like(truth))),
+        ("random", freeze(generator.integers(2, size=truth.size))),
     ]
 
 
 def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArrays) -> list[Candidate]:
     """Append the nearest consistent form of each candidate; of equal labellings the first one stays."""
     decoder = build_decoder(constraints, penalty=np.inf)
-    repaired = [Candidate(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
+    repaired = [(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
     distinct: dict[bytes, Candidate] = {}
     for candidate in (*candidates, *repaired):
         # The bytes stand for the labelling, because an array is no key.
-        distinct.setdefault(candidate.labels.tobytes(), candidate)
+        distinct.setdefault(candidate[1].tobytes(), candidate)
     return list(distinct.values())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,7 @@ from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import student_half_width
 
-TASKS: Final = (
-    "facts",
-    "arithmetic",
-    "preference",
-    "principle",
-    "seasons",
-    "misconceptions",
-    "hidden_concept",
-    "salient_surface",
-    "imbalance",
-    "unanswerable",
-    "flipped",
-    "near_misses",
-)
+TASKS: Final = get_args(pocket.PocketTask)
 SHOTS: Final = (4, 8, 16, 32, 64, 128)
 NUM_QUERIES: Final = 16
 

@@ -43,8 +43,6 @@ class Setup:
     """A model and what is measured on it.
 
     Attributes:
-        name: Title of the table.
-        model: The model, on its device.
         shapes: Batch shapes of the bare forward.
         bare_tokens: Tokens that one timing of the bare forward takes at least.
         demo_tokens: Fewest and most tokens of a demo.

@@ -66,14 +66,11 @@ class Considered(Objective):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRun:
-    """A chain that was run.
+    """A chain that was run: the labellings whose U was asked, and what scoring cost.
 
     Attributes:
-        considered: The labellings whose U was asked.
         predictions: For each step the labels before it and the claim whose label was predicted.
         decisions: For each step the labels after it.
-        cost: What scoring cost.
-        seconds: Wall time.
     """
 
     considered: list[Labels]

@@ -128,12 +128,9 @@ def run_ours(parts: Sequence[Part], repeats: int) -> Run:
 
 
 def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
-    """Solve with OR-tools CP-SAT: a Boolean for each claim and for each violation.
+    """Solve with OR-tools CP-SAT: a Boolean for each claim and for each violation; the limit is in wall-clock seconds.
 
-    Args:
-        part: What to solve.
-        limit: Wall-clock seconds.
-        linearization_level: How much of it goes into linear programs: 1 is CP-SAT's default, 2 is everything.
+    `linearization_level` is how much of it goes into linear programs: 1 is CP-SAT's default, 2 is everything.
     """
     from ortools.sat.python import cp_model
 

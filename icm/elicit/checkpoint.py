@@ -19,14 +19,9 @@ from icm.scoring.protocol import ScoringCost
 
 
 class Checkpoint(Record):
-    """A search between two steps. Its evaluations are not kept: the journal answers them without a model.
+    """A search between two steps, with what it cost so far and how long its files are.
 
-    Attributes:
-        state: Where the search stands, as it saved itself.
-        trace_bytes: Length of the trace.
-        journal_bytes: Length of the journal.
-        cost: Scoring cost so far.
-        seconds: Wall time so far.
+    Its evaluations are not kept: the journal answers them without a model.
     """
 
     state: dict[str, Any]

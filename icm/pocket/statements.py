@@ -25,7 +25,6 @@ class Statement:
     Attributes:
         group: The question, request or pair it belongs to; statements of a group may contradict one another.
         text: What a model reads, up to the verdict.
-        parts: The named pieces of the text.
         answer: What the statement answers, normalised; `None` where other answers may be true beside it.
         concepts: For every concept of the family the label it gives to this statement.
         near_miss: Whether it is so nearly true that the shipped model hardly tells.

@@ -39,7 +39,6 @@ class World:
     """Everything that is so in the world of a seed; equal seeds give equal worlds.
 
     Attributes:
-        seed: What the world was drawn from.
         facts: The fact for every relation name and subject.
         traits: For every subject one flag per pair of `words.TRAITS`, then one for `words.HIDDEN_TRAIT`;
             true means the first word of the pair.

@@ -29,8 +29,7 @@ class PreparedTask:
     """What a run works on.
 
     Attributes:
-        claims: The claims to search, sorted by id.
-        held_out: Claims of other groups, sorted by id.
+        claims: The claims to search, sorted by id; so are those held out, which are of other groups.
         golden: The golden labels of both, where the source has them.
         rejected: The rows that became no claim, and those whose golden labels contradict one another, by row.
         available: Number of claims that the source holds in all.

@@ -13,10 +13,7 @@ from icm.files.records import RejectedRow
 class TaskItem:
     """A claim and, apart from it, its golden label (`None` where the source has none).
 
-    Attributes:
-        claim: The claim; nothing in it derives from the golden label.
-        golden_label: Index into the task's label space.
-        row: Number of the source row, from 0, for the list of rejected rows; it reaches no claim.
+    Nothing in the claim derives from the label or from `row`, the number of the source row from 0.
     """
 
     claim: Claim
@@ -25,13 +22,7 @@ class TaskItem:
 
 
 class TaskItems(NamedTuple):
-    """All that a source holds for a task.
-
-    Attributes:
-        items: The claims in source order, with repetitions.
-        rejected: The rows that could not become a claim.
-        label_space: What the labels mean.
-    """
+    """All that a source holds: the claims in source order, with repetitions, and the rows that became none."""
 
     items: list[TaskItem]
     rejected: list[RejectedRow]

@@ -33,7 +33,6 @@ class Row:
     Attributes:
         number: Number of the row in its source, from 0.
         where: How an error calls the row: `path:line` where the file has lines.
-        values: The declared columns that the row holds.
     """
 
     number: int
@@ -94,7 +93,6 @@ class Table:
     Attributes:
         name: How errors call the source: its path or Hub id.
         columns: The columns that any row holds, in order of their first appearance.
-        rows: The rows, all columns.
         lines: Line of each row in its file, from 1; empty where the source has no lines.
     """
 

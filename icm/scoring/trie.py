@@ -73,11 +73,6 @@ def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[
     """Lay out a batch of prompts with their verbalizers.
 
     The last token of a verbalizer is only read, never forwarded.
-
-    Args:
-        prompts: The batch.
-        encode: Gives the tokens of a segment.
-        verbalizers: Tokens of each label's verbalizer.
     """
     root = _Node((), 0)
     places = {}

@@ -23,8 +23,6 @@ class Decoder:
     """Exact consistency: the labelling of the highest log-potentials less a penalty for what it violates.
 
     Attributes:
-        constraints: What a labelling may violate.
-        components: Their connected components.
         penalty: What a violated weight of 1 costs, nats.
         labelled: (N,) which claims get a label; `None` for all.
     """

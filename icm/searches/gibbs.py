@@ -22,13 +22,7 @@ from search.randomness import step_generator
 
 
 def build_gibbs(settings: GibbsSettings, problem: Problem, seed: int) -> SampledSearch:
-    """Put a sampler together; one step is one scan over all claims.
-
-    Args:
-        settings: What kind of sampler.
-        problem: What is labelled.
-        seed: Seed of everything random in it.
-    """
+    """Put a sampler together; one step is one scan over all claims."""
     num_claims, num_labels = problem.objective.evidence.shape
 
     def scan(state: SampledState) -> tuple[Labels, float]:

@@ -24,7 +24,6 @@ class Repair:
     """Bring violated constraints into order, one at a time, whenever that raises U.
 
     Attributes:
-        objective: What has to rise.
         num_rounds: Constraints tried at the most (M = 10 in the paper and in the released code).
         options: Which consistent assignments of a violated constraint are tried: `all`, as the paper says, or
             `some_true`, which leaves out the one where no claim of the scope is true, as the released code does.
@@ -76,8 +75,6 @@ class PredictAndRepair:
     """Propose the label that the model predicts for a random claim, repaired.
 
     Attributes:
-        objective: U; it also predicts.
-        repair: Applied to the proposed labelling.
         groups: (N,) the group of each claim.
         related_weight: How much likelier an unlabelled claim is drawn when a claim of its group is labelled (100 in
             the paper and in the released code).

@@ -27,11 +27,11 @@ GROWN_SHOTS: Final = 8
 
 
 def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
-    """Return which claims starts are compared on: whole groups, drawn until they hold enough claims; (N,).
+    """Return which claims starts are compared on, (N,): whole groups, drawn until they hold a number of claims.
 
     Args:
         groups: (N,) the group of each claim, from 0.
-        number: How many claims are enough; all of them where nothing is given.
+        number: How many claims are enough; `None` for all.
         seed: Seed of the draw.
     """
     screened = np.full(groups.size, number is None)
@@ -44,18 +44,11 @@ def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> N
 
 
 def draw_starts(
-    objective: Objective,
-    decoder: Decoder,
-    origins: Mapping[Origin, int],
-    seed: int,
+    objective: Objective, decoder: Decoder, origins: Mapping[Origin, int], seed: int
 ) -> list[tuple[str, Labels]]:
-    """Return origin and labelling of every start.
+    """Return origin and labelling (N,) of every start, as many of each origin as asked for.
 
-    Args:
-        objective: Asks the model, once for all that start from zero-shot verdicts.
-        decoder: Makes them consistent, and says which claims are labelled at all.
-        origins: How many starts of each origin.
-        seed: Seed of everything random in them.
+    The decoder makes them consistent, and says which claims are labelled at all.
     """
     draws = step_generator(seed, 0)
     shape = objective.evidence.shape

@@ -26,11 +26,7 @@ class KeyValueCache:
     """
 
     def __init__(self, capacity: int) -> None:
-        """Keep nothing yet.
-
-        Args:
-            capacity: Tokens kept at the most.
-        """
+        """Keep nothing yet."""
         self.capacity = capacity
         self.clear()
 

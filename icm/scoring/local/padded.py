@@ -22,12 +22,10 @@ class PaddedForward:
     """Forwards every prompt in full, rows of similar length padded on the right to one batch."""
 
     def __init__(self, model: Any, max_tokens: int) -> None:
-        """Take a model over.
+        """Take a causal language model over.
 
-        Args:
-            model: Any causal language model.
-            max_tokens: Tokens per forward pass, padding included, but at least one prompt; halved for good whenever
-                memory runs out.
+        `max_tokens` bounds a forward pass, padding included, but at least one prompt is forwarded; it is halved
+        for good whenever memory runs out.
         """
         self._model = model
         self.max_tokens = max_tokens
