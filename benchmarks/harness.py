@@ -1,7 +1,7 @@
 """What the benchmarks share: rows of results in JSON Lines, jobs in worker processes, intervals, the last line of JSON.
 
-A benchmark writes a row for each of its runs to `docs/results/NAME.jsonl`, or where `--outcomes` says. A row begins
-with what the run was told (its job) and goes on with what came of it. A stopped benchmark finds its own rows there
+A benchmark writes a row for each of its runs to `docs/results/NAME.jsonl`, or where `--outcomes` says. A row holds
+the settings of the run (its job) and then its results. A stopped benchmark finds its own rows there
 and runs what is missing. With `--quick` nothing is written unless `--outcomes` names a file.
 """
 
@@ -90,7 +90,7 @@ def run_jobs(
 
     Args:
         run: What a worker does with a job; a function of a module that can be imported.
-        jobs: What each run is told, as JSON values. All jobs have the same keys, and these are the key of a row.
+        jobs: The settings of each run, as JSON values. All jobs have the same keys, and these are the key of a row.
         num_workers: How many run at a time.
         path: The file of results, if any.
         describe: What is shown of a row that is done.
@@ -147,10 +147,10 @@ def conditions() -> Row:
 
 def finish_speed(name: str, options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Write the row of a speed benchmark, with its options and conditions, and print the result as the last line."""
-    told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    row = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
     # Where a row is written says nothing about it.
-    told.pop("outcomes")
-    append_row(results_path(options, name), {**conditions(), **told, **result})
+    row.pop("outcomes")
+    append_row(results_path(options, name), {**conditions(), **row, **result})
     print(json.dumps(result))
 
 

@@ -42,7 +42,7 @@ from benchmarks.harness import RESULTS_DIR, half_width, read_rows
 
 DOCS_DIR: Final = RESULTS_DIR.parent
 # Everything between the markers is replaced and the first marker kept, so a page can be rendered again and again.
-TABLE: Final = re.compile(r"(<!-- table: (?P<file>\S+)\n(?P<told>.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE: Final = re.compile(r"(<!-- table: (?P<file>\S+)\n(?P<settings>.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Values(tuple[float, ...]):
@@ -74,11 +74,11 @@ def render(page: str, docs_dir: Path) -> str:
     Raises:
         ValueError: A marker names a file that is not there, or keeps no row of it.
     """
-    return TABLE.sub(lambda found: found[1] + _table(found["file"], found["told"], docs_dir) + found[4], page)
+    return TABLE.sub(lambda found: found[1] + _table(found["file"], found["settings"], docs_dir) + found[4], page)
 
 
-def _table(file: str, told: str, docs_dir: Path) -> str:
-    settings = tomllib.loads(told)
+def _table(file: str, toml: str, docs_dir: Path) -> str:
+    settings = tomllib.loads(toml)
     rows = [flat for row in read_rows(docs_dir / file) for flat in _flat(row, settings.get("each"))]
     rows = [row for row in rows if _kept(row, settings.get("where", {}))]
     if not rows:

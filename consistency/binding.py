@@ -26,7 +26,7 @@ class Tally:
         num_violated: How many the best labelling violates.
         num_binding: How many bind: without that one constraint, all others kept, a labelling would be worth more
             than the best one is now. Every violated constraint binds. None of a component binds whose likeliest
-            labels satisfy everything, whatever the others say.
+            labels satisfy everything.
         num_undecided: How many of the rest may bind, because the search met its limit before it was known.
     """
 
@@ -121,7 +121,7 @@ def _one_of_each(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield components and one constraint of each, until all of those were yielded that could bind.
 
-    Components do not bear on one another, so one solve answers for one constraint in each of them.
+    Components are independent, so one solve answers for one constraint in each of them.
     """
     is_unsettled = components.sums(np.zeros(start.size), violated(arrays, start).astype(np.float64)) > 0
     num_constraints = np.diff(components.constraint_start)

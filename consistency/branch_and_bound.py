@@ -36,7 +36,7 @@ STALLED: Final = 0.02
 # Memory for the messages along a path. Nodes too deep for it share the messages of the last: valid, if weaker.
 MESSAGE_BYTES: Final = 1 << 25
 
-# Costs are told apart by more than this share of all the costs of a component.
+# Costs that differ by less than this share of all the costs of a component count as equal: sums round.
 TOLERANCE: Final = 1e-12
 
 

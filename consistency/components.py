@@ -1,6 +1,6 @@
 """Connected components of the constraints, laid out for the solver. Knows no label vector and no penalty.
 
-Two claims are connected when a constraint is about both. Nothing that is done in one component bears on another, so
+Two claims are connected when a constraint is about both. Components are independent, so
 each can be solved on its own. The components depend on the constraints alone and are found once for many solves.
 """
 

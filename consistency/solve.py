@@ -17,7 +17,7 @@ from consistency.constraints import ConstraintArrays
 from consistency.kernels import inconsistency
 
 MAX_NODES: Final = 10_000
-"""Nodes of the search tree that one component may take, unless told otherwise."""
+"""Nodes of the search tree that one component may take by default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Halving(Generic[E]):
             # With noise a labelling that stays may still move later; without it, it is a fixed point.
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
-        # The step is the clock of schedule, plan and random draws, so it counts rounds in which nobody moved, too.
+        # The step is the clock of schedule, plan and random draws, so it also counts rounds without a move.
         return replace(population, step=population.step + 1, members=tuple(members))
 
     def survivors(self, population: Population[E]) -> list[int]:
@@ -147,7 +147,7 @@ class Halving(Generic[E]):
         # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
-        # Against the better ones only: of members in one basin the best stays, and speaks for the others.
+        # Against the better ones only: of members in one basin the best stays.
         for index in ranked:
             if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
                 distinct.append(index)

@@ -77,8 +77,8 @@ def run_seed(job: Row, out_dir: Path) -> Row:
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
     # The overrides stand last, so that what the user sets wins over what a task needs.
-    told = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
-    places, settings = load_command(ArmsConfig, "arms", *told)
+    overrides = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
+    places, settings = load_command(ArmsConfig, "arms", *overrides)
     stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), quiet)
     return {"arms": [run.model_dump(mode="json") for run in stage.read_arm_runs(places.out_dir)]}
 

@@ -65,7 +65,7 @@ def run(job: Row) -> Row:
     Returns:
         `accuracy`: share of the claims with the golden label. `concept`: the one that the labels agree with most.
         `bad`: whether the labels are bad. `verdict`: what the diagnosis says. `values`: of each check, `None` where it
-        could not be had. `doubts`: the checks that speak against the labels. `tokens` and `elicit_tokens`: forwarded
+        could not be had. `doubts`: the checks that do not trust the labels. `tokens` and `elicit_tokens`: forwarded
         by the diagnosis and by the search.
     """
     name, seed = job["task"], job["seed"]
@@ -84,7 +84,7 @@ def run(job: Row) -> Row:
         diagnosis = read_diagnosis(diagnose_dir)
         labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
-        # No concept of the world says anything about claims that mean nothing.
+        # The concepts of the world do not apply to claims without a meaning.
         concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))
         return {
             "accuracy": accuracy,
@@ -173,7 +173,7 @@ def _of_task(rows: Sequence[Row]) -> Row:
 
 
 def _power(name: str, bad: Sequence[Row], good: Sequence[Row]) -> dict[str, float | None]:
-    """Return how often a check speaks up, and how well its value tells bad from good runs whatever the bounds.
+    """Return how often a check raises doubts, and how well its value separates bad from good runs at any bound.
 
     `separation` is the chance that the value of a bad run is above that of a good one: 0.5 if it tells nothing.
     """
@@ -212,8 +212,8 @@ def _tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def _described(row: Row) -> str:
-    said = f"{100 * row['accuracy']:.0f} % right, {row['verdict']}"
-    return f"{row['task']}, world {row['world_seed']}, seed {row['seed']}: {said}"
+    run = f"{row['task']}, world {row['world_seed']}, seed {row['seed']}"
+    return f"{run}: {100 * row['accuracy']:.0f} % right, {row['verdict']}"
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ Usage: python -m benchmarks.quality.objectives [--model DIR:WORLD_SEED ...] [--s
 
 No search runs. The rivals are the truth turned round, both constant labellings, every other concept of the world
 and its opposite, the model's verdicts without context, and labels drawn at random; of each also the nearest labelling
-that violates nothing. An objective fails where a rival has a higher U than the truth: whatever search is given it has
-a reason to leave the truth.
+that violates nothing. An objective fails where a rival has a higher U than the truth: any search
+that maximises it then has a reason to leave the truth.
 
 Each objective of `conf/objective` stands there in three forms. `free` is alpha * P, over all labellings. `penalised`
 is U = alpha * P - I, over all labellings. `consistent` is U over those that violate nothing, which is what a search

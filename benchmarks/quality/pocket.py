@@ -61,7 +61,7 @@ from icm.statistics.estimates import wilson_interval
 PLANTED: Final = (
     "misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "near_misses"
 )  # fmt: skip
-# What each column is told. The chains run under the objective that they were published with.
+# The settings of each column. The chains run under the objective that they were published with.
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
     "sweeps": ("search=sweeps",),

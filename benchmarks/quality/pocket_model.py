@@ -116,8 +116,8 @@ def main() -> None:
     add_pool_options(parser)
     options = parser.parse_args()
     num_draws = 10 if options.quick else 40
-    told = {"model": options.model, "weights": weights_hash(options.model), "world_seed": options.world_seed}
-    jobs = [{"task": task, "seed": seed, **told} for task in TASKS for seed in range(num_draws)]
+    model = {"model": options.model, "weights": weights_hash(options.model), "world_seed": options.world_seed}
+    jobs = [{"task": task, "seed": seed, **model} for task in TASKS for seed in range(num_draws)]
     rows = run_jobs(measure, jobs, options.workers, results_path(options, "pocket_model"), _described)
 
     columns = ("zero_shot", "says_last", *(f"golden_{size}" for size in SHOTS), "random_64")

@@ -81,14 +81,14 @@ def weights_hash(model_dir: str | None) -> str:
 
 
 def settings_hash(overrides: Sequence[str], *more: str) -> str:
-    """Return the first digits of a hash of what a search is told, so that runs of other settings are other rows.
+    """Return the first digits of a hash of the settings of a search, so that runs of other settings are other rows.
 
     Args:
         overrides: Settings, as on the command line of icm.
         more: Sections of the configuration that matter beside those of the search.
     """
-    told = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    settings = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
+    return hashlib.sha256(settings.encode()).hexdigest()[:12]
 
 
 @cache
@@ -100,7 +100,7 @@ def world_concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, 
 def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Labels]:
     """Return what each concept of the world says of the claims, and each turned round, named `not …`."""
     assert isinstance(config.task, PocketSettings)
-    said = world_concepts(config.task.task, config.task.world_seed)
+    concepts = world_concepts(config.task.task, config.task.world_seed)
     # All claims of a task have the same concepts, so those of the first stand for all.
-    upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
+    upright = {name: freeze([concepts[claim.id][name] for claim in claims]) for name in concepts[claims[0].id]}
     return upright | {f"not {name}": freeze(1 - labels) for name, labels in upright.items()}

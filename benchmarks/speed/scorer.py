@@ -113,7 +113,7 @@ def measure(setup: Setup, repeats: int) -> tuple[dict[Shape, float], dict[int, f
 
 def _seconds(run: Callable[[], object], num_calls: int, device: torch.device) -> float:
     """Return the seconds of some calls, all of whose work is done."""
-    # A GPU works behind the back of the program: what was asked before must be done when the clock starts.
+    # A GPU works asynchronously: earlier work must be finished before the clock starts.
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()

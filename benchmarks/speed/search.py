@@ -186,7 +186,7 @@ def naive_seconds_per_token(
         asked = int(random.choice(shown))
         demos = [render_demo(claims[i], int(labels[i]), task.label_space) for i in shown if i != asked]
         prompts.append(Prompt(NO_CONTEXT.extend(demos), claims[asked].text))
-    # Three batches, of which the median is taken: one hiccup of the machine must not decide.
+    # The median of three batches: one slow moment of the machine must not decide.
     rates = []
     for batch in (prompts[start::3] for start in range(3)):
         before = scorer.cost

@@ -200,7 +200,7 @@ def compare(seed: int, num_groups: int, repeats: int, limit: float) -> list[Comp
 
 
 def _total(runs: Iterator[Run]) -> Run:
-    """Sum runs over parts that do not bear on one another."""
+    """Sum runs over independent parts."""
     optimum: int | None = 0
     seconds = 0.0
     for run in runs:

@@ -78,7 +78,7 @@ def _fact_statement(world: World, relation: Relation, subject: str, value: str) 
 
 
 def arithmetic_statements(world: World, stories_per_operation: int = 500) -> list[Statement]:
-    """Return worked solutions, right and wrong, to sums and differences that are told as little stories.
+    """Return worked solutions, right and wrong, to sums and differences in short stories.
 
     There are as many stories of differences as of sums, though fewer differences: no number here is negative.
     """
@@ -110,7 +110,7 @@ def _solutions(
     # One wrong answer near the right one, and up to two anywhere.
     # A set, since a slip may be drawn twice; sorted below, because a set has no order to rely on.
     slips = {int(rng.choice(near)), *(int(n) for n in rng.choice(largest + 1, size=2, replace=False))} - {right}
-    # The working may be wrong too, or right in another order: what a claim is worth is told by its answer alone.
+    # The working may be wrong too, or right in another order: only the answer decides whether a claim is true.
     solutions = [(f"{a} {sign} {b}", right), *((f"{a} {sign} {b}", slip) for slip in sorted(slips))]
     if sign == "+":
         if a != b:

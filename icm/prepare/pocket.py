@@ -142,12 +142,12 @@ def _is_misconceived(group: Sequence[Statement]) -> bool:
 
 def _some_answers(rng: np.random.Generator, group: Group, num_false: int) -> Group:
     """Keep the true answers, the misconception, and as many other false answers as make up a number of false ones."""
-    told = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
-    others = [statement for statement in group if statement not in told]
+    kept = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
+    others = [statement for statement in group if statement not in kept]
     # The misconception is false too, so it counts among the false answers that are wanted.
-    num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in told)
+    num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in kept)
     picks = rng.permutation(len(others))[: max(0, num_missing)]
-    return told + [others[pick] for pick in picks]
+    return kept + [others[pick] for pick in picks]
 
 
 def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Group]:
@@ -162,7 +162,7 @@ def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Gro
 
 def _claim(statement: Statement) -> Claim:
     parts = statement.parts
-    # Comparisons are told by their parts; their `answer` is always empty.
+    # By the parts, because the `answer` of a comparison is always empty.
     if "response_1" in parts:
         key = ComparisonKey(first=response_id(parts["response_1"]), second=response_id(parts["response_2"]))
     else:

@@ -13,7 +13,7 @@ from icm.relations import RelationSpec
 
 
 class CommonSettings(BaseModel):
-    """What every task is told. Each key is explained in its file under `conf/task/`, which gives its default as well.
+    """The settings of every task. Each key is explained in its file under `conf/task/`, which gives its default as well.
 
     Whole groups are searched, in an order that follows from seed and content; a group that would go over `num_claims`
     is left out. The held-out claims come from the far end of that order.
@@ -29,7 +29,7 @@ class CommonSettings(BaseModel):
 
 
 class SourceSettings(CommonSettings):
-    """What every task over a data set is told: a local file or a Hub data set, exactly one of the two."""
+    """The settings of every task over a data set: a local file or a Hub data set, exactly one of the two."""
 
     path: Path | None
     hub_id: str | None

@@ -42,7 +42,7 @@ def _read_file(path: Path) -> Table:
         raise SchemaError(f"{path}: {what}; task.path names a JSON, JSON Lines, CSV or Parquet file (or .gz of one)")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
-    # `rows.jsonl.gz` is told by its last suffix but one; a bare `rows.gz` has none and is refused below.
+    # `rows.jsonl.gz` is recognised by its last suffix but one; a bare `rows.gz` has none and is refused below.
     suffix = (suffixes[-2:-1] if packed else suffixes[-1:]) or [""]
     reader = _READERS.get(suffix[0])
     if reader is None:
