@@ -13,7 +13,7 @@ from icm.relations import RelationSpec
 
 
 class CommonSettings(BaseModel):
-    """The settings of every task. Each key is explained in its file under `conf/task/`, which gives its default as well.
+    """The settings of every task. Each key is explained in its file under `conf/task/`, which also gives its default.
 
     Whole groups are searched, in an order that follows from seed and content; a group that would go over `num_claims`
     is left out. The held-out claims come from the far end of that order.
