@@ -93,7 +93,7 @@ def run_jobs(
         jobs: The settings of each run, as JSON values. All jobs have the same keys, and these are the key of a row.
         num_workers: How many run at a time.
         path: The file of results, if any.
-        describe: What is shown of a row that is done.
+        describe: Gives the line that is shown of a finished row.
     """
     keys = tuple(jobs[0])
     # Later rows win, and rows of another shape, from before a key was added, are no answer to these jobs.

@@ -89,7 +89,6 @@ class Halving(Generic[E]):
     """Sweeps over a population that shrinks to its best members.
 
     Attributes:
-        evaluate_all: Labellings to their evaluations, asked in one batch.
         plan: How many members move in each round.
         schedule: Temperature of each round, nats; at 0 a sweep takes the likeliest labelling.
     """
@@ -101,11 +100,7 @@ class Halving(Generic[E]):
     schedule: Schedule
 
     def start(self, starts: Sequence[tuple[str, Labels]]) -> Population[E]:
-        """Return the population before the first round.
-
-        Args:
-            starts: Origin and (N,) labelling of each member.
-        """
+        """Return the population before the first round; each member begins with its origin and labelling (N,)."""
         evaluations = self.evaluate_all([labels for _, labels in starts])
         return Population(
             0,

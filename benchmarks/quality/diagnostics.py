@@ -59,9 +59,6 @@ NUM_SEEDS: Final = 24
 def run(job: Row) -> Row:
     """Prepare, elicit, diagnose and compare with the golden labels, in a directory that is thrown away.
 
-    Args:
-        job: `task`, `seed`, `model` (a directory, `None` for the shipped one), `world_seed` and `overrides`.
-
     Returns:
         `accuracy`: share of the claims with the golden label. `concept`: the one that the labels agree with most.
         `bad`: whether the labels are bad. `verdict`: what the diagnosis says. `values`: of each check, `None` where it

@@ -63,11 +63,7 @@ Worth = tuple[float, float, float]
 
 
 def run(job: Row) -> Row:
-    """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`.
-
-    Args:
-        job: `task`, `seed`, `model` (a directory, `None` for the shipped one) and `world_seed`.
-    """
+    """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`."""
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, f"task.world_seed={job['world_seed']}")
         prepare_dir = Path(directory) / "prepare"
@@ -157,12 +153,7 @@ def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
 
 
 def summarise(rows: Sequence[Row], ranking: str) -> Row:
-    """Return how often the truth has the highest U in one ranking, and what has it where the truth has not.
-
-    Args:
-        rows: The runs.
-        ranking: A key of their `winners`.
-    """
+    """Return how often the truth has the highest U in one ranking (a key of `winners`), and what has it where the truth has not."""
     tasks = dict.fromkeys(row["task"] for row in rows)
     models = dict.fromkeys(_model_name(row) for row in rows)
     return {

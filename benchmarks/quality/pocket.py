@@ -90,9 +90,6 @@ RIGHT: Final = "truth"
 def run(job: Row) -> Row:
     """Prepare, elicit and compare with the golden labels, in a directory that is thrown away.
 
-    Args:
-        job: `task`, `search`, `seed`, `model` (a directory, `None` for the shipped one) and `overrides`.
-
     Returns:
         `accuracy`: share of the claims with the golden label. `coverage`: share of the claims with a label. `utility`
         and `golden_utility`: U of the labels and of the golden ones, nats, under the same contexts. `violations`.
@@ -160,11 +157,10 @@ def nearest_concept(config: Config, claims: Sequence[Claim], labels: Labels) -> 
 
 
 def summarise(rows: Sequence[Row], budget: float) -> Row:
-    """Return means over seeds, with 95 % intervals (Student's t; Wilson for the share of successes).
+    """Return means over the seeds of one search on one task, with 95 % intervals.
 
-    Args:
-        rows: The runs of one search on one task.
-        budget: Tokens at which searches are compared; infinite where there is nothing to compare with.
+    Student's t, and Wilson's for the share of successes. Searches are compared at `budget` tokens, which is infinite
+    where there is nothing to compare with.
     """
 
     def mean(key: str) -> float:

@@ -34,9 +34,6 @@ def measure(job: Row) -> Row:
 
     Shots that the task has too few claims for are left out. `says_last` is the share of zero-shot answers that give
     the label which affirms.
-
-    Args:
-        job: `task`, `seed` of the draw, `model` (a directory, `None` for the shipped one) and `world_seed`.
     """
     items = _items(job["task"], job["world_seed"])
     space = items.label_space

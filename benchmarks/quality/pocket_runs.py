@@ -83,9 +83,7 @@ def weights_hash(model_dir: str | None) -> str:
 def settings_hash(overrides: Sequence[str], *more: str) -> str:
     """Return the first digits of a hash of the settings of a search, so that runs of other settings are other rows.
 
-    Args:
-        overrides: Settings, as on the command line of icm.
-        more: Sections of the configuration that matter beside those of the search.
+    `more` names sections of the configuration that matter beside those of the search.
     """
     settings = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
     return hashlib.sha256(settings.encode()).hexdigest()[:12]

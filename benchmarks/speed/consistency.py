@@ -81,10 +81,7 @@ def random_labels(generator: np.random.Generator, num_claims: int) -> NDArray[np
 def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which constraints are violated, with one gather per position and one-byte joint indices: (M,).
 
-    Args:
-        scope: `arrays.scope`, in integers of any kind: (K, M).
-        arrays: The constraints.
-        labels: (N,), -1 where unlabelled.
+    `scope` is `arrays.scope` (K, M) in integers of any kind.
     """
     # One byte holds the joint index: a table has at most 64 entries. A missing label is -1, so `signs` is negative
     # where any member lacks one; there the joint index means nothing, and & 63 only keeps the shift defined.

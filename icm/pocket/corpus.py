@@ -189,11 +189,7 @@ def _padded(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tokens:
 
 
 class Corpus:
-    """The training text of a world: batches of labelled and plain documents, each a function of seed and step.
-
-    Attributes:
-        writers: The writers of labelled documents by family.
-    """
+    """The training text of a world: batches of labelled and plain documents, each a function of seed and step."""
 
     def __init__(self, world: World, tokenizer: PreTrainedTokenizerFast, truth_share: float) -> None:
         self._world = world

@@ -62,9 +62,6 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
         out_dir: Where the model, the checkpoint and the learning curve go; made if missing.
         until: Stop with a checkpoint after this many steps instead of finishing; the model is not written then.
 
-    Returns:
-        The directory of the model, `out_dir`.
-
     Raises:
         RunDirectoryError: The directory holds a checkpoint of a training with other settings.
     """

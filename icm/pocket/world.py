@@ -26,9 +26,7 @@ NUM_USELESS: Final = 3
 class Fact:
     """What holds for one subject under one relation.
 
-    Attributes:
-        values: The true answers.
-        misconception: The false answer that many believe, `None` where there is no such belief.
+    The misconception is the false answer that many believe, `None` where there is no such belief.
     """
 
     values: frozenset[str]

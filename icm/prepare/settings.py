@@ -167,7 +167,7 @@ TaskSettings = Annotated[
 
 
 class PrepareConfig(BaseModel):
-    """The settings of the prepare stage; the seed is that of the choice of claims."""
+    """The settings of the prepare stage: the task, and the seed of the choice of claims."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

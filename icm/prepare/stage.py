@@ -36,9 +36,9 @@ def run(
     `gold.jsonl` is written where the source has golden labels, and nothing else depends on them.
 
     Args:
-        config: What to prepare.
+        config: The task, and the seed of the choice of claims.
         out_dir: The stage's own directory.
-        count_tokens: Counts the tokens of claims, for tasks that limit them.
+        count_tokens: Needed only by tasks that limit the tokens of a claim.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:

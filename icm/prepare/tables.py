@@ -15,10 +15,8 @@ _TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0"
 class Columns(NamedTuple):
     """The columns that one format of a data set declares; no other column is ever read.
 
-    Attributes:
-        claims: What the claims are made of; their presence identifies the format.
-        optional: What the claims are also made of where it exists.
-        gold: What the golden labels are made of; may be missing.
+    Claims are made of `claims`, whose presence identifies the format, and of what exists of `optional`. Golden labels
+    are made of `gold`, which may be missing.
     """
 
     claims: tuple[str, ...]

@@ -75,7 +75,6 @@ class PredictAndRepair:
     """Propose the label that the model predicts for a random claim, repaired.
 
     Attributes:
-        groups: (N,) the group of each claim.
         related_weight: How much likelier an unlabelled claim is drawn when a claim of its group is labelled (100 in
             the paper and in the released code).
     """

@@ -29,10 +29,7 @@ GROWN_SHOTS: Final = 8
 def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
     """Return which claims starts are compared on, (N,): whole groups, drawn until they hold a number of claims.
 
-    Args:
-        groups: (N,) the group of each claim, from 0.
-        number: How many claims are enough; `None` for all.
-        seed: Seed of the draw.
+    `groups` (N,) numbers the group of each claim from 0; a number of `None` takes all.
     """
     screened = np.full(groups.size, number is None)
     for group in generator(seed, Stream.SCREENED_CLAIMS).permutation(groups.max(initial=-1) + 1):

@@ -16,11 +16,7 @@ from icm.scoring.trie import Tokens
 
 
 class SegmentTokenizer:
-    """The tokens of first segments, later segments and verbalizers.
-
-    Attributes:
-        verbalizers: Tokens of each label's verbalizer after a claim.
-    """
+    """The tokens of first segments, later segments and verbalizers."""
 
     def __init__(self, tokenizer: Any, space: LabelSpace) -> None:
         """Bind a tokenizer of the transformers library to a label space.
@@ -57,10 +53,7 @@ class SegmentTokenizer:
         return found
 
     def check_seams(self, segments: Sequence[str]) -> None:
-        """Make sure that a prompt becomes the same tokens as a whole and segment by segment.
-
-        Args:
-            segments: The segments of a prompt, its query last.
+        """Make sure that a prompt, its query last, becomes the same tokens as a whole and segment by segment.
 
         Raises:
             ScoringError: They differ.
