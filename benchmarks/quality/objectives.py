@@ -153,7 +153,7 @@ def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
 
 
 def summarise(rows: Sequence[Row], ranking: str) -> Row:
-    """Return how often the truth has the highest U in one ranking (a key of `winners`), and what has it where the truth has not."""
+    """Return how often the truth has the highest U in a ranking, a key of `winners`, and what beats it otherwise."""
     tasks = dict.fromkeys(row["task"] for row in rows)
     models = dict.fromkeys(_model_name(row) for row in rows)
     return {
