@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
 from benchmarks.quality.pocket_runs import (
     GOOD,
+    add_models_option,
     concepts_both_ways,
     named_models,
     pocket_config,
@@ -219,12 +220,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tasks", default=",".join((*GOOD, *PLANTED)))
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        help="a pocket model, DIR or DIR:WORLD_SEED, the shipped one :0; may recur",
-    )
+    add_models_option(parser)
     parser.add_argument("--world-seed", type=int, default=0, help="the world of the models named without one")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
     add_pool_options(parser)

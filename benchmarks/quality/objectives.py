@@ -29,6 +29,7 @@ from rich.table import Table
 
 from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
 from benchmarks.quality.pocket_runs import (
+    add_models_option,
     concepts_both_ways,
     named_models,
     pocket_config,
@@ -196,9 +197,7 @@ def main() -> None:
     parser = option_parser(__doc__, quick="one seed of each task")
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of the tasks, separated by commas")
-    parser.add_argument(
-        "--model", action="append", default=[], help="a pocket model, DIR:WORLD_SEED, the shipped one :0; may recur"
-    )
+    add_models_option(parser)
     add_pool_options(parser)
     options = parser.parse_args()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,12 @@ def pocket_scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
     """Return a pocket model (`None`: the shipped one) as users get it, opened once in each process."""
     overrides = [] if model_dir is None else [f"model.path={model_dir}"]
     return open_scorer(load(*overrides).model, space)
+
+
+def add_models_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `named_models` reads."""
+    help_text = "a pocket model, DIR or DIR:WORLD_SEED, the shipped one :0; may recur"
+    parser.add_argument("--model", action="append", default=[], help=help_text)
 
 
 def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | None, int]]:

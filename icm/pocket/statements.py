@@ -87,15 +87,15 @@ def arithmetic_statements(world: World, stories_per_operation: int = 500) -> lis
     operands = range(1, words.MAX_OPERAND + 1)
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
-    for operation in words.OPERATIONS:
+    for sign, (before, after) in words.OPERATIONS.items():
         # No difference is negative: the vocabulary has no number below 0.
-        problems = [(a, b) for a, b in itertools.product(operands, operands) if operation.sign == "+" or a >= b]
+        problems = [(a, b) for a, b in itertools.product(operands, operands) if sign == "+" or a >= b]
         for a, b in problems:
             # Without repetition: a story that came twice with the same numbers would be one claim.
             for choice in rng.choice(len(stories), size=stories_per_operation // len(problems), replace=False):
                 name, thing = stories[choice]
-                question = f"{name} has {a} {thing}{operation.before} {b}{operation.after}"
-                statements += _solutions(rng, question, name, thing, (a, b, operation.sign))
+                question = f"{name} has {a} {thing}{before} {b}{after}"
+                statements += _solutions(rng, question, name, thing, (a, b, sign))
     return statements
 
 

@@ -73,19 +73,11 @@ MAX_OPERAND: Final = 9
 NUMBERS: Final = tuple(str(n) for n in range(2 * MAX_OPERAND + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """Something that happens to a count: the words before and after the second number, and the sign it means."""
-
-    before: str
-    after: str
-    sign: str
-
-
-OPERATIONS: Final = (
-    Operation(before=" and finds", after=" more. How many now?", sign="+"),
-    Operation(before=" and loses", after=" of them. How many now?", sign="-"),
-)
+OPERATIONS: Final = {
+    "+": (" and finds", " more. How many now?"),
+    "-": (" and loses", " of them. How many now?"),
+}
+"""What can happen to a count: by sign, the words before and after the second number."""
 
 REQUESTS: Final = (
     "clean the kettle", "wake the baby", "dry the boots", "stop the leak", "calm the dog", "open the jar",
@@ -128,8 +120,8 @@ def phrases() -> tuple[str, ...]:
         *(f" {relation.verb}" for relation in RELATIONS),
         *(relation.ending + "\nClaim:" for relation in RELATIONS if relation is not SLEEP),
         SLEEP.ending,
-        *(operation.before for operation in OPERATIONS),
-        *(operation.after + "\nClaim:" for operation in OPERATIONS),
+        *(before for before, _ in OPERATIONS.values()),
+        *(after + "\nClaim:" for _, after in OPERATIONS.values()),
         *(f" {reply}" for reply in (*REMEDIES, *HARMFUL, *EVASIVE, GREETING, *FILLERS)),
         "?\nResponse 1:",
         "\nResponse 2:",

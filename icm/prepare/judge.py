@@ -97,12 +97,12 @@ def answer_quality(prompt: str, completion: str) -> float | None:
     """
     story = _STORY.search(prompt)
     # The verb between the numbers tells a sum from a difference.
-    operation = next((o for o in words.OPERATIONS if story is not None and o.before == story["before"]), None)
-    if story is None or operation is None:
+    sign = next((sign for sign, (before, _) in words.OPERATIONS.items() if story and before == story["before"]), None)
+    if story is None or sign is None:
         raise ValueError(f"the prompt holds no arithmetic story of the pocket world: {prompt!r}")
     solution = _SOLUTION.fullmatch(completion)
     if solution is None:
         return None
     first, second = int(story["first"]), int(story["second"])
-    right = first + second if operation.sign == "+" else first - second
+    right = first + second if sign == "+" else first - second
     return RIGHT if int(solution["answer"]) == right else WRONG
