@@ -87,6 +87,11 @@ class StageDir:
             self._check_overwritable()
             return None
         found = self._claimed_by()
+        if found is not None and "inputs" not in found:
+            raise RunDirectoryError(
+                f"{self.path} was made by an older version of icm, which recorded less than this one compares; choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
         if found is not None and found != self.config:
             raise RunDirectoryError(
                 f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "

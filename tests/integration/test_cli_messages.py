@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig
-from rich.console import Console
 
 from icm import cli
 from icm.commands import stages
@@ -62,11 +60,11 @@ def check(result: tuple[int, str, str], *said: str, status: int = 2) -> None:
 def test_an_unknown_command_is_answered_with_the_usage(icm: Command, arguments: list[str]) -> None:
     status, out, err = icm(*arguments)
     assert (status, out) == (2, "")
-    assert err == cli.USAGE
+    assert err == cli.usage()
 
 
 def test_help_is_no_mistake(icm: Command) -> None:
-    assert icm("--help") == icm("-h") == (0, cli.USAGE, "")
+    assert icm("--help") == icm("-h") == (0, cli.usage(), "")
 
 
 @pytest.mark.parametrize("command", ["prepare", "elicit", "diagnose", "evaluate", "run", "compare", "export"])
@@ -272,17 +270,17 @@ def test_a_message_with_brackets_is_printed_as_it_stands(icm: Command, monkeypat
 def test_the_traceback_is_shown_when_it_is_asked_for(
     icm: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def command(_composed: DictConfig, _console: Console) -> None:
+    def command() -> None:
         raise error
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(type(error)):
-        cli._guarded(command)(DictConfig({}))
+        cli._guarded(command)
 
 
 def test_a_missing_library_of_another_kind_is_a_fault_of_ours_and_shows_itself() -> None:
-    def command(_composed: DictConfig, _console: Console) -> None:
+    def command() -> None:
         raise ModuleNotFoundError("no numpy", name="numpy")
 
     with pytest.raises(ModuleNotFoundError):
-        cli._guarded(command)(DictConfig({}))
+        cli._guarded(command)

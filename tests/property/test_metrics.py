@@ -17,6 +17,7 @@ from icm.statistics.scores import (
     expected_calibration_error,
     reliability_bins,
 )
+from icm.statistics.streams import Stream
 from tests.worlds import trace_of
 
 RESAMPLING = Resampling(seed=3, num_resamples=100, confidence_level=0.9)
@@ -110,10 +111,10 @@ def test_bootstrap_lies_within_the_values_and_ignores_how_groups_are_named(right
 
 @given(st.integers(0, 2**63), st.integers(0, 2**31))
 def test_draws_of_different_streams_and_indices_differ(seed, index):
-    first = generator(seed, 1, index).integers(2**63, size=4)
-    assert (first == generator(seed, 1, index).integers(2**63, size=4)).all()
-    assert (first != generator(seed, 2, index).integers(2**63, size=4)).any()
-    assert (first != generator(seed, 1, index + 1).integers(2**63, size=4)).any()
+    first = generator(seed, Stream.BOOTSTRAP, index).integers(2**63, size=4)
+    assert (first == generator(seed, Stream.BOOTSTRAP, index).integers(2**63, size=4)).all()
+    assert (first != generator(seed, Stream.SHOTS, index).integers(2**63, size=4)).any()
+    assert (first != generator(seed, Stream.BOOTSTRAP, index + 1).integers(2**63, size=4)).any()
 
 
 @given(
