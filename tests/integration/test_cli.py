@@ -11,11 +11,11 @@ from hydra.core.global_hydra import GlobalHydra
 
 import conf
 from icm import cli
-from icm.commands.memory import READ
 from icm.elicit.session import Session
 from icm.errors import IcmError
 from icm.pocket.recipe import PocketTraining
 from icm.pocket.weights import pocket_model_dir
+from tests.worlds import read_by
 
 ROWS = [
     {"question": f"What is {number}?", "choice": f"It is {answer}, surely.", "label": answer == number % 4}
@@ -34,12 +34,6 @@ def source(tmp_path: Path) -> Path:
 def truthfulqa(source: Path, out_dir: Path) -> list[str]:
     size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.num_draws=2"]
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]
-
-
-def read_by(stage: str, arguments: list[str]) -> list[str]:
-    """Return the arguments of a run that one of its stages reads."""
-    roots = {argument: argument.partition("=")[0].partition(".")[0] for argument in arguments}
-    return [argument for argument, root in roots.items() if root in (*READ[stage], "out_dir")]
 
 
 def test_run_leaves_three_stages_and_prints_a_table(icm, source: Path, tmp_path: Path) -> None:

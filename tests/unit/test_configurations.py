@@ -8,7 +8,7 @@ import pytest
 
 import conf
 from icm.compare.settings import CompareSettings
-from icm.config import Config, load
+from icm.config import Config, load, load_command
 from icm.errors import ConfigError
 from icm.export.settings import ExportConfig
 
