@@ -178,8 +178,8 @@ def read_manifest(path: Path, stage: str) -> Manifest:
         manifest = Manifest.model_validate(_load_json(file))
     except ValidationError as error:
         raise RunDirectoryError(
-            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: delete {path} and "
-            f"run `icm {stage}` again"
+            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: run `icm {stage}` "
+            f"again with overwrite=true"
         ) from None
     if manifest.stage != stage:
         raise RunDirectoryError(f"{path} holds a result of `icm {manifest.stage}`, not of `icm {stage}`")
