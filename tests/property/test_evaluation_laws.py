@@ -108,7 +108,9 @@ def test_disagreements_are_the_wrong_labels_the_surest_first(of: Elicitation) ->
     golden = {claim.id: of.task.label_space.names[of.golden[claim.id]] for claim in of.claims}
     named = {row.id: row.name for row in of.rows}
     assert {each.claim_id for each in found} == {row.id for row in of.rows if row.name not in (None, golden[row.id])}
-    assert all((each.label, each.golden) == (named[each.claim_id], golden[each.claim_id]) for each in found)
+    assert all(
+        (each.label, each.golden) == (named[ClaimId(each.claim_id)], golden[ClaimId(each.claim_id)]) for each in found
+    )
     probabilities = [each.probability or 0.0 for each in found]
     assert probabilities == sorted(probabilities, reverse=True)
 
@@ -143,7 +145,7 @@ def test_a_replay_counts_what_stands_after_each_step(
     golden = {ClaimId(name): label for name, label in gold.items()}
     named = [(ClaimId(name), label) for name, label in changes]
     labels: dict[ClaimId, int] = {}
-    expected = [None]
+    expected: list[float | None] = [None]
     for claim, label in named:
         labels.pop(claim, None)
         if label is not None:

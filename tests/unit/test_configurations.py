@@ -43,7 +43,7 @@ def test_equal_settings_are_equal_and_frozen() -> None:
     one, other = load("seed=3"), load("seed=3")
     assert one == other != load("seed=4")
     with pytest.raises(ValueError, match="frozen"):
-        one.seed = 5  # type: ignore[misc]
+        one.seed = 5
 
 
 def test_the_stages_are_told_their_own_seeds() -> None:
