@@ -42,7 +42,7 @@ from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import CHECK_NAMES
 from icm.elicit import stage as elicit
 from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
@@ -130,10 +130,10 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
-    stage = StageDir(prepare_dir, "prepare")
     # The manifest holds hashes of the files as they were; the next stage would refuse these.
-    manifest = stage.read_manifest()
-    stage.finish(manifest, manifest.outputs)
+    manifest = read_manifest(prepare_dir, "prepare")
+    stage = StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs)
+    stage.finish(manifest.counts, manifest.outputs)
 
 
 def summarise(rows: Sequence[Row]) -> Row:

@@ -15,7 +15,8 @@ _ANSWER_MARKS: Final = (
     re.compile(r"^(?:A|Answer):[ \t]*([^\n]*)", re.MULTILINE),
     re.compile(r"\\boxed\{([^{}\n]*)\}"),
 )
-_MARKUP: Final = re.compile(r"[$€£*\\]|\\text")
+# An asterisk is emphasis, but between two digits it multiplies: 3*4 must not become 34.
+_MARKUP: Final = re.compile(r"[$€£\\]|\\text|(?<!\d)\*|\*(?!\d)")
 # A minus after a digit, letter or bracket subtracts; anywhere else it is a sign.
 _SIGN: Final = r"(?<![\w.,)%])[-\u2212]?"
 # A comma separates thousands only before exactly three digits: "1,2" names two numbers.
