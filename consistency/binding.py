@@ -101,7 +101,7 @@ def tally_binding(
             max_nodes,
             labels,
         )
-        # Costs are compared under the same reduced prices `paid`; rounding must not make a constraint bind.
+        # The cheapest labelling without the constraint against the best one with it, by more than the rounding.
         is_better = (component_costs(labels, paid) < costs - tolerance)[chosen]
         binds[left_out] |= is_better
         # A cheaper labelling that was found is proof enough; only where none was found does a broken-off search
