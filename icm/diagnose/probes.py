@@ -53,21 +53,12 @@ def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: in
     return labels
 
 
-def repeated_in_another_order(problem: Problem, labels: Labels, draws: Sequence[int]) -> float:
-    """Return the share of labels that the model repeats with the others in another order, over several orders.
-
-    Args:
-        problem: The claims, and how they are arranged.
-        labels: (N,) the labelling; at least one claim is labelled.
-        draws: Which orders.
-    """
+def repeated_in_another_order(problem: Problem, labels: Labels, order: int) -> float:
+    """Return the share of labels that the model repeats with the others in another order; one claim is labelled."""
     labelled = labels != UNLABELLED
-    shares = []
-    for draw in draws:
-        reordered = replace(problem.objective, contexts=[problem.arrange(draw)])
-        predicted = reordered.predict_all(labels).argmax(axis=1)
-        shares.append(np.mean(predicted[labelled] == labels[labelled]))
-    return float(np.mean(shares))
+    reordered = replace(problem.objective, contexts=[problem.arrange(order)])
+    predicted = reordered.predict_all(labels).argmax(axis=1)
+    return float(np.mean(predicted[labelled] == labels[labelled]))
 
 
 def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels, num_labels: int) -> list[Labels]:
@@ -76,6 +67,7 @@ def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels,
     Both leave those claims unlabelled that are.
     """
     labelled = np.flatnonzero(labels != UNLABELLED)
+    # All claims are drawn, so that constraints reach over unlabelled ones, and then cut down to the labelled ones.
     consistent = decoder.draw(generator, np.zeros((labels.size, num_labels)), 1.0)
     nulls = []
     for source in (consistent[labelled], generator.permutation(labels[labelled])):

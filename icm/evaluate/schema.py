@@ -98,12 +98,7 @@ class ArmResult(Record):
 
 
 class SkippedShots(Record):
-    """A number of shots that could not be asked.
-
-    Attributes:
-        num_shots: The number.
-        reason: Why not.
-    """
+    """A number of shots that could not be asked, and why."""
 
     num_shots: int
     reason: str
@@ -139,24 +134,6 @@ class InContext(Record):
     elicited_minus: dict[Arm, Estimate]
     results: tuple[ArmResult, ...]
     skipped: tuple[SkippedShots, ...]
-
-
-class Disagreement(Record):
-    """A claim whose label is not the golden one; shown in the report, not in `metrics.json`.
-
-    Attributes:
-        claim_id: The claim.
-        text: What it says.
-        label: Name of its label.
-        golden: Name of its golden label.
-        probability: Of its label; `None` if the search gave none.
-    """
-
-    claim_id: str
-    text: str
-    label: str
-    golden: str
-    probability: float | None
 
 
 class Metrics(Record):

@@ -17,6 +17,7 @@ from icm.errors import SchemaError
 from icm.relations import RelationSpec
 
 Row = TypeVar("Row")
+RecordT = TypeVar("RecordT", bound="Record")
 
 MANIFEST: Final = "manifest.json"
 CLAIMS: Final = "claims.jsonl"
@@ -237,18 +238,23 @@ def read_claims(path: Path) -> list[Claim]:
     return claims
 
 
-def read_task(path: Path) -> TaskRecord:
-    """Read `task.json`.
+def read_json(path: Path, kind: type[RecordT]) -> RecordT:
+    """Read a file that holds one record as JSON.
 
     Raises:
         SchemaError: The file is missing or malformed.
     """
     try:
-        return TaskRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SchemaError(f"{path}: no such file") from None
     except ValidationError as error:
         raise SchemaError(f"{path}: {first_problem(error)}") from None
+
+
+def read_task(path: Path) -> TaskRecord:
+    """Read `task.json`; raises as `read_json` does."""
+    return read_json(path, TaskRecord)
 
 
 def sha256_of(path: Path) -> str:

@@ -20,7 +20,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +29,17 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 import icm
-from icm.errors import RunDirectoryError
-from icm.files.records import MANIFEST, Manifest, first_problem, sha256_of, write_json
+from icm.errors import RunDirectoryError, SchemaError
+from icm.files.records import (
+    CLAIMS,
+    MANIFEST,
+    Manifest,
+    RecordT,
+    first_problem,
+    read_json,
+    sha256_of,
+    write_json,
+)
 
 SETTINGS: Final = "settings.json"
 
@@ -201,6 +210,44 @@ def verify(path: Path, stage: str, *names: str) -> Manifest:
                 f"{file} is {state} since `icm {stage}` wrote it; run `icm {stage}` again with overwrite=true"
             )
     return manifest
+
+
+def verify_labelled(
+    prepare_dir: Path, elicit_dir: Path, prepared: Sequence[str] = (), elicited: Sequence[str] = ()
+) -> tuple[Manifest, Manifest]:
+    """Check a prepare and an elicit stage, and that the labels of the one are those of the claims of the other.
+
+    Args:
+        prepare_dir: Directory of the prepare stage.
+        elicit_dir: Directory of the elicit stage.
+        prepared: The outputs of the prepare stage to check, all if there are none; no other file is opened.
+        elicited: The same of the elicit stage.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished or altered, or the two are not of one run.
+    """
+    of_claims = verify(prepare_dir, "prepare", *prepared)
+    of_labels = verify(elicit_dir, "elicit", *elicited)
+    if of_labels.inputs.get(CLAIMS) != of_claims.outputs.get(CLAIMS):
+        raise RunDirectoryError(
+            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
+            f"one run"
+        )
+    return of_claims, of_labels
+
+
+def read_result(path: Path, stage: str, name: str, kind: type[RecordT]) -> RecordT:
+    """Read a record that a finished stage wrote, such as its metrics, after checking that it is as it was written.
+
+    Raises:
+        RunDirectoryError: The stage is unfinished, or the file was altered.
+        SchemaError: The file is of another version.
+    """
+    verify(path, stage, name)
+    try:
+        return read_json(path / name, kind)
+    except SchemaError as error:
+        raise SchemaError(f"{error}; delete {path} and run `icm {stage}` again") from None
 
 
 def _load_json(path: Path) -> Any:
