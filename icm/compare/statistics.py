@@ -21,9 +21,7 @@ NUM_PERMUTATIONS: Final = 9999
 def summarise(runs: Sequence[RunRow], resampling: Resampling) -> list[ColumnRow]:
     """Return a row for each task and column, in the order of the runs.
 
-    Args:
-        runs: Every column holds the same seeds of a task, in the same order.
-        resampling: How intervals are made.
+    Every column holds the same seeds of a task, in the same order.
     """
     return [
         _summarise(
@@ -38,6 +36,7 @@ def summarise(runs: Sequence[RunRow], resampling: Resampling) -> list[ColumnRow]
 
 
 def _summarise(runs: Sequence[RunRow], first: Sequence[RunRow] | None, resampling: Resampling) -> ColumnRow:
+    # One value for each claim: of one seed, all columns have the same claims, so differences are paired.
     values = [np.array(run.correct, dtype=np.float64) for run in runs]
     difference = p_value = None
     if first is not None:
@@ -57,6 +56,7 @@ def _summarise(runs: Sequence[RunRow], first: Sequence[RunRow] | None, resamplin
         violations=float(np.mean([run.violations for run in runs])),
         tokens=float(np.mean([run.tokens for run in runs])),
         naive_tokens=float(np.mean([run.naive_tokens for run in runs])),
+        # The median, since the first run of a model also loads it.
         seconds=float(np.median([run.seconds for run in runs])),
     )
 
@@ -72,8 +72,9 @@ def clustered_estimate(
     Args:
         values: For each run (n,) one value for each claim.
         groups: For each run the group of each claim.
-        resampling: Seed, number of resamples, confidence level.
+        resampling: How the interval is made.
     """
+    # Sums and sizes of the groups are all that a resample needs, so it costs groups and not claims.
     sums, sizes = [], []
     for value, group in zip(values, groups, strict=True):
         _, member = np.unique(np.asarray(group), return_inverse=True)

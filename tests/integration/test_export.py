@@ -260,7 +260,8 @@ def test_labels_that_were_never_elicited_are_refused(comparisons, tmp_path):
 
 
 def test_a_file_without_labels_is_refused(comparisons, tmp_path):
-    (tmp_path / "mine.jsonl").write_text('{"id": "unknown", "label": 1}\n')
+    claim = _rows(comparisons / "prepare" / "claims.jsonl")[0]["id"]
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"id": claim, "label": None}) + "\n")
     with pytest.raises(SchemaError, match="none of the 48 claims has a label"):
         run(export_settings(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
     assert not (tmp_path / "export").exists()
