@@ -64,9 +64,7 @@ class Diagnosis(Record):
 
     Attributes:
         format: Version of this structure.
-        task: Name of the task.
         verdict: The worst of the checks, or `reject` for very many doubts.
-        checks: All of them.
         constraints: How much the constraints of each relation have to do with the labels; empty where there are none,
             or no claim is labelled. `num_violated` is of the labels themselves, the rest of the contexts they give:
             what the model would violate if each claim had the label that it predicts for it, and how many bind there.

@@ -103,19 +103,21 @@ def accuracy_of(labels: Labels, golden: Labels, claims: Sequence[Claim], resampl
 
 def baselines(elicitation: Elicitation, resampling: Resampling) -> tuple[BaselineResult, ...]:
     """Return what needs no model: the majority class, and the surface rules, which speak of binary claims only."""
+    space = elicitation.task.label_space
     majority = most_frequent(gold.as_labels(elicitation.golden, elicitation.claims))
-    name = elicitation.task.label_space.names[majority]
     # It reads golden labels, so it is no rule that a user could follow; it shows what guessing well would give.
-    control = Rule(
-        "majority",
-        f"always {name}, the golden majority (a control)",
-        lambda claims: freeze(np.full(len(claims), majority, dtype=np.int8)),
-    )
-    if len(elicitation.task.label_space) == 2:
-        return tuple(_baseline(rule, elicitation, resampling) for rule in (control, *SURFACE_RULES))
+    text = f"always {space.names[majority]}, the golden majority (a control)"
+
+    def always(claims: Sequence[Claim]) -> Labels:
+        return freeze(np.full(len(claims), majority, dtype=np.int8))
+
+    control = _baseline("majority", text, always, elicitation, resampling)
+    if len(space) == 2:
+        rules = (_baseline(name, *rule, elicitation, resampling) for name, rule in SURFACE_RULES.items())
+        return (control, *rules)
     reason = "the rule speaks of true and false claims"
-    silent = (BaselineResult(name=rule.name, rule=rule.text, not_applicable=reason) for rule in SURFACE_RULES)
-    return (_baseline(control, elicitation, resampling), *silent)
+    silent = (BaselineResult(name=name, rule=text, not_applicable=reason) for name, (text, _) in SURFACE_RULES.items())
+    return (control, *silent)
 
 
 def disagreements(elicitation: Elicitation) -> list[tuple[Claim, LabelRow, str]]:
@@ -133,18 +135,18 @@ def disagreements(elicitation: Elicitation) -> list[tuple[Claim, LabelRow, str]]
     return sorted(wrong, key=lambda each: (-(each[1].probability or 0.0), each[0].id))
 
 
-def _baseline(rule: Rule, elicitation: Elicitation, resampling: Resampling) -> BaselineResult:
-    by_rule = rule.label(elicitation.claims)
+def _baseline(name: str, text: str, rule: Rule, elicitation: Elicitation, resampling: Resampling) -> BaselineResult:
+    by_rule = rule(elicitation.claims)
 
     def accuracy_on(claims: Sequence[Claim]) -> Accuracy | None:
-        labels = rule.label(claims)
+        labels = rule(claims)
         if isinstance(labels, str):
             return None
         return accuracy_of(labels, gold.as_labels(elicitation.golden, claims), claims, resampling)
 
     return BaselineResult(
-        name=rule.name,
-        rule=rule.text,
+        name=name,
+        rule=text,
         claims=accuracy_on(elicitation.claims),
         # A rule may speak of the held-out claims alone: whether it applies is asked of each set by itself.
         held_out=accuracy_on(elicitation.held_out),

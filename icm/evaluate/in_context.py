@@ -65,7 +65,7 @@ def in_context_accuracy(
     largest = min(max(wanted, default=0), len(candidates))
     draws = [draw_shots(len(candidates), largest, len(space), resampling.seed, index) for index in range(num_draws)]
     counts, skipped = _fitting(scorer, space, candidates, draws, asked, wanted)
-    batches = [(arm, draw) for arm in ARMS_WITH_SHOTS for draw in draws]
+    batches: list[tuple[Arm, Draw]] = [(arm, draw) for arm in ARMS_WITH_SHOTS for draw in draws]
     with ProgressDisplay(console or Console(quiet=True), "evaluating in context", "batch") as display:
         display.show(0, 1 + len(batches))
         zero_shot = _predict(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in asked])[None, :]

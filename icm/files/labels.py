@@ -87,6 +87,7 @@ def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) 
     evidence = np.zeros((len(claims), len(space)))
     if path is None:
         return evidence
+    # Read line by line and not by claim, since here two lines about one claim are two witnesses, not a mistake.
     place = {claim.id: index for index, claim in enumerate(claims)}
     for where, row in _read(path, space, claims, unlabelled=False, other_columns=False):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
@@ -157,6 +158,7 @@ def _label(where: str, value: Any, space: LabelSpace, *, unlabelled: bool) -> in
     if value is None and unlabelled:
         return None
     if isinstance(value, str):
+        # As it stands first: a name may begin or end with a space.
         for name in (value, value.strip()):
             if name in space.names:
                 return space.names.index(name)
@@ -182,6 +184,7 @@ def _probability(where: str, filled: Mapping[str, Any]) -> float | None:
         if number is None or not 0 <= number <= 1:
             raise SchemaError(f"{where}: {name} must be a number from 0 to 1, got {shown(value)}")
         numbers.append(number)
+    # Both columns may stand in a file, as long as they say the same.
     if len(set(numbers)) > 1:
         raise SchemaError(f"{where}: probability and reliability are one thing, got {numbers}; leave one of them out")
     return numbers[0] if numbers else None

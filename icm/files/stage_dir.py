@@ -47,13 +47,7 @@ _RECORDED_VERSIONS: Final = ("numpy", "numba", "torch", "transformers", "tokeniz
 
 
 class StageDir:
-    """The directory that a stage writes.
-
-    Attributes:
-        path: The directory.
-        stage: Name of the stage; also the command that makes it, `icm <stage>`.
-        config: What the result follows from: the settings, and the hashes of the files read under `inputs`.
-    """
+    """The directory that a stage writes; `config` is what its result follows from: settings, and hashes of inputs."""
 
     def __init__(
         self,
@@ -69,7 +63,7 @@ class StageDir:
 
         Args:
             path: The directory.
-            stage: Name of the stage.
+            stage: Name of the stage; also the command that makes it, `icm <stage>`.
             settings: The settings that the result follows from, as plain JSON values.
             inputs: SHA-256 of the files read, by role.
             model: Names the model that is asked, see `LabelScorer.description`; `None` for none.
@@ -77,6 +71,7 @@ class StageDir:
         """
         self.path = path
         self.stage = stage
+        # Through JSON, since this is compared with what a file holds: tuples become lists, keys become text.
         self.config: dict[str, Any] = json.loads(json.dumps({**settings, "inputs": dict(inputs)}))
         self._inputs = dict(inputs)
         self._model = None if model is None else dict(model)
@@ -116,6 +111,7 @@ class StageDir:
             shutil.rmtree(doomed, ignore_errors=True)
             self.path.rename(doomed)
             shutil.rmtree(doomed)
+        # Claimed once: a second call must not delete what was written since the first.
         self._overwrite = False
         if not (self.path / SETTINGS).exists():
             write_json(self.path / SETTINGS, self.config)
@@ -148,12 +144,14 @@ class StageDir:
             versions=_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        # The manifest comes before the settings go: killed in between, the directory is complete and still claimed.
         write_json(self.path / MANIFEST, manifest.model_dump(mode="json"))
         (self.path / SETTINGS).unlink(missing_ok=True)
         return manifest
 
     def _claimed_by(self) -> Any:
         """Return the settings that the directory is tied to, `None` if it is free."""
+        # The manifest decides where both are there: the process was killed after it was written.
         if (self.path / MANIFEST).exists():
             return read_manifest(self.path, self.stage).config
         return _load_json(self.path / SETTINGS) if (self.path / SETTINGS).exists() else None
@@ -264,6 +262,7 @@ def _first_difference(found: Any, wanted: Any, where: str = "") -> str:
         for key in sorted(found.keys() | wanted.keys()):
             if found.get(key) != wanted.get(key):
                 return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}".lstrip("."))
+    # Two hashes would tell a person nothing.
     if where.startswith("inputs.") and found is not None and wanted is not None:
         return f"{where.removeprefix('inputs.')} has changed since"
     return f"{where or 'settings'} was {found!r}, now {wanted!r}"
