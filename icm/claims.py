@@ -84,6 +84,7 @@ class LabelSpace:
         for what, values in (("name", self.names), ("verbalizer", self.verbalizers)):
             if any(not value.strip() for value in values):
                 raise ValueError(f"a label {what} must not be blank, got {list(values)}")
+            # Two labels of one name could not be told apart in a label file, nor two verbalizers by the model.
             if len(set(values)) < len(values):
                 raise ValueError(f"label {what}s must differ from one another, got {list(values)}")
         # A model that is about to say " Yes" is also about to say " Ye": the two probabilities would overlap.

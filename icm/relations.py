@@ -68,6 +68,7 @@ class Implication(BaseModel):
 
     @model_validator(mode="after")
     def _is_about_two_answers(self) -> Self:
+        # Compared as the claims will be: "Dog" and "dog" are one answer.
         if normal_answer(self.premise) == normal_answer(self.conclusion):
             raise ValueError(f"premise and conclusion must be different answers, got {self.premise!r} for both")
         return self
@@ -123,6 +124,7 @@ def constraints_from(claims: Sequence[Claim], relations: Sequence[RelationSpec],
     Raises:
         ConfigError: A relation does not fit the size of the label space, or a group is too large for it.
     """
+    # Here too, since callers of the library need not have been through the settings.
     check_label_space(relations, num_labels)
     return [
         Constraint(scope=scope, forbidden=forbidden, weight=relation.weight, name=title_of(relation))
@@ -274,11 +276,13 @@ def _one_answer_mask(answers: tuple[int, ...]) -> int:
 def _choices(group: Group[AnswerKey], answers: Sequence[str], forbidden: int) -> Iterator[Rule]:
     """Apply one mask to every choice of a claim for each answer."""
     givers = [[i for i, key in group if normal_answer(key.value) == answer] for answer in answers]
+    # An answer that nobody gives leaves an empty list, so the product is empty: the group has no constraint.
     for scope in product(*givers):
         yield scope, forbidden
 
 
 def _table_mask(table: Table, num_labels: int) -> int:
+    # A row is forbidden if it is listed among the forbidden, or not listed among the allowed.
     listed = set(table.rows)
     return forbid(len(table.answers), num_labels, lambda labels: (labels in listed) == (table.forbidden is not None))
 
@@ -286,6 +290,7 @@ def _table_mask(table: Table, num_labels: int) -> int:
 def _mirrored(group: Group[ComparisonKey]) -> Iterator[Rule]:
     forbidden = exactly_one(2)
     for (i, one), (j, other) in combinations(group, 2):
+        # A claim that compares a response with itself mirrors itself, which says nothing.
         if one != other and (one.first, one.second) == (other.second, other.first):
             yield (i, j), forbidden
 

@@ -73,6 +73,7 @@ def keywords(claims: Sequence[Claim]) -> Labels | str:
     answers = [claim.parts.get("answer") for claim in claims]
     if all(answer is None for answer in answers):
         return "the claims have no single answer"
+    # Either word counts: both mark answers that claim less than a flat statement.
     verdicts = [None if answer is None else bool(NEGATION.search(answer) or HEDGE.search(answer)) for answer in answers]
     if not any(verdicts):
         return "no answer holds a negation or hedge word"

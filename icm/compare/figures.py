@@ -41,6 +41,7 @@ def accuracy_figure(rows: Sequence[ColumnRow]) -> Figure:
     for axes, task in zip(panels, tasks, strict=True):
         for row in (row for row in rows if row.task == task):
             place, estimate = columns.index(row.column), row.accuracy
+            # By the place among all columns, so that a column has one colour on every panel.
             colour = COLOURS[place % len(COLOURS)]
             axes.plot([estimate.low, estimate.high], [place, place], color=colour)
             axes.plot(estimate.value, place, marker="o", color=colour)
@@ -76,6 +77,7 @@ def steps_figure(runs: Sequence[RunRow]) -> Figure:
 def _right_share(run: RunRow, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return which share of the claims was labelled right after each share of the steps."""
     steps = np.array([point.step for point in run.trace], dtype=np.float64)
+    # Accuracy is over labelled claims; times their number it counts the right ones, here as a share of all.
     right = np.array([(point.accuracy or 0.0) * point.labelled / len(run.correct) for point in run.trace])
     # Searches differ in their number of steps, so they are compared along the share of it; a search of no steps has
     # only its initial labels. A position holds until the next step: hence the last step that is not beyond it.

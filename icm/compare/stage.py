@@ -57,6 +57,7 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
         key = (config.model.model_dump_json(), space)
         if key not in scorers:
             scorer = open_scorer(config.model, space)
+            # One journal for all columns of a model: what one column asked costs the next one nothing.
             if settings.share_journal:
                 scorer = JournalScorer(scorer, out_dir / "journals" / f"{scorer.fingerprint}.jsonl")
             scorers[key] = scorer

@@ -42,6 +42,7 @@ def _summarise(runs: Sequence[RunRow], first: Sequence[RunRow] | None, resamplin
     if first is not None:
         less_first = [value - np.array(run.correct) for value, run in zip(values, first, strict=True)]
         difference = clustered_estimate(less_first, [run.groups for run in runs], resampling)
+        # Over seeds, not over claims: claims of one seed share a search, so they are no independent evidence.
         p_value = paired_test([run.accuracy for run in runs], [run.accuracy for run in first], resampling.seed)
     return ColumnRow(
         task=runs[0].task,
@@ -80,6 +81,7 @@ def clustered_estimate(
         _, member = np.unique(np.asarray(group), return_inverse=True)
         sums.append(np.bincount(member, weights=value))
         sizes.append(np.bincount(member))
+    # The same draws for accuracy and difference, so that the two intervals fit together.
     random = generator(resampling.seed, Stream.BOOTSTRAP)
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
@@ -102,6 +104,7 @@ def paired_test(one: Sequence[float], other: Sequence[float], seed: int) -> floa
     """
     if len(one) < 2:
         return None
+    # "samples" exchanges the two values of a pair, never values of different seeds.
     result = stats.permutation_test(
         (np.array(one), np.array(other)),
         lambda x, y, axis: np.mean(x - y, axis=axis),

@@ -30,6 +30,7 @@ def console_tables(rows: Sequence[ColumnRow]) -> Iterator[Table]:
             table.add_column(heading, justify="left" if heading == "settings" else "right")
         for row in rows:
             if row.task == task:
+                # Chosen by heading, so that the console and the Markdown cannot drift apart.
                 cells = dict(zip(HEADINGS, _cells(row), strict=True))
                 table.add_row(*(Text(cells[heading]) for heading in CONSOLE))
         yield table

@@ -120,7 +120,9 @@ def judge(
     A check without bounds never speaks against the labels, nor do the constraints, which are only reported.
     """
     checks = tuple(_check(name, measures[name], bounds.get(name)) for name in CHECK_NAMES)
+    # `SEVERITY` is in rising order, so the worst verdict has the largest index.
     verdict = SEVERITY[max(SEVERITY.index(check.verdict) for check in checks)]
+    # Many mild doubts together are as bad as one strong one, since they are seldom of one cause.
     if sum(check.verdict != "trust" for check in checks) > most_doubts:
         verdict = "reject"
     return Diagnosis(task=task, verdict=verdict, checks=checks, constraints=tuple(constraints))

@@ -121,6 +121,7 @@ def tally_constraints(elicited: Elicited, penalty: float) -> list[Tally]:
 def _of_constraints(elicited: Elicited) -> dict[CheckName, float | str]:
     objective = elicited.problem.objective
     constrained = np.zeros(elicited.labels.size, dtype=np.bool_)
+    # Narrow scopes repeat a claim of their own up to the common width, so every entry of (M, K) is constrained.
     constrained[objective.constraints.scope] = True
     # An anchor is evidence that tells the labels of a claim apart; all others have equal evidence for every label.
     anchored = np.ptp(objective.evidence, axis=1) > 0
@@ -162,8 +163,10 @@ def _of_coherence(
         for _ in range(settings.num_nulls)
         for null in probes.draw_nulls(draws, decoder, labels, objective.scorer.num_labels)
     ]
+    # All nulls go out together: larger batches, and prefixes that two nulls have in common are read once.
     null_predictability = np.mean([each.predictability for each in objective.evaluate_all(nulls)])
     advance()
+    # Labels that follow the meaning of the words must lose by the swap; a mere grouping would not.
     swapped = probes.with_swapped_words(problem, elicited.settings).objective
     kept = probes.sweep(swapped, decoder, labels, settings.sweep_rounds)
     advance()
@@ -188,6 +191,7 @@ def _of_coherence(
 
 
 def _of_starts(elicited: Elicited, settings: DiagnoseSettings) -> dict[CheckName, float | str]:
+    # One start cannot disagree with itself; to say so is better than a stability of 1.
     if elicited.stability is None or not elicited.alternatives:
         alone = "the search followed a single labelling; search=multistart follows several"
         return dict.fromkeys(("stability", "rival_gap", "calibration"), alone)
@@ -220,6 +224,7 @@ def _of_surface(elicited: Elicited, settings: DiagnoseSettings) -> dict[CheckNam
     claims, groups = elicited.problem.claims, elicited.problem.groups
     words = measures.predicted_by_answer_words(claims, elicited.labels, groups)
     of_words = "too few claims have an answer, or all have one label" if words is None else words
+    # Turned round, a rule gives 1 - label, which is only a label where there are two.
     if len(elicited.problem.task.label_space) != 2:
         not_binary = "the surface rules speak of two labels only"
         return {"surface": not_binary, "answer_words": of_words, "rival_surface": not_binary}

@@ -32,12 +32,14 @@ class ShiftedScorer(PassthroughScorer):
 
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt) for every label under its new word: (B, L), nats."""
+        # Column l of the inner scorer is the word of label l; after the shift label l is said with word l + 1.
         return np.roll(self.inner.label_logprobs(prompts), -1, axis=1)
 
 
 def with_swapped_words(problem: Problem, settings: ProblemSettings) -> Problem:
     """Return the same problem with the words of the labels swapped, in the demos and in the answers."""
     space = problem.task.label_space
+    # The demos must show the new words too: only the pairing of labels and words may change.
     verbalizers = (*space.verbalizers[1:], space.verbalizers[0])
     task = problem.task.model_copy(update={"label_space": LabelSpace(names=space.names, verbalizers=verbalizers)})
     return build_problem(problem.claims, task, ShiftedScorer(problem.objective.scorer), settings)
@@ -47,6 +49,7 @@ def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: in
     """Return labels after sweeps that replace all of them at once by what the others predict, consistently."""
     for _ in range(max_rounds):
         swept = decoder(objective.predict_all(labels))
+        # A fixed point: every further sweep would ask the same and return the same.
         if np.array_equal(swept, labels):
             break
         labels = swept

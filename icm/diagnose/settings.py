@@ -37,6 +37,7 @@ class Bounds(BaseModel):
 
     def verdict(self, value: float) -> Verdict:
         """Return what a value means."""
+        # The stricter bound first: a rejected value also lies beyond that of caution.
         if self.reject is not None and self._beyond(value, self.reject):
             return "reject"
         return "caution" if self.caution is not None and self._beyond(value, self.caution) else "trust"

@@ -74,6 +74,7 @@ def run(
     diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings, console)
     stage.claim()
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
+    # Checks that could not be measured say trust, and are not counted.
     verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
     counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}
     return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
@@ -99,6 +100,7 @@ def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> E
         utility=manifest.counts["utility"],
         predictability=manifest.counts["predictability"],
         margins=np.array([np.nan if row.margin is None else row.margin for row in rows]),
+        # None from a search of one start; an unlabelled claim has none either, and then there is no mean over all.
         stability=np.array(stability) if len(stability) == len(rows) else None,
         alternatives=[
             Alternative(freeze([row.labels[claim.id] for claim in claims]), row.utility, row.origins)
@@ -110,6 +112,7 @@ def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> E
 def _check_inputs(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> dict[str, str]:
     """Check that both directories hold results of one run and of this model. Return the hashes of their files."""
     prepared, elicited = verify_labelled(prepare_dir, elicit_dir, (CLAIMS, TASK), (LABELS, ALTERNATIVES))
+    # Another model would judge the labels of this one by its own beliefs.
     if elicited.config["model"] != scorer.fingerprint:
         raise RunDirectoryError(
             f"the labels in {elicit_dir} were elicited from model {elicited.config['model']}, not from "

@@ -95,6 +95,7 @@ def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, 
 
 def accuracy_of(labels: Labels, golden: Labels, claims: Sequence[Claim], resampling: Resampling) -> Accuracy | None:
     """Return the accuracy over the claims that have both labels, `None` if none has."""
+    # A claim that either side leaves out is neither right nor wrong.
     scored = np.flatnonzero((labels != UNLABELLED) & (golden != UNLABELLED))
     if not scored.size:
         return None
@@ -115,6 +116,7 @@ def baselines(elicitation: Elicitation, resampling: Resampling) -> tuple[Baselin
     if len(space) == 2:
         rules = (_baseline(name, *rule, elicitation, resampling) for name, rule in SURFACE_RULES.items())
         return (control, *rules)
+    # The rules are listed all the same, so that every report has the same rows.
     reason = "the rule speaks of true and false claims"
     silent = (BaselineResult(name=name, rule=text, not_applicable=reason) for name, (text, _) in SURFACE_RULES.items())
     return (control, *silent)
@@ -129,6 +131,7 @@ def disagreements(elicitation: Elicitation) -> list[tuple[Claim, LabelRow, str]]
     wrong = [
         (claim, row, names[elicitation.golden[claim.id]])
         for claim, row in zip(elicitation.claims, elicitation.rows, strict=True)
+        # A claim without a golden label disagrees with nothing: it falls back to its own label.
         if row.label is not None and elicitation.golden.get(claim.id, row.label) != row.label
     ]
     # The id breaks ties, so that the report is the same bytes again.

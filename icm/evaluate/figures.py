@@ -128,7 +128,9 @@ def trace_figure(metrics: Metrics) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     points = metrics.trace.points
     steps = [point.step for point in points]
+    # At the start of a search that begins without labels there is no accuracy to draw.
     known = [(point.step, point.accuracy) for point in points if point.accuracy is not None]
+    # A search of no steps (a control) still needs an axis of some width.
     end = max(steps[-1], 1)
     # A line through one point is invisible.
     marker = "o" if len(points) == 1 else ""
@@ -156,12 +158,14 @@ def reliability_figure(calibration: Calibration) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     filled = [each for each in calibration.bins if each.confidence is not None and each.accuracy is not None]
     confidence, right = [each.confidence for each in filled], [each.accuracy for each in filled]
+    # The area of a dot grows with its labels, so that a nearly empty bin does not draw the eye.
     most = max(each.num_claims for each in filled)
     upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     upper.plot(confidence, right, color=BLUE, linewidth=1, alpha=0.5)
     upper.scatter(confidence, right, s=[12 + 110 * each.num_claims / most for each in filled], color=BLUE, zorder=3)
     upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), ylabel="share of right labels")
     upper.set_title(f"Calibration error {calibration.expected_calibration_error:.3f}, Brier {calibration.brier:.3f}")
+    # Drawn from the edges: the bars are the bins, while the dots above stand at mean probabilities.
     widths = [each.high - each.low for each in calibration.bins]
     heights = [each.num_claims for each in calibration.bins]
     lower.bar([each.low for each in calibration.bins], heights, widths, align="edge", color=BLUE, alpha=0.35)
@@ -177,6 +181,7 @@ def confusion_figure(metrics: Metrics) -> Figure:
     rows, names = metrics.confusion, metrics.label_names
     columns = [*names, "unlabelled"]
     figure, axes = _figure(2.2 + 1.15 * len(columns), 1.6 + 0.85 * len(names))
+    # A label that is never golden has an empty row, which is 0 throughout and not NaN.
     shares = [[count / max(sum(row), 1) for count in row] for row in rows]
     # The scale ends above 1, so that the darkest cell is no darker than white text can stand on.
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
@@ -225,6 +230,7 @@ def _draw_arm(axes: Axes, x: Sequence[float], points: Sequence[ArmResult]) -> No
 def _name_lines(axes: Axes, inches: float, x: float, names: Sequence[tuple[float, str, str]]) -> None:
     """Write names beside the ends of lines, pushed apart where the lines of axes so many inches high end close by."""
     low, high = axes.get_ylim()
+    # 0.2 inches are about the height of a line of 9.5 points with some air, in units of the data.
     gap = 0.2 * (high - low) / inches
     # Names are pushed up from the lowest on; what then stands above the axes is pushed down again from the highest on.
     ordered = sorted(names, key=lambda each: each[0])

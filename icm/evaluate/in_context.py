@@ -62,12 +62,14 @@ def in_context_accuracy(
         return None
     asked = [queries[int(k)] for k in kept]
     wanted = sorted({count for count in shots if count > 0})
+    # Drawn once for the largest number: a smaller number shows the first of the same shots.
     largest = min(max(wanted, default=0), len(candidates))
     draws = [draw_shots(len(candidates), largest, len(space), resampling.seed, index) for index in range(num_draws)]
     counts, skipped = _fitting(scorer, space, candidates, draws, asked, wanted)
     batches: list[tuple[Arm, Draw]] = [(arm, draw) for arm in ARMS_WITH_SHOTS for draw in draws]
     with ProgressDisplay(console or Console(quiet=True), "evaluating in context", "batch") as display:
         display.show(0, 1 + len(batches))
+        # Asked of the same claims as the arms, so that the difference to them is paired.
         zero_shot = _predict(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in asked])[None, :]
         by_batch = []
         for number, (arm, draw) in enumerate(batches, start=1):
@@ -110,6 +112,7 @@ def demonstrations(
 
 def _fits_without_shots(scorer: LabelScorer, space: LabelSpace, queries: Sequence[Claim]) -> NDArray[np.bool_]:
     """Return which queries (Q,) the model can be asked at all."""
+    # A scorer without a limit (the fake one) is not asked to count tokens.
     if scorer.context_length is None or not queries:
         return np.ones(len(queries), dtype=np.bool_)
     return _tokens(scorer, space, queries) <= scorer.context_length
@@ -130,12 +133,14 @@ def _fitting(
     longest_query = 0
     if limit is not None and candidates:
         lengths = _tokens(scorer, space, candidates)
+        # The shots of a number are the first ones of a draw, so their tokens are a running sum; the worst draw decides.
         longest = np.max([np.cumsum(lengths[order]) for order, _ in draws], axis=0)
         longest_query = int(_tokens(scorer, space, queries).max())
     fitting, skipped = [], []
     for count in wanted:
         if count > len(candidates):
             reason = f"only {len(candidates)} claims have both an elicited and a golden label"
+        # Position k - 1 holds the tokens of the first k shots.
         elif limit is not None and longest[count - 1] + longest_query > limit:
             reason = f"prompts of up to {longest[count - 1] + longest_query} tokens, the model's context is {limit}"
         else:
@@ -166,6 +171,7 @@ def _ask(
         # Each context goes on from the one before, so that they are one path and not copies.
         context = context.extend(demos[context.num_segments : count])
         prompts += [Prompt(context, claim.text) for claim in queries]
+    # Prompts go count by count and, within a count, query by query: the rows of the result.
     return _predict(scorer, prompts).reshape(len(counts), len(queries)) if prompts else np.zeros((0, 0), dtype=np.int64)
 
 

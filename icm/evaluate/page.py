@@ -38,6 +38,7 @@ def render_page(
         disagreements: What to list of what `against_golden.disagreements` returns.
         diagnosis: What is said of the labels without golden ones; `None` if nothing was asked.
     """
+    # Escaped by default, since claims come from anywhere; a name that is missing is an error, not an empty cell.
     environment = Environment(
         loader=PackageLoader("icm.evaluate", "."),
         autoescape=True,

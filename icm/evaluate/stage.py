@@ -92,6 +92,7 @@ def run(
     if scorer is not None:
         journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
     metrics = evaluate(elicitation, config, journal, console)
+    # Taken before the report is written, so that it is the cost of the metrics and of nothing else.
     cost = asdict(journal.cost) if journal else {}
     stage.claim()
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
@@ -131,6 +132,7 @@ def evaluate(
         ScoringError: The model returned NaN.
     """
     space = elicitation.task.label_space
+    # Checked before anything is compared, as the journal would record answers under the wrong labels.
     if scorer is not None and scorer.num_labels != len(space):
         raise ConfigError(
             f"task {elicitation.task.name!r} has {len(space)} labels {list(space.names)}, but the scorer was made for "
@@ -184,6 +186,7 @@ def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None
     if diagnose_dir is None:
         return inputs
     diagnosed = verify(diagnose_dir, "diagnose")
+    # Elicited anew, the labels are others than those that the diagnosis on disk speaks of.
     if diagnosed.inputs.get(LABELS) != elicited.outputs.get(LABELS):
         raise RunDirectoryError(
             f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
@@ -199,6 +202,7 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
     """
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     golden = gold.load(prepare_dir / GOLD, task.label_space)
+    # Golden labels of held-out claims alone would leave every metric of the search empty.
     if not any(claim.id in golden for claim in claims):
         raise SchemaError(
             f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "

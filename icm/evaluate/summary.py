@@ -37,6 +37,7 @@ def summary_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     for baseline in metrics.baselines:
         note = baseline.not_applicable or baseline.rule
         num_scored = baseline.claims.num_claims if baseline.claims else 0
+        # Of few claims an accuracy says little; without a note it would look like the others.
         if 0 < num_scored < metrics.num_claims - metrics.num_without_gold:
             note += f" (speaks of {num_scored:,} of {metrics.num_claims:,})"
         yield "Without a model", baseline.name.replace("_", " "), baseline.claims, note
@@ -51,6 +52,7 @@ def summary_table(metrics: Metrics) -> Table:
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column(f"{100 * metrics.confidence_level:g} % interval", justify="right", no_wrap=True)
     table.add_column("", style="dim")
+    # A heading goes before the first row of each section.
     section = ""
     for row_section, name, estimate, note in summary_rows(metrics):
         if row_section != section:

@@ -72,6 +72,7 @@ def render_card(
 
 
 def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
+    # A configuration for each file, as the Hub would take files of different columns for one table.
     configs = [
         f"- config_name: {name}\n  data_files: trl/{name}.jsonl"
         for name in ("preference", "kto", "sft")
@@ -92,6 +93,7 @@ def _provenance(task: Mapping[str, Any], labels_file: str, elicited: Manifest | 
     path = task.get("path")
     source = Path(path).name if path else task.get("hub_id") or "the embedded pocket world"
     lines = [f"The claims come from {source} (task kind `{task['kind']}`)."]
+    # Nothing may be claimed of the making of a file that somebody else wrote.
     if elicited is None:
         lines.append(
             f"The labels come from the file `{labels_file}`, which no elicitation of this package made; how they were "

@@ -50,6 +50,7 @@ def export_rows(
     # Libraries that apply a chat template bring their own words around the question.
     bare = settings.model_copy(update={"comparison_prompt": QUESTION, "answer_prompt": QUESTION})
     bare_pairs, _ = _pairs_or_why_none(claims, labels, space, bare)
+    # Several claims are about one question; each question is one prompt, in the order of the claims.
     questions = dict.fromkeys(claim.parts["question"] for claim in claims if "question" in claim.parts)
     rows: dict[Kind, list[Row]] = {
         "sft": [{"prompt": claim.text, "completion": space.verbalizers[label]} for claim, label in labelled],

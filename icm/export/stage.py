@@ -115,6 +115,7 @@ def _elicited(labels_path: Path) -> Manifest | None:
         raise SchemaError(
             f"{labels_path}: there is no such file of labels; run `icm elicit`, or name another: labels=FILE"
         )
+    # Only the elicit stage writes a file of this name; of any other file there is no manifest to check.
     if labels_path.name != LABELS:
         return None
     return verify(labels_path.parent, "elicit", LABELS)
@@ -132,6 +133,7 @@ def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
 def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
     """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
     task = read_manifest(run_dir / "prepare", "prepare").config["task"]
+    # The pocket world is ours, so its licence is known without being told.
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
 

@@ -56,6 +56,7 @@ def read_labels(
     Raises:
         SchemaError: The file is missing or malformed, names another claim, or contradicts itself.
     """
+    # Files that were joined repeat lines; only lines that differ are a mistake.
     rows: dict[ClaimId, LabelRow] = {}
     for where, row in _read(path, space, claims, unlabelled=unlabelled, other_columns=other_columns):
         if rows.setdefault(row.id, row) != row:
@@ -73,6 +74,7 @@ def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim])
     for claim in claims:
         if claim.id not in rows:
             raise SchemaError(f"{path}: has no line for claim {claim.id!r}; run `icm elicit` again")
+    # The order of the claims, not of the file: positions are what all arrays share.
     return [rows[claim.id] for claim in claims]
 
 
@@ -129,8 +131,10 @@ def _read(
         raw = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV") from None
+    # Anything else is read as JSON Lines, whatever its name ends in.
     parse = parse_csv if path.suffix.lower() == ".csv" else parse_jsonl
     find_claim = _claim_finder(claims)
+    # The columns of `labels.jsonl` itself, and every way to name a claim.
     known = {"text", *_PROBABILITY, *LabelRow.model_fields, *(part for claim in claims or () for part in claim.parts)}
     for columns, line in zip(*parse(path, raw), strict=True):
         where = f"{path}:{line}"
@@ -180,6 +184,7 @@ def _probability(where: str, filled: Mapping[str, Any]) -> float | None:
     given = {name: filled[name] for name in _PROBABILITY if name in filled}
     numbers = []
     for name, value in given.items():
+        # `True` is 1.0 to Python, and a mistake in this column.
         number = None if isinstance(value, bool) else _number(value)
         if number is None or not 0 <= number <= 1:
             raise SchemaError(f"{where}: {name} must be a number from 0 to 1, got {shown(value)}")
@@ -206,6 +211,7 @@ def _claim_finder(
     for claim in claims or ():
         for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
             columns = tuple(sorted(name))
+            # Spreadsheets drop or add spaces at the ends of a field.
             values = tuple(name[column].strip() for column in columns)
             named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
 
@@ -216,6 +222,7 @@ def _claim_finder(
         # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
         for columns in ways[:1] if "id" in filled else ways:
             found = named[columns].get(tuple(str(filled[column]).strip() for column in columns), {})
+            # The same answer may be given to two questions; only the id tells such claims apart.
             if len(found) > 1:
                 raise SchemaError(
                     f"{where}: {len(found)} claims have this {' and '.join(columns)}; give the id, from claims.jsonl"

@@ -151,6 +151,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     adapter = _adapter(row_type)
     rows = []
     try:
+        # Line by line: a trace need not fit into memory twice.
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 try:

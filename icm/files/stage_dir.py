@@ -87,9 +87,11 @@ class StageDir:
             RunDirectoryError: The directory belongs to a run with other settings, holds something else, or a file of
                 the result is missing or was altered.
         """
+        # Checked at once, so that nothing is computed for a directory that may not be deleted.
         if self._overwrite:
             self._check_overwritable()
             return None
+        # A directory that is merely begun is bound to its settings as much as one that is complete.
         found = self._claimed_by()
         if found is not None and found != self.config:
             raise RunDirectoryError(
@@ -146,6 +148,7 @@ class StageDir:
         )
         # The manifest comes before the settings go: killed in between, the directory is complete and still claimed.
         write_json(self.path / MANIFEST, manifest.model_dump(mode="json"))
+        # The manifest holds the same settings; one copy cannot contradict itself.
         (self.path / SETTINGS).unlink(missing_ok=True)
         return manifest
 
@@ -183,6 +186,7 @@ def read_manifest(path: Path, stage: str) -> Manifest:
             f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: delete {path} and "
             f"run `icm {stage}` again"
         ) from None
+    # A directory given for another one is the commonest mistake, so the message names the command that made it.
     if manifest.stage != stage:
         raise RunDirectoryError(f"{path} holds a result of `icm {manifest.stage}`, not of `icm {stage}`")
     return manifest
@@ -200,6 +204,7 @@ def verify(path: Path, stage: str, *names: str) -> Manifest:
         RunDirectoryError: There is no manifest, or an output is missing or was altered.
     """
     manifest = read_manifest(path, stage)
+    # Hashing costs a read of the file, so callers name those that they go on to read.
     for name in names or manifest.outputs:
         file = path / name
         if not file.exists() or sha256_of(file) != manifest.outputs.get(name):

@@ -47,6 +47,7 @@ def wilson_interval(num_correct: int, num_claims: int, confidence_level: float) 
     if num_claims < 1:
         raise ValueError(f"a share needs at least one claim, got {num_claims}")
     share = num_correct / num_claims
+    # Two-sided: half of what is left over lies beyond each end.
     z = NormalDist().inv_cdf(0.5 + confidence_level / 2)
     shrink = 1 + z * z / num_claims
     centre = (share + z * z / (2 * num_claims)) / shrink
@@ -76,6 +77,7 @@ def bootstrap_interval(values: NDArray[np.float64], groups: ArrayLike, resamplin
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
         group_counts = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)
+        # With one row this is always [1], so claims without draws get the plain bootstrap over groups.
         draw_counts = np.bincount(rng.integers(num_draws, size=num_draws), minlength=num_draws)
         # Groups drawn differ in size, so each resample is divided by its own number of claims, a ratio estimate.
         means[resample] = draw_counts @ (sums @ group_counts) / (num_draws * (sizes @ group_counts))
