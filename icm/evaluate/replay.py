@@ -12,10 +12,7 @@ from icm.files.records import TraceRow
 
 
 def replay(
-    trace: Sequence[TraceRow],
-    golden: Mapping[ClaimId, int],
-    final: Mapping[ClaimId, int],
-    max_points: int,
+    trace: Sequence[TraceRow], golden: Mapping[ClaimId, int], final: Mapping[ClaimId, int], max_points: int
 ) -> TraceMetrics:
     """Replay the labels of a trace and say how right they were after each of at most `max_points` (≥ 2) steps.
 

@@ -25,11 +25,7 @@ PREFERENCE: Final = ("prompt", "chosen", "rejected", "probability", "group")
 
 
 def export_rows(
-    claims: Sequence[Claim],
-    labels: Mapping[ClaimId, LabelRow],
-    space: LabelSpace,
-    settings: PairSettings,
-    source: str,
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings, source: str
 ) -> tuple[dict[Kind, list[Row]], str | None]:
     """Return the rows of every kind, in the order of the claims or pairs, and why there are no pairs, if so.
 

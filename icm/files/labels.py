@@ -202,9 +202,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _claim_finder(
-    claims: Sequence[Claim] | None,
-) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
+def _claim_finder(claims: Sequence[Claim] | None) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
     """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
     # Columns, and by their values the claims that these name: of the claim's id, of its text, and of its parts.
     named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}

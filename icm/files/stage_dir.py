@@ -30,16 +30,7 @@ from pydantic import ValidationError
 
 import icm
 from icm.errors import RunDirectoryError, SchemaError
-from icm.files.records import (
-    CLAIMS,
-    MANIFEST,
-    Manifest,
-    RecordT,
-    first_problem,
-    read_json,
-    sha256_of,
-    write_json,
-)
+from icm.files.records import CLAIMS, MANIFEST, Manifest, RecordT, first_problem, read_json, sha256_of, write_json
 
 SETTINGS: Final = "settings.json"
 
