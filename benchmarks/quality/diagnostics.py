@@ -40,7 +40,7 @@ from icm.diagnose import stage as diagnose
 from icm.diagnose.schema import CHECK_NAMES, DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
-from icm.files.stage_dir import StageDir, read_result
+from icm.files.stage_dir import StageDir, read_manifest, read_result
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
@@ -126,9 +126,9 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
-    stage = StageDir(prepare_dir, "prepare")
-    manifest = stage.read_manifest()
-    stage.finish(manifest, manifest.outputs)
+    manifest = read_manifest(prepare_dir, "prepare")
+    stage = StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs)
+    stage.finish(manifest.counts, manifest.outputs)
 
 
 def summarise(rows: Sequence[Row]) -> Row:

@@ -84,6 +84,11 @@ class StageDir:
             return None
         # A directory that is merely begun is bound to its settings as much as one that is complete.
         found = self._claimed_by()
+        if found is not None and "inputs" not in found:
+            raise RunDirectoryError(
+                f"{self.path} was made by an older version of icm, which recorded less than this one compares; choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
         if found is not None and found != self.config:
             raise RunDirectoryError(
                 f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "
@@ -174,8 +179,8 @@ def read_manifest(path: Path, stage: str) -> Manifest:
         manifest = Manifest.model_validate(_load_json(file))
     except ValidationError as error:
         raise RunDirectoryError(
-            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: delete {path} and "
-            f"run `icm {stage}` again"
+            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: run `icm {stage}` "
+            f"again with overwrite=true"
         ) from None
     # A directory given for another one is the commonest mistake, so the message names the command that made it.
     if manifest.stage != stage:
@@ -241,7 +246,7 @@ def read_result(path: Path, stage: str, name: str, kind: type[RecordT]) -> Recor
     try:
         return read_json(path / name, kind)
     except SchemaError as error:
-        raise SchemaError(f"{error}; delete {path} and run `icm {stage}` again") from None
+        raise SchemaError(f"{error}; run `icm {stage}` again with overwrite=true") from None
 
 
 def _load_json(path: Path) -> Any:

@@ -15,7 +15,8 @@ _ANSWER_MARKS: Final = (
     re.compile(r"^(?:A|Answer):[ \t]*([^\n]*)", re.MULTILINE),
     re.compile(r"\\boxed\{([^{}\n]*)\}"),
 )
-_MARKUP: Final = re.compile(r"[$€£*\\]|\\text")
+# An asterisk is emphasis, but between two digits it multiplies: 3*4 must not become 34.
+_MARKUP: Final = re.compile(r"[$€£\\]|\\text|(?<!\d)\*|\*(?!\d)")
 _SIGN: Final = r"(?<![\w.,)%])[-\u2212]?"
 _DECIMAL: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![.,]?\d)"
 _NUMBER: Final = re.compile(rf"{_SIGN}{_DECIMAL}(?:\s*/\s*\d+|\s+\d+/\d+)?")

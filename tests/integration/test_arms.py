@@ -61,7 +61,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path):
+def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path) -> None:
     places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}")
     scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
     console = Console(file=io.StringIO(), width=200)
@@ -99,7 +99,7 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     assert json.loads((places.out_dir / stage.RESULTS).read_text()) == before
 
 
-def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path):
+def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path) -> None:
     rl = "policy={kind: rloo, steps: 6, batch_size: 16, learning_rate: 0.001, kl_weight: 0.05, rollouts_every: 3}"
     places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}", "arms=[base,golden]", "verdicts=null", rl)
     scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
@@ -117,7 +117,7 @@ def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, 
     assert all(path.stat().st_size > 1000 for path in draw_arms([base, golden_arm], tmp_path))
 
 
-def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path):
+def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path) -> None:
     prepare_pocket(tmp_path, num_held_out=0)
     (tmp_path / "elicit").mkdir()
     for file in (run_dir / "elicit").iterdir():

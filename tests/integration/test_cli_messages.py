@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig
-from rich.console import Console
 
 from icm import cli
 from icm.commands import stages
 from icm.errors import IcmError, Interrupted, SchemaError
+from tests.worlds import read_by
 
 Command = Callable[..., tuple[int, str, str]]
 """Arguments of `icm` to its status, what it printed and what it said on standard error."""
@@ -62,11 +61,11 @@ def check(result: tuple[int, str, str], *said: str, status: int = 2) -> None:
 def test_an_unknown_command_is_answered_with_the_usage(icm: Command, arguments: list[str]) -> None:
     status, out, err = icm(*arguments)
     assert (status, out) == (2, "")
-    assert err == cli.USAGE
+    assert err == cli.usage()
 
 
 def test_help_is_no_mistake(icm: Command) -> None:
-    assert icm("--help") == icm("-h") == (0, cli.USAGE, "")
+    assert icm("--help") == icm("-h") == (0, cli.usage(), "")
 
 
 @pytest.mark.parametrize("command", ["prepare", "elicit", "diagnose", "evaluate", "run", "compare", "export"])
@@ -87,13 +86,13 @@ def test_commands_that_follow_a_run_ask_for_its_directory(icm: Command, command:
 def test_a_stage_out_of_turn_names_the_one_before_it(
     icm: Command, settings: list[str], command: str, needed: str
 ) -> None:
-    check(icm(command, *settings), f"run `icm {needed}`")
+    check(icm(command, *read_by(command, settings)), f"run `icm {needed}`")
 
 
 def test_the_stages_after_the_search_ask_for_labels(icm: Command, settings: list[str]) -> None:
-    assert icm("prepare", *settings)[0] == 0
+    assert icm("prepare", *read_by("prepare", settings))[0] == 0
     for command in ("diagnose", "evaluate"):
-        check(icm(command, *settings), "`icm elicit`")
+        check(icm(command, *read_by(command, settings)), "`icm elicit`")
 
 
 @pytest.mark.parametrize(
@@ -142,30 +141,38 @@ def test_a_bad_row_of_the_source_is_named_by_its_line(
 def test_a_prepared_file_that_was_altered_is_noticed_by_whoever_reads_it(
     icm: Command, settings: list[str], tmp_path: Path
 ) -> None:
-    assert icm("prepare", *settings)[0] == 0
+    assert icm("prepare", *read_by("prepare", settings))[0] == 0
     claims = tmp_path / "run" / "prepare" / "claims.jsonl"
     whole = claims.read_text()
     claims.write_text(whole.replace("It is 1", "It is 7"))
-    check(icm("elicit", *settings), "claims.jsonl is altered since `icm prepare` wrote it")
+    check(icm("elicit", *read_by("elicit", settings)), "claims.jsonl is altered since `icm prepare` wrote it")
     claims.unlink()
-    check(icm("elicit", *settings), "claims.jsonl is missing since `icm prepare` wrote it")
+    check(icm("elicit", *read_by("elicit", settings)), "claims.jsonl is missing since `icm prepare` wrote it")
     claims.write_text(whole)
-    assert icm("elicit", *settings)[0] == 0
+    assert icm("elicit", *read_by("elicit", settings))[0] == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "prepare"}', "\xff"])
 def test_a_corrupt_manifest_says_what_to_delete(
     icm: Command, settings: list[str], tmp_path: Path, content: str
 ) -> None:
-    assert icm("prepare", *settings)[0] == 0
+    assert icm("prepare", *read_by("prepare", settings))[0] == 0
     (tmp_path / "run" / "prepare" / "manifest.json").write_bytes(content.encode("latin-1"))
-    check(icm("prepare", *settings), "manifest.json", "delete")
+    check(icm("prepare", *read_by("prepare", settings)), "manifest.json", "overwrite=true")
 
 
 def test_a_run_with_other_settings_names_the_first_one_that_differs(icm: Command, settings: list[str]) -> None:
     assert icm("run", *settings)[0] == 0
-    check(icm("prepare", *settings, "data_seed=7"), "belongs to a run with other settings", "seed was 0, now 7")
-    check(icm("elicit", *settings, "seed=5"), "belongs to a run with other settings", "seed was 0, now 5")
+    check(
+        icm("prepare", *read_by("prepare", settings), "data_seed=7"),
+        "belongs to a run with other settings",
+        "seed was 0, now 7",
+    )
+    check(
+        icm("elicit", *read_by("elicit", settings), "seed=5"),
+        "belongs to a run with other settings",
+        "seed was 0, now 5",
+    )
 
 
 def test_a_run_typed_again_changes_no_byte(icm: Command, settings: list[str], tmp_path: Path) -> None:
@@ -208,7 +215,7 @@ def test_mistakes_in_an_export_are_named(icm: Command, tmp_path: Path, arguments
 
 
 def test_an_export_of_no_labels_names_the_ways_to_get_some(icm: Command, settings: list[str], tmp_path: Path) -> None:
-    assert icm("prepare", *settings)[0] == 0
+    assert icm("prepare", *read_by("prepare", settings))[0] == 0
     run_dir = f"run_dir={tmp_path / 'run'}"
     check(icm("export", run_dir), "run `icm elicit`")
     check(icm("export", run_dir, "labels=nowhere.jsonl"), "there is no such file of labels", "labels=FILE")
@@ -272,17 +279,17 @@ def test_a_message_with_brackets_is_printed_as_it_stands(icm: Command, monkeypat
 def test_the_traceback_is_shown_when_it_is_asked_for(
     icm: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def command(_composed: DictConfig, _console: Console) -> None:
+    def command() -> None:
         raise error
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(type(error)):
-        cli._guarded(command)(DictConfig({}))
+        cli._guarded(command)
 
 
 def test_a_missing_library_of_another_kind_is_a_fault_of_ours_and_shows_itself() -> None:
-    def command(_composed: DictConfig, _console: Console) -> None:
+    def command() -> None:
         raise ModuleNotFoundError("no numpy", name="numpy")
 
     with pytest.raises(ModuleNotFoundError):
-        cli._guarded(command)(DictConfig({}))
+        cli._guarded(command)

@@ -59,7 +59,9 @@ def spelled(data: st.DataObject, claim: Claim, row: LabelRow, space: LabelSpace)
 
 
 @given(world=worlds(), data=st.data())
-def test_every_spelling_is_read_as_the_same_rows_from_json_lines(tmp_path_factory, world, data) -> None:
+def test_every_spelling_is_read_as_the_same_rows_from_json_lines(
+    tmp_path_factory: pytest.TempPathFactory, world: Any, data: st.DataObject
+) -> None:
     claims, space, rows = world
     lines = [spelled(data, claim, row, space) for claim, row in zip(claims, rows, strict=True)]
     path = tmp_path_factory.mktemp("labels") / "labels.jsonl"
@@ -69,7 +71,7 @@ def test_every_spelling_is_read_as_the_same_rows_from_json_lines(tmp_path_factor
 
 
 @given(world=worlds(), data=st.data())
-def test_csv_holds_the_same_rows(tmp_path_factory, world, data) -> None:
+def test_csv_holds_the_same_rows(tmp_path_factory: pytest.TempPathFactory, world: Any, data: st.DataObject) -> None:
     claims, space, rows = world
     naming = data.draw(st.sampled_from(["id", "text", "parts"]))
     path = tmp_path_factory.mktemp("labels") / "labels.csv"
@@ -85,7 +87,7 @@ def test_csv_holds_the_same_rows(tmp_path_factory, world, data) -> None:
 
 
 @given(world=worlds())
-def test_what_the_elicit_stage_writes_is_read_back(tmp_path_factory, world) -> None:
+def test_what_the_elicit_stage_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, world: Any) -> None:
     claims, space, rows = world
     path = tmp_path_factory.mktemp("labels") / "labels.jsonl"
     write_rows(path, rows)
@@ -109,7 +111,9 @@ COLUMNS = st.sampled_from(["id", "text", "question", "answer", "label", "probabi
 
 
 @given(world=worlds(), columns=st.dictionaries(COLUMNS, JSON, max_size=6), good=st.booleans())
-def test_a_line_of_anything_is_read_or_named(tmp_path_factory, world, columns, good) -> None:
+def test_a_line_of_anything_is_read_or_named(
+    tmp_path_factory: pytest.TempPathFactory, world: Any, columns: Any, good: Any
+) -> None:
     """A line either says a label of the space about one of the claims, or the error begins with its place."""
     claims, space, _ = world
     line = columns | ({"id": claims[0].id} if good else {})
@@ -125,7 +129,7 @@ def test_a_line_of_anything_is_read_or_named(tmp_path_factory, world, columns, g
 
 
 @given(content=st.binary(max_size=80), suffix=st.sampled_from([".csv", ".jsonl"]))
-def test_no_bytes_break_the_reader(tmp_path_factory, content: bytes, suffix: str) -> None:
+def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str) -> None:
     path: Path = tmp_path_factory.mktemp("labels") / f"labels{suffix}"
     path.write_bytes(content)
     space = LabelSpace(names=("False", "True"), verbalizers=(" False", " True"))

@@ -45,14 +45,16 @@ TRACE_ROWS = st.builds(
 
 
 @given(claims=st.lists(CLAIMS, min_size=1, max_size=5, unique_by=lambda claim: claim.id))
-def test_claims_survive_their_file(tmp_path_factory, claims: list[Claim]) -> None:
+def test_claims_survive_their_file(tmp_path_factory: pytest.TempPathFactory, claims: list[Claim]) -> None:
     path = tmp_path_factory.mktemp("claims") / "claims.jsonl"
     write_rows(path, claims)
     assert read_claims(path) == claims
 
 
 @given(rows=st.lists(TRACE_ROWS, max_size=5))
-def test_trace_rows_survive_their_file_to_the_last_bit(tmp_path_factory, rows: list[TraceRow]) -> None:
+def test_trace_rows_survive_their_file_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[TraceRow]
+) -> None:
     path = tmp_path_factory.mktemp("trace") / "trace.jsonl"
     write_rows(path, rows)
     assert read_rows(path, TraceRow) == rows
@@ -102,7 +104,7 @@ def test_golden_labels_outside_the_alphabet_and_repeated_ones_are_refused(tmp_pa
         (("a", "b"), (" x",), "one verbalizer"),
     ],
 )
-def test_an_unsound_alphabet_is_refused(names, verbalizers, said: str) -> None:
+def test_an_unsound_alphabet_is_refused(names: tuple[str, ...], verbalizers: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         LabelSpace(names=names, verbalizers=verbalizers)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import conf
-from icm.commands.export import ExportCommand
-from icm.compare.stage import CompareCommand
-from icm.config import Config, load, load_as
+from icm.compare.settings import CompareSettings
+from icm.config import Config, load, load_command
 from icm.errors import ConfigError
+from icm.export.settings import ExportConfig
 
 CONF = Path(conf.__file__).parent
 
@@ -43,7 +43,7 @@ def test_equal_settings_are_equal_and_frozen() -> None:
     one, other = load("seed=3"), load("seed=3")
     assert one == other != load("seed=4")
     with pytest.raises(ValueError, match="frozen"):
-        one.seed = 5  # type: ignore[misc]
+        setattr(one, "seed", 5)  # noqa: B010 - as a user without a type checker would
 
 
 def test_the_stages_are_told_their_own_seeds() -> None:
@@ -88,16 +88,19 @@ def test_every_problem_is_listed_on_its_own_line() -> None:
 
 
 def test_other_commands_compose_the_same_way() -> None:
-    command = load_as(ExportCommand, "export", "run_dir=somewhere")
-    assert command.run_dir == Path("somewhere")
-    comparison = load_as(CompareCommand, "compare", "searches=[gibbs]", "columns={mine: 'seed=1 contexts=fixed'}")
+    places, settings = load_command(ExportConfig, "export", "run_dir=somewhere")
+    assert places.run == Path("somewhere")
+    assert settings.licence is None
+    _, comparison = load_command(
+        CompareSettings, "compare", "searches=[gibbs]", "columns={mine: 'seed=1 contexts=fixed'}"
+    )
     assert comparison.all_columns == {"gibbs": ("search=gibbs",), "mine": ("seed=1", "contexts=fixed")}
     with pytest.raises(ConfigError, match="run_dir"):
-        load_as(ExportCommand, "export")
+        load_command(ExportConfig, "export")
 
 
 @pytest.mark.parametrize("values", [[1, 2], [0.5], [True], ["paper", "lift"]])
 def test_what_is_varied_becomes_a_column_for_each_value(values: list[object]) -> None:
     written = ",".join(str(value) for value in values)
-    comparison = load_as(CompareCommand, "compare", "searches=[]", f"vary={{objective.alpha: [{written}]}}")
+    _, comparison = load_command(CompareSettings, "compare", "searches=[]", f"vary={{objective.alpha: [{written}]}}")
     assert list(comparison.all_columns.values()) == [(f"objective.alpha={value}",) for value in values]

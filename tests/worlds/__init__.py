@@ -7,6 +7,7 @@ from tests.worlds.runs import (
     evaluate_settings,
     export_settings,
     prepare_pocket,
+    read_by,
     write_prepared,
     write_run,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "make_claims",
     "make_task",
     "prepare_pocket",
+    "read_by",
     "trace_of",
     "write_prepared",
     "write_run",
