@@ -149,7 +149,7 @@ def check_label_space(relations: Sequence[RelationSpec], num_labels: int) -> Non
                     )
             case Table():
                 _check_table(relation, num_labels)
-            # All others speak of truth, which only a space with an affirming and a denying label can state.
+            # All others are about truth, which takes one label that affirms a claim and one that denies it.
             case _ if num_labels != 2:
                 raise ConfigError(
                     f"relation {relation.kind!r} is about true and false claims, but the label space has {num_labels} "

@@ -1,7 +1,7 @@
 """Labelling rules that ask no model and see no golden label: they read the parts and keys of claims.
 
 An elicited labelling says something about a model only where it beats these. A rule fixes its polarity by
-definition: it is not turned round when golden labels would like it better.
+definition: it is not flipped where that would fit golden labels better.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The values of a comparison: one run, and what the runs of a column come to. Knows values only."""
+"""The values of a comparison: one run, and the means over the runs of a column. Knows values only."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunRow(Record):
 
 
 class ColumnRow(Record):
-    """What the runs of one column on one task come to: a line of `comparison.csv`.
+    """Means over the runs of one column on one task: a line of `comparison.csv`.
 
     Attributes:
         num_runs: Seeds.

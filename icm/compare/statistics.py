@@ -1,4 +1,4 @@
-"""From runs to what their columns come to. Reads no file and knows no golden label but through what was right."""
+"""Means, intervals and tests over the runs of each column. Reads no file and sees no golden label, only what was right."""
 
 from __future__ import annotations
 

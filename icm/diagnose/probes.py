@@ -20,7 +20,7 @@ from icm.searches.decoding import Decoder
 
 
 class ShiftedScorer(PassthroughScorer):
-    """A scorer whose labels are said with one another's words: of two labels it swaps them.
+    """A scorer with the verbalizers of the labels exchanged: of two labels it swaps them.
 
     Label l is said with the word of label l + 1, the last one with that of the first.
     """

@@ -103,7 +103,7 @@ def accuracy_of(labels: Labels, golden: Labels, claims: Sequence[Claim], resampl
 
 
 def baselines(elicitation: Elicitation, resampling: Resampling) -> tuple[BaselineResult, ...]:
-    """Return what needs no model: the majority class, and the surface rules, which speak of binary claims only."""
+    """Return what needs no model: the majority class, and the surface rules, which label binary claims only."""
     space = elicitation.task.label_space
     majority = most_frequent(gold.as_labels(elicitation.golden, elicitation.claims))
     # It reads golden labels, so it is no rule that a user could follow; it shows what guessing well would give.
@@ -151,7 +151,7 @@ def _baseline(name: str, text: str, rule: Rule, elicitation: Elicitation, resamp
         name=name,
         rule=text,
         claims=accuracy_on(elicitation.claims),
-        # A rule may speak of the held-out claims alone: whether it applies is asked of each set by itself.
+        # A rule may apply to the held-out claims alone, so each set is asked by itself.
         held_out=accuracy_on(elicitation.held_out),
         agreement=None if isinstance(by_rule, str) else _agreement(by_rule, elicitation.labels),
         not_applicable=by_rule if isinstance(by_rule, str) else None,

@@ -30,11 +30,9 @@ def render_page(
     """Return the page as HTML; every text from a data set is escaped, and nothing is loaded from elsewhere.
 
     Args:
-        metrics: What is shown.
-        figures_dir: Where the figures lie.
         figures: As `draw_figures` returns them.
         costs: Scoring cost by stage.
-        settings: Resolved settings by stage.
+        settings: Resolved ones, by stage.
         disagreements: What to list of what `against_golden.disagreements` returns.
         diagnosis: What is said of the labels without golden ones; `None` if nothing was asked.
     """

@@ -145,7 +145,7 @@ class Metrics(Record):
         coverage: Labelled share of the searched claims.
         accuracy: Label accuracy; `None` if no claim has both labels.
         accuracy_unlabelled_wrong: Accuracy over all claims with a golden label, the unlabelled ones counted as wrong.
-        flipped_accuracy: Accuracy of the labels turned round; two labels only.
+        flipped_accuracy: Accuracy of the labels flipped; two labels only.
         polarity: `flipped` if the flipped labels are better than chance beyond their interval, `upright` if the labels
             are, else `undecided`; two labels only.
         balanced_accuracy: Mean recall of the labels that have golden claims.

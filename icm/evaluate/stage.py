@@ -186,7 +186,7 @@ def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None
     if diagnose_dir is None:
         return inputs
     diagnosed = verify(diagnose_dir, "diagnose")
-    # Elicited anew, the labels are others than those that the diagnosis on disk speaks of.
+    # After a new elicitation the diagnosis on disk is one of the old labels.
     if diagnosed.inputs.get(LABELS) != elicited.outputs.get(LABELS):
         raise RunDirectoryError(
             f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"

@@ -50,11 +50,10 @@ def render_card(
     Args:
         task: The settings of the task.
         licence: SPDX name or words; `None` if it is not known.
-        labels_file: Name of the label file.
-        elicited: Manifest of the stage that made the labels; `None` if they are from elsewhere.
+        elicited: Manifest of the stage that made the labels; `None` if no elicitation made them.
         diagnosis: `None` if the labels were not diagnosed.
         metrics: `None` if the labels were not evaluated.
-        rows: Number of rows of every file written.
+        rows: Number of rows by file.
         without_pairs: Why there are no pairs; `None` if there are.
     """
     parts = [

@@ -84,7 +84,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
     prepare_dir = run_dir / "prepare"
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
-    # A file from elsewhere may label held-out claims too; they are known, and not exported.
+    # A file of other origin may label held-out claims too; these are known claims, but not exported.
     labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
     rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
     stage.claim()
@@ -133,7 +133,7 @@ def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
 def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
     """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
     task = read_manifest(run_dir / "prepare", "prepare").config["task"]
-    # The pocket world is ours, so its licence is known without being told.
+    # The pocket world is ours, so its licence is known.
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of long work: one bar for every command. Knows no work, it is told."""
+"""The progress bar of every command that takes long. Knows nothing of the work that it shows."""
 
 from __future__ import annotations
 
