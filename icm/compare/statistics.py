@@ -1,4 +1,4 @@
-"""Means, intervals and tests over the runs of each column. Reads no file and sees no golden label, only what was right."""
+"""Means, intervals and tests over the runs of each column. Reads no file; of golden labels it sees what was right."""
 
 from __future__ import annotations
 

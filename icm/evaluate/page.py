@@ -30,6 +30,8 @@ def render_page(
     """Return the page as HTML; every text from a data set is escaped, and nothing is loaded from elsewhere.
 
     Args:
+        metrics: What is shown.
+        figures_dir: Where the figures lie.
         figures: As `draw_figures` returns them.
         costs: Scoring cost by stage.
         settings: Resolved ones, by stage.

@@ -50,6 +50,7 @@ def render_card(
     Args:
         task: The settings of the task.
         licence: SPDX name or words; `None` if it is not known.
+        labels_file: Its name, without the path.
         elicited: Manifest of the stage that made the labels; `None` if no elicitation made them.
         diagnosis: `None` if the labels were not diagnosed.
         metrics: `None` if the labels were not evaluated.
