@@ -70,6 +70,7 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
             soft_wrap=True,
         )
         runs.append(row)
+    # The seed of the intervals is fixed: those of the runs are what is compared.
     resampling = Resampling(seed=0, num_resamples=settings.num_resamples, confidence_level=settings.confidence_level)
     rows = summarise(runs, resampling)
     write_text(out_dir / "comparison.md", markdown(rows, settings.confidence_level))

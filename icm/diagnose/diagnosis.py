@@ -38,11 +38,8 @@ class Elicited:
     """The labels that a search returned, with all that is known about them but the golden labels.
 
     Attributes:
-        problem: What was searched.
         settings: What the problem was made from.
-        labels: (N,) the labelling.
-        utility: Its U.
-        predictability: Its P.
+        labels: (N,) the labelling, of which `utility` is U and `predictability` P.
         margins: (N,) log-odds of each label in its context, nats; NaN where there is none.
         stability: (N,) share of the starts that agree with each label; `None` from a search of one start.
         alternatives: The distinct labellings the search came to, by falling U; empty where it followed only one.

@@ -11,13 +11,7 @@ from icm.diagnose.schema import CheckName, Verdict
 
 
 class Bounds(BaseModel):
-    """From where on a measure speaks against the labels.
-
-    Attributes:
-        worse: The side that speaks against them.
-        caution: Beyond this the labels are not trusted; `None`: never.
-        reject: Beyond this they are rejected; `None`: never.
-    """
+    """From where on a measure speaks against the labels; a bound that is `None` is never passed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

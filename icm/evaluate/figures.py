@@ -96,6 +96,7 @@ def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
     # Numbers of shots stand at equal distances, as they double; no shots stand at 0.
     position = {count: index + 1 for index, count in enumerate(counts)}
     names: list[tuple[float, str, str]] = []
+    # Without shots there is no position on the axis of shots: a point at 0, and a line across to compare with.
     zero_shot = next(each for each in result.results if each.arm == "zero_shot")
     _draw_arm(axes, [0.0], [zero_shot])
     last = max(len(counts), 1)

@@ -82,6 +82,7 @@ def bootstrap_interval(values: NDArray[np.float64], groups: ArrayLike, resamplin
         # Groups drawn differ in size, so each resample is divided by its own number of claims, a ratio estimate.
         means[resample] = draw_counts @ (sums @ group_counts) / (num_draws * (sizes @ group_counts))
     tail = (1 - resampling.confidence_level) / 2
+    # The percentile interval: it needs no assumption of a normal mean, and stays within [0, 1] for shares.
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
