@@ -37,16 +37,13 @@ def typed_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def require_read(command: str, overrides: Sequence[str]) -> None:
-    """Refuse settings that a command would not read.
-
-    Args:
-        command: Its name.
-        overrides: What was typed after it.
+    """Refuse settings, typed after a command, that it would not read.
 
     Raises:
         ConfigError: There is one.
     """
     keys = typed_keys(overrides)
+    # group@package=option names a group and where it goes; the group is what is read.
     roots = {key.partition(".")[0].partition("@")[0] for key in keys}
     if {"out_dir", "run_dir"} <= roots:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")

@@ -1,4 +1,4 @@
-"""What `icm policy` does: train a policy in the directory of a run and say what became of it. Knows where files lie."""
+"""What `icm policy` does: train a policy in the directory of a run and show what became of it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def results_table(metrics: PolicyMetrics) -> Table:
     if metrics.policy is not None:
         table.add_row(*_row("policy", metrics.policy))
     for best in metrics.best_of_n:
+        # The best of one is the base, which has a row already.
         if best.n > 1:
             table.add_row(
                 f"best of {best.n}, no training", f"{best.reward:.3f}", "", f"≤ {best.kl:.2f}", f"{best.tokens:.1f}", ""

@@ -23,5 +23,5 @@ class ExportConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     formats: tuple[Format, ...] = Field(default=("trl", "axolotl", "openrlhf", "verl", "datasets"), min_length=1)
-    pairs: PairSettings = PairSettings()
+    pairs: PairSettings
     licence: str | None = Field(default=None, min_length=1)

@@ -16,14 +16,9 @@ ANSWERS: Final = "answers.jsonl"
 
 
 class LabelledAnswer(Record):
-    """A line of `answers.jsonl`: an answer to a prompt and how probable it is, by the labels, that it is right.
+    """A line of `answers.jsonl`: an answer, with the space before it, and how probable it is by the labels to be right.
 
-    Attributes:
-        id: The claim that it comes from.
-        group: The claim's group.
-        prompt: What the answer continues.
-        answer: The answer, with the space before it.
-        probability: Soft target.
+    `id` and `group` are those of its claim.
     """
 
     id: ClaimId
@@ -59,6 +54,7 @@ def build_answers(
             f"none of the {len(claims):,} claims is a labelled single answer (part {settings.answer_part!r}), so there "
             f"is nothing to judge one at a time; for comparisons of two responses use kind=pairs"
         )
+    # With one label everywhere the loss is least at an infinite reward for everything.
     if len({answer.probability > 0.5 for answer in answers}) == 1:
         raise SchemaError(
             f"all {len(answers):,} answers carry the same label, so nothing can be learned from them; check the labels"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace, group_id
 from icm.errors import SchemaError
@@ -43,13 +43,12 @@ NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType(
 class PreferencePair(Record):
     """A line of `pairs.jsonl`: two responses to one prompt, of which the labels prefer the first.
 
+    Prompt and response joined are what a model reads, so responses begin with the space between the two.
+
     Attributes:
         id: Content hash of prompt and responses, the same whichever response is preferred.
         group: The group of the claims that the pair was made from.
-        prompt: What a response continues; prompt and response joined are what a model reads.
-        chosen: The preferred response, with the space before it.
-        rejected: The other one.
-        probability: Soft target: the probability, by the labels, that `chosen` is the better one; above 0.5.
+        probability: Soft target: the probability, by the labels, that `chosen` is the better one.
     """
 
     id: str
@@ -60,26 +59,12 @@ class PreferencePair(Record):
     probability: float = Field(gt=0.5, le=1)
 
 
-class PairSettings(BaseModel):
-    """How labels become pairs.
+class PromptSettings(Record):
+    """What responses continue, in pairs and where a policy is asked; each key is explained in conf/prompts."""
 
-    Attributes:
-        targets: `soft` takes the probabilities of the labels where they have any, `hard` the labels alone.
-        one_sided: Whether a comparison labelled in one order only is kept: its label may follow the order alone.
-        clip: Probabilities of single answers are kept this far from 0 and 1 before their log-odds are compared.
-        comparison_prompt: Prompt of the responses of a comparison; columns of the claim in braces.
-        answer_prompt: Prompt of a single answer.
-        answer_part: The part of a claim that is the single answer.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    targets: Literal["soft", "hard"] = "soft"
-    one_sided: Literal["keep", "drop"] = "keep"
-    clip: float = Field(default=0.01, gt=0, lt=0.5)
-    comparison_prompt: str = "Human: {question}\nAssistant:"
-    answer_prompt: str = "Question: {question}\nClaim:"
-    answer_part: str = "answer"
+    comparison_prompt: str
+    answer_prompt: str
+    answer_part: str
 
     @field_validator("comparison_prompt", "answer_prompt")
     @classmethod
@@ -88,6 +73,14 @@ class PairSettings(BaseModel):
         if template != template.rstrip():
             raise ValueError(f"a prompt must not end in white space (the responses begin with it): {template!r}")
         return template
+
+
+class PairSettings(PromptSettings):
+    """How labels become pairs; each key is explained in conf/pairs."""
+
+    targets: Literal["soft", "hard"]
+    one_sided: Literal["keep", "drop"]
+    clip: float = Field(gt=0, lt=0.5)
 
 
 def build_pairs(
@@ -128,6 +121,7 @@ def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairS
     answers: dict[str, set[str]] = defaultdict(set)
     for claim in claims:
         if "response_1" in claim.parts:
+            # One comparison of different responses is enough: any label of it prefers one of them.
             if claim.parts["response_1"] != claim.parts.get("response_2"):
                 return
         elif settings.answer_part in claim.parts:
@@ -183,6 +177,7 @@ def _from_comparisons(
     counts: dict[str, int],
 ) -> list[PreferencePair]:
     """Return one pair for each two responses that were compared, averaged over the labelled orders."""
+    # By prompt and responses in alphabetical order, so that both orders of a comparison meet under one key.
     orders: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for claim in group:
         probability = probability_true(labels.get(claim.id), settings)
@@ -226,6 +221,7 @@ def _from_answers(
         if settings.answer_part not in claim.parts:
             counts["without_parts"] += 1
             continue
+        # Log-odds of a certain label would be infinite, and of two certain labels no number.
         clipped = min(max(probability, settings.clip), 1 - settings.clip)
         answers.append((claim, row.label, math.log(clipped / (1 - clipped))))
     pairs = []
@@ -248,6 +244,7 @@ def _decided(
     if probability == 0.5 or first == second:
         counts["undecided"] += 1
         return []
+    # What follows reads `chosen` first, so a pair is turned round rather than kept with a target below a half.
     if probability < 0.5:
         first, second, probability = second, first, 1 - probability
     pair_id = group_id(prompt, *sorted((first, second)))

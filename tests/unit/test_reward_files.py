@@ -33,9 +33,7 @@ def write(path: Path, rows: list[dict]) -> Path:
 )
 def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[str, str, str]]):
     pairs, rejected = read_judged_pairs(write(tmp_path / "pairs.jsonl.gz", [row]), PROMPT)
-    assert [(pair.better, pair.worse, pair.subset) for pair in pairs] == [
-        (f" {a}", f" {b}", s) for a, b, s in expected
-    ]
+    assert [(pair.better, pair.worse, pair.subset) for pair in pairs] == [(f" {a}", f" {b}", s) for a, b, s in expected]
     assert {pair.prompt for pair in pairs} == {"Human: q\nAssistant:"}
     assert rejected == []
 

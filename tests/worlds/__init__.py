@@ -2,13 +2,22 @@
 
 from tests.worlds.claims import answer_claim, comparison_claim, given, keyed_answer, make_claim, make_claims, make_task
 from tests.worlds.elicitations import QUICK, concept_scorer, elicitation, trace_of
-from tests.worlds.runs import elicit_settings, prepare_pocket, write_prepared, write_run
+from tests.worlds.runs import (
+    changed,
+    elicit_settings,
+    pair_settings,
+    prepare_pocket,
+    reward_settings,
+    write_prepared,
+    write_run,
+)
 from tests.worlds.strategies import CLAIMS
 
 __all__ = [
     "CLAIMS",
     "QUICK",
     "answer_claim",
+    "changed",
     "comparison_claim",
     "concept_scorer",
     "elicit_settings",
@@ -18,7 +27,9 @@ __all__ = [
     "make_claim",
     "make_claims",
     "make_task",
+    "pair_settings",
     "prepare_pocket",
+    "reward_settings",
     "trace_of",
     "write_prepared",
     "write_run",

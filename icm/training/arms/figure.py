@@ -8,7 +8,7 @@ from typing import Final
 
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("Agg")  # before pyplot is loaded, which would look for a display
 
 import numpy as np
 from matplotlib import pyplot as plt

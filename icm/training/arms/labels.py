@@ -112,6 +112,7 @@ def most_confident(labels: Labels, confidence: NDArray[np.float64], judgements: 
     means = np.array([confidence[places].mean() for places in judgements.members])
     num_kept = max(1, round(share * len(judgements)))
     kept = np.zeros(len(judgements), dtype=bool)
+    # Stable, so that ties are broken by the order of the claims on every machine.
     kept[np.argsort(-means, kind="stable")[:num_kept]] = True
     return freeze(np.where(kept[judgements.judgement_of], labels, UNLABELLED))
 
@@ -119,5 +120,6 @@ def most_confident(labels: Labels, confidence: NDArray[np.float64], judgements: 
 def _flip(golden: Labels, judgements: Judgements, num_wrong: int, rng: np.random.Generator) -> Labels:
     wrong = np.zeros(len(judgements), dtype=bool)
     wrong[rng.permutation(len(judgements))[:num_wrong]] = True
+    # A claim without a golden label has no other one that it could be given by mistake.
     has_gold = golden != UNLABELLED
     return freeze(np.where(has_gold & wrong[judgements.judgement_of], 1 - golden, golden))

@@ -21,11 +21,10 @@ from icm.scoring.protocol import LabelScorer
 from icm.training.arms.labels import Arm, Judgements, as_wrong_as, most_confident, shuffled, with_errors
 from icm.training.arms.settings import ArmsConfig, SamplesConfig
 from icm.training.arms.verdict import verdict_labels
-from icm.training.completions import open_policy, sample
-from icm.training.finetune import fine_tune, fit_demonstrations
+from icm.training.completions import base_name, open_policy, sample
+from icm.training.finetune import candidates, fine_tune, fit_demonstrations
 from icm.training.loop import MODEL
 from icm.training.pairs import PairSettings, PreferencePair, build_pairs
-from icm.training.policy.prompts import PromptSettings, candidates
 from icm.training.reward.evaluation import golden_pairs
 
 Judge = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
@@ -39,12 +38,8 @@ class ArmTask:
     """The claims that arms are trained on and judged by.
 
     Attributes:
-        space: The label space.
-        claims: Claims to train on.
-        held_out: Claims of other groups.
-        golden: (N,) golden labels of the claims.
-        golden_held_out: Golden labels of the claims of other groups.
-        elicited: Elicited labels.
+        held_out: Claims of other groups than those of the claims to train on.
+        golden: (N,) golden labels of the claims; likewise `golden_held_out`.
         verdicts: The model's own labels, without context.
         pairs: Golden pairs of the held-out claims that are in no training pair of any arm.
     """
@@ -61,13 +56,9 @@ class ArmTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSamples:
-    """Samples of one policy, the same for all arms.
+    """Samples of one policy, the model directory `base`, the same for all arms: prompts and completions, (N,) each.
 
-    Attributes:
-        prompts: (N,) prompt of each sample.
-        completions: (N,) what followed.
-        quality: (N,) golden quality, `None` without a judge.
-        base: Model directory that was sampled.
+    `quality` (N,) is what the judge says of them, `None` without a judge.
     """
 
     prompts: list[str]
@@ -80,15 +71,8 @@ class ArmSamples:
 class ArmContext:
     """What training and judging an arm needs.
 
-    Attributes:
-        config: What is the same for all arms, and what differs.
-        run_dir: Directory of the run.
-        out_dir: Where each arm and seed has a directory.
-        task: The claims.
-        samples: What all arms pick from.
-        scorer: The model whose zero-shot verdicts serve as labels and as a reward.
-        judge: Says how good completions really are, where the task has such a judge.
-        console: Where progress is shown.
+    The zero-shot verdicts of the `scorer` serve as labels and as a reward; the `judge`, where the task has one, says
+    how good completions really are. Each arm and seed has a directory below `out_dir`.
     """
 
     config: ArmsConfig
@@ -120,6 +104,7 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
     known = golden.load(prepare_dir / GOLD, space)
     of_claims = golden.as_labels(known, claims)
     rows = {row.id: row for row in label_rows(of_claims, claims, space)}
+    # Whatever the labels, an arm's pairs are among these: only which response is preferred differs.
     seen = {pair.id for pair in build_pairs(claims, rows, space, pairs)[0]}
     return ArmTask(
         space=space,
@@ -161,18 +146,18 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
 
 
 def draw_samples(
-    config: SamplesConfig, task: ArmTask, prompts: PromptSettings, judge: Judge | None, work_dir: Path, console: Console
+    config: SamplesConfig, task: ArmTask, pairs: PairSettings, judge: Judge | None, work_dir: Path, console: Console
 ) -> ArmSamples:
     """Sample one policy for all arms, after teaching it to answer where the settings say so."""
-    base = config.base_name
+    base = base_name(config.base)
     if config.warm_start is not None:
         directory = work_dir / WARM_START
         if not (directory / MODEL).is_dir():
             policy = open_policy(base, config.completion)
-            taught = fit_demonstrations(policy, candidates(task.claims, prompts))[0]
+            taught = fit_demonstrations(policy, candidates(task.claims, pairs))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
         base = str(directory / MODEL)
-    asked = list(dict.fromkeys(each.prompt for each in candidates(task.held_out, prompts)))[: config.num_prompts]
+    asked = list(dict.fromkeys(prompt for prompt, _ in candidates(task.held_out, pairs)))[: config.num_prompts]
     drawn = sample(open_policy(base, config.completion), asked, config.samples_per_prompt, config.seed)
     texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
     quality = None if judge is None else judge(texts, completions)

@@ -25,12 +25,12 @@ from icm.training.arms.policies import reinforce
 from icm.training.arms.samples import CurvePoint, best_of_n_curve, picks, win_rate
 from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import ArmRun
-from icm.training.arms.verdicts import ArmVerdict, arm_verdict_accuracy
-from icm.training.completions import open_policy
+from icm.training.arms.verdicts import arm_verdict_accuracy, judged_by_verdict
+from icm.training.completions import base_name, open_policy
 from icm.training.reward import stage as reward
 from icm.training.reward.metrics import reward_metrics, reward_spread
-from icm.training.reward.model import MODEL, RewardModel, load_reward_model, open_base
-from icm.training.reward.settings import RewardConfig, RewardModelSettings
+from icm.training.reward.model import MODEL, load_reward_model, open_base
+from icm.training.reward.settings import RewardModelSettings
 
 STAGE: Final = "arms"
 RESULTS: Final = "arms.json"
@@ -63,14 +63,16 @@ def run(
         TrainingError: A reward model or a policy cannot be trained.
     """
     inputs = {name: sha256_of(run_dir / name / MANIFEST) for name in ("prepare", "elicit")}
+    # By fingerprint: the same model behind another path gives the same verdicts.
     settings = {**config.model_dump(mode="json", exclude={"verdict_model"}), "model_of_verdicts": scorer.fingerprint}
     stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
     task = read_arm_task(run_dir, scorer, config.pairs)
-    open_policy(config.samples.base_name, config.samples.completion)
+    # Only to see that it opens, before the directory is claimed.
+    open_policy(base_name(config.samples.base), config.samples.completion)
     stage.claim()
-    samples = draw_samples(config.samples, task, config.prompts, judge, out_dir, console)
+    samples = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
     context = ArmContext(config, run_dir, out_dir, task, samples, scorer, judge, console)
     runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
     write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
@@ -117,11 +119,11 @@ def _measure(context: ArmContext, arm: Arm, seed: int) -> ArmRun:
         reinforced=reinforced,
         wins_over_base=_wins_over_base(context, rewards),
     )
-    context.console.print(_told(result), soft_wrap=True)
+    context.console.print(_summary_line(result), soft_wrap=True)
     return result
 
 
-def _told(result: ArmRun) -> str:
+def _summary_line(result: ArmRun) -> str:
     labels, verdicts = result.label_accuracy, result.verdict_accuracy
     return (
         f"{result.arm}, seed {result.seed}: reward accuracy {100 * result.reward_accuracy.value:.1f} %"
@@ -136,7 +138,8 @@ def _train_reward(
     """Train a reward model on an arm's labels, unless that is done; return on how many pairs."""
     write_rows(directory / LABELS, rows)
     trained = reward.run(
-        RewardConfig(pairs=context.config.pairs, model=model_settings),
+        model_settings,
+        context.config.pairs,
         context.run_dir / "prepare",
         directory / LABELS,
         directory / "reward",
@@ -149,19 +152,10 @@ def _judged(
     context: ArmContext, arm: Arm, directory: Path, model_settings: RewardModelSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the reward's margins on the golden pairs, and the rewards of the samples."""
-    task, samples = context.task, context.samples
     if arm == "verdict":
-        verdict = ArmVerdict(context.scorer, task, context.config.pairs, context.config.comparison_claim)
-        margins = np.array([verdict.margin(pair) for pair in task.pairs])
-        rewards = verdict.rewards(samples.prompts, samples.completions)
-        if verdict.num_unreadable:
-            context.console.print(
-                f"verdict: {verdict.num_unreadable:,} different completions hold words that the model cannot read and "
-                f"count as the worst",
-                soft_wrap=True,
-            )
-        return margins, rewards
-    model: RewardModel = open_base(model_settings) if arm == "base" else load_reward_model(directory / "reward" / MODEL)
+        return judged_by_verdict(context)
+    task, samples = context.task, context.samples
+    model = open_base(model_settings) if arm == "base" else load_reward_model(directory / "reward" / MODEL)
     chosen = model.rewards([pair.prompt + pair.chosen for pair in task.pairs])
     rejected = model.rewards([pair.prompt + pair.rejected for pair in task.pairs])
     if arm == "base":
@@ -186,5 +180,6 @@ def _within_prompts(prompts: Sequence[str], rewards: NDArray[np.float64]) -> flo
 
 
 def _label_accuracy(task: ArmTask, rows: Sequence[LabelRow]) -> float:
+    # By id, since the rows of an arm may be fewer than the claims.
     golden = {claim.id: int(label) for claim, label in zip(task.claims, task.golden, strict=True)}
     return float(np.mean([row.label == golden[row.id] for row in rows if row.label is not None]))

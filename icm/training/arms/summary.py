@@ -19,8 +19,6 @@ class ArmRun(Record):
     """One arm at one seed.
 
     Attributes:
-        arm: The arm.
-        seed: Its seed.
         label_accuracy: Share of its labels that are the golden ones, `None` without labels.
         num_pairs: Pairs that it was trained on.
         reward_accuracy: Share of the held-out golden pairs that its reward puts in the right order; ties count half.
@@ -86,6 +84,7 @@ def summarise(runs: Sequence[ArmRun]) -> dict[Arm, Summary]:
 
 def difference(runs: Sequence[ArmRun], one: Arm, other: Arm) -> Summary | None:
     """Return by how much one arm is above another in the same seeds, `None` if one of them was not run."""
+    # Seed by seed: what two arms share at a seed (the head, the order, the errors) cancels out.
     ones, others = ({run.seed: run for run in runs if run.arm == arm} for arm in (one, other))
     seeds = sorted(ones.keys() & others.keys())
     if not seeds:

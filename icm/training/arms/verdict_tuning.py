@@ -1,43 +1,34 @@
 """Fine-tuning a language model on labelled claims: it learns to say the verdict, as in the paper's main figure.
 
-Knows claims and labels, not whose labels they are; how often the tuned model is right is for others to ask.
+Trains on any labels, and never opens a file of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 from rich.console import Console
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import TrainingError
-from icm.pocket.weights import pocket_model_dir
-from icm.training.completions import CompletionSettings, context_length, open_policy
+from icm.training.completions import CompletionSettings, base_name, context_length, open_policy
 from icm.training.finetune import train_on_completions
 from icm.training.loop import LoopSettings, library_arguments
 
-VERDICT: CompletionSettings = CompletionSettings(stop="\n", max_tokens=1)
-"""A verdict is the one thing that is said after a claim; what ends it is asked of no one."""
+VERDICT: Final = CompletionSettings(stop="\n", ending=None, max_tokens=1, temperature=1.0)
+"""A verdict is all that is said after a claim, so what ends it makes no difference."""
 
 
 class VerdictSettings(LoopSettings):
-    """How a language model is fine-tuned on verdicts.
-
-    Attributes:
-        base: Model directory or Hub id; `None` for the embedded pocket model.
+    """How a language model is fine-tuned on verdicts; each key is explained in conf/command/arms.yaml.
 
     Source: Wen et al. 2025, arXiv 2506.10139, section 3 (fine-tuning on labels, evaluated on held-out claims).
     """
 
-    base: str | None = Field(default=None, min_length=1)
-
-    @property
-    def base_name(self) -> str:
-        """The model directory or Hub id."""
-        return self.base or str(pocket_model_dir())
+    base: str | None = Field(min_length=1)
 
 
 def tune_verdicts(
@@ -57,7 +48,7 @@ def tune_verdicts(
         claims: What is judged.
         labels: (N,) their labels; claims without one are left out.
         space: What is said for each label.
-        settings: How.
+        settings: How long and how fast.
         out_dir: Where checkpoints, curve and model go.
         seed: Draws the order.
         console: Where the progress is shown.
@@ -65,7 +56,7 @@ def tune_verdicts(
     Raises:
         TrainingError: No claim has a label, or one does not fit the model's context.
     """
-    policy = open_policy(settings.base_name, VERDICT)
+    policy = open_policy(base_name(settings.base), VERDICT)
     rows = [
         _row(policy.plain_tokenizer, claim.text, space.verbalizers[int(label)])
         for claim, label in zip(claims, labels, strict=True)
@@ -76,9 +67,10 @@ def tune_verdicts(
     longest = max(len(row["input_ids"]) for row in rows)
     if longest > context_length(policy.model):
         raise TrainingError(
-            f"a claim with its verdict has {longest:,} tokens and {settings.base_name} reads "
+            f"a claim with its verdict has {longest:,} tokens and {policy.name} reads "
             f"{context_length(policy.model):,}; prepare the task with task.max_claim_tokens below that"
         )
+    # The length was checked above; the library would cut what is too long, the verdict first.
     arguments = library_arguments(settings, out_dir, seed) | {"max_length": None}
     train_on_completions(policy, rows, arguments, out_dir, console, "verdicts")
     return len(rows)

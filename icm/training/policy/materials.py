@@ -10,11 +10,10 @@ from typing import Literal
 from icm.errors import TrainingError
 from icm.files.records import CLAIMS, HELD_OUT, Record, read_claims, read_rows
 from icm.statistics.streams import Stream, generator
-from icm.training.completions import Policy, fit_prompts, open_policy
-from icm.training.finetune import Demonstration, fit_demonstrations
+from icm.training.completions import Policy, base_name, fit_prompts, open_policy
+from icm.training.finetune import Demonstration, candidates, fit_demonstrations
 from icm.training.pairs import PAIRS, PreferencePair
 from icm.training.policy.dpo import DpoSettings, fit_pairs
-from icm.training.policy.prompts import candidates
 from icm.training.policy.settings import PolicyConfig
 
 
@@ -42,9 +41,9 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
     Raises:
         TrainingError: No prompt fits, or no pair.
     """
-    policy = open_policy(config.base_name, config.completion)
+    policy = open_policy(base_name(config.base), config.completion)
     found = candidates(read_claims(prepare_dir / CLAIMS), config.prompts)
-    prompts, long_prompts = fit_prompts(policy, [each.prompt for each in found])
+    prompts, long_prompts = fit_prompts(policy, [prompt for prompt, _ in found])
     rejected = [RejectedText(kind="prompt", text=text) for text in long_prompts]
     if not prompts:
         raise TrainingError(
@@ -54,7 +53,7 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
     demonstrations: list[Demonstration] = []
     if config.warm_start is not None:
         demonstrations, long_ones = fit_demonstrations(policy, found)
-        rejected += [RejectedText(kind="demonstration", text=each.prompt) for each in long_ones]
+        rejected += [RejectedText(kind="demonstration", text=prompt) for prompt, _ in long_ones]
     pairs: list[PreferencePair] = []
     if reward_dir is not None and config.needs_pairs:
         pairs, too_long = fit_pairs(policy, _wanted_pairs(config, reward_dir))
@@ -82,10 +81,12 @@ def _sampled_prompts(
     config: PolicyConfig, policy: Policy, prepare_dir: Path, trained: Sequence[str]
 ) -> tuple[str, ...]:
     """Draw the prompts that base and policy are compared on, from the held-out claims where there are any."""
+    # Held-out prompts that are all too long leave the trained ones: a comparison on fewer is better than on none.
     prompts: Sequence[str] = trained
     if (prepare_dir / HELD_OUT).stat().st_size:
         held_out = candidates(read_claims(prepare_dir / HELD_OUT), config.prompts)
-        prompts = fit_prompts(policy, [each.prompt for each in held_out])[0] or trained
+        prompts = fit_prompts(policy, [prompt for prompt, _ in held_out])[0] or trained
     rng = generator(config.seed, Stream.POLICY_PROMPTS)
     chosen: list[int] = rng.permutation(len(prompts))[: config.sampling.num_prompts].tolist()
+    # Back in the order of the claims, so that samples.jsonl can be read beside them.
     return tuple(prompts[place] for place in sorted(chosen))
