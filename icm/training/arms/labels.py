@@ -101,13 +101,9 @@ def as_wrong_as(labels: Labels, golden: Labels, judgements: Judgements, seed: in
 
 
 def most_confident(labels: Labels, confidence: NDArray[np.float64], judgements: Judgements, share: float) -> Labels:
-    """Return labels with all but the most confident share of the judgements unlabelled.
+    """Return labels (N,) with all but the most confident share, (0, 1], of the judgements unlabelled.
 
-    Args:
-        labels: (N,) labels.
-        confidence: (N,) probability of each label.
-        judgements: Each is as confident as its claims are on average.
-        share: Share of them to keep, (0, 1].
+    A judgement is as confident as its claims are on average, given the probability (N,) of each label.
     """
     means = np.array([confidence[places].mean() for places in judgements.members])
     num_kept = max(1, round(share * len(judgements)))

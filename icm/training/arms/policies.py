@@ -33,12 +33,8 @@ def reinforce(
     Returns points by their step: the rollouts of the training, on its own prompts, and last the policy that came of it,
     on held-out ones.
 
-    Args:
-        context: What the arms share.
-        method: How the policy is trained.
-        directory: Directory of the arm and seed, with the reward model in `reward`.
-        rewards: (N,) the arm's rewards of the common samples, which are those of the base.
-        seed: Of the training.
+    The reward model lies in `directory/reward`; `rewards` (N,) are its rewards of the common samples, drawn from the
+    base.
     """
     samples, out_dir = context.config.samples, directory / "policy"
     config = PolicyConfig(

@@ -43,11 +43,8 @@ def best_of_n_curve(
 ) -> tuple[CurvePoint, ...]:
     """Return what the best of n by reward comes to for every size, exactly: the mean over all choices of n samples.
 
-    Args:
-        prompts: (N,) prompt of each sample.
-        rewards: (N,) reward of each.
-        quality: (N,) golden quality of each, if there is a judge.
-        sizes: Each at most the samples of a prompt.
+    Prompts, rewards and, with a judge, golden qualities are those of the samples, (N,) each; no size may exceed the
+    samples of a prompt.
     """
     proxy = standardised(rewards, rewards)
     points = []
@@ -78,11 +75,7 @@ def win_rate(
 ) -> float:
     """Return how often a judge prefers one choice of samples to another, a tie counting half.
 
-    Args:
-        prompts: (N,) prompt of each sample.
-        quality: (N,) golden quality; which of two choices is named first cannot matter to it.
-        one: (N,) weights of the samples, from `picks`.
-        other: (N,) those that it is compared with.
+    Prompts and golden qualities are those of the samples, (N,) each; a choice is the weights (N,) that `picks` returns.
     """
     groups = by_prompt(prompts)
     won = 0.0

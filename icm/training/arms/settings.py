@@ -9,9 +9,9 @@ from pydantic import Field
 from icm.files.records import Record
 from icm.scoring.open import ModelSettings
 from icm.training.arms.labels import Arm
-from icm.training.arms.verdict_tuning import VerdictSettings
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
+from icm.training.loop import LoopSettings
 from icm.training.pairs import PairSettings
 from icm.training.policy.rl import RlSettings
 from icm.training.reward.settings import RewardModelSettings
@@ -27,6 +27,15 @@ class SamplesConfig(Record):
     samples_per_prompt: int = Field(ge=1)
     best_of_n: tuple[int, ...] = Field(min_length=1)
     seed: int = Field(ge=0)
+
+
+class VerdictSettings(LoopSettings):
+    """How a language model is fine-tuned to say verdicts; each key is explained in conf/command/arms.yaml.
+
+    Source: Wen et al. 2025, arXiv 2506.10139, section 3 (fine-tuning on labels, evaluated on held-out claims).
+    """
+
+    base: str | None = Field(min_length=1)
 
 
 class ArmsConfig(Record):

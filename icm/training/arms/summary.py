@@ -20,7 +20,6 @@ class ArmRun(Record):
 
     Attributes:
         label_accuracy: Share of its labels that are the golden ones, `None` without labels.
-        num_pairs: Pairs that it was trained on.
         reward_accuracy: Share of the held-out golden pairs that its reward puts in the right order; ties count half.
         reward_deviation: Deviation of its rewards among the samples of a prompt, as a share of that of all samples.
         verdict_accuracy: Share of the held-out claims that a model fine-tuned on its labels judges as the golden labels

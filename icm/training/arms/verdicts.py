@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from icm.claims import UNLABELLED
-from icm.errors import ScoringError
-from icm.files.labels import label_vector
+from icm.errors import ScoringError, TrainingError
 from icm.files.records import LabelRow
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.open import LocalModel, open_scorer
@@ -22,10 +23,15 @@ from icm.statistics.estimates import Resampling, estimate
 from icm.statistics.schema import Estimate
 from icm.training.arms.labels import Arm
 from icm.training.arms.materials import ArmContext, ArmTask
+from icm.training.arms.settings import VerdictSettings
 from icm.training.arms.verdict import CLAIM_ENDING, round_robin, verdict_margins
-from icm.training.arms.verdict_tuning import tune_verdicts
-from icm.training.loop import MODEL
+from icm.training.completions import CompletionSettings, base_name, context_length, open_policy
+from icm.training.finetune import train_on_completions
+from icm.training.loop import MODEL, library_arguments
 from icm.training.pairs import PairSettings, render_prompt
+
+VERDICT: Final = CompletionSettings(stop="\n", ending=None, max_tokens=1, temperature=1.0)
+"""A verdict is all that is said after a claim, so what ends it makes no difference."""
 
 
 def arm_verdict_accuracy(
@@ -40,10 +46,43 @@ def arm_verdict_accuracy(
     task, out_dir = context.task, directory / "verdicts"
     # The model directory is renamed into its place when it is whole, so it says that the training is done.
     if not (out_dir / MODEL).is_dir():
-        labels = label_vector({row.id: row.label for row in rows}, task.claims)
-        tune_verdicts(task.claims, labels, task.space, settings, out_dir, resampling.seed, context.console)
+        _tune(task, rows, settings, out_dir, resampling.seed, context.console)
     tuned = open_scorer(LocalModel(kind="local", path=str(out_dir / MODEL)), task.space)
     return verdict_accuracy(tuned, task, resampling)
+
+
+def _tune(
+    task: ArmTask, rows: Sequence[LabelRow], settings: VerdictSettings, out_dir: Path, seed: int, console: Console
+) -> None:
+    """Fine-tune a model to say the labels of claims, as in the paper's main figure, and write it to `out_dir/model`.
+
+    Raises:
+        TrainingError: A claim does not fit the model's context.
+    """
+    policy = open_policy(base_name(settings.base), VERDICT)
+    texts = {claim.id: claim.text for claim in task.claims}
+    examples = [
+        _tokens(policy.plain_tokenizer, texts[row.id], task.space.verbalizers[row.label])
+        for row in rows
+        if row.label is not None
+    ]
+    longest = max(len(example["input_ids"]) for example in examples)
+    if longest > context_length(policy.model):
+        raise TrainingError(
+            f"a claim with its verdict has {longest:,} tokens and {policy.name} reads "
+            f"{context_length(policy.model):,}; prepare the task with task.max_claim_tokens below that"
+        )
+    # The length was checked above; the library would cut what is too long, the verdict first.
+    arguments = library_arguments(settings, out_dir, seed) | {"max_length": None}
+    train_on_completions(policy, examples, arguments, out_dir, console, "verdicts")
+
+
+def _tokens(tokenizer: Any, text: str, verbalizer: str) -> dict[str, list[int]]:
+    """Return a claim and its verdict, which alone carries the loss, as tokens."""
+    # Handed over as text, they would get an end-of-sequence token.
+    asked = tokenizer(text, verbose=False)["input_ids"]
+    whole = tokenizer(text + verbalizer, verbose=False)["input_ids"]
+    return {"input_ids": whole, "completion_mask": [0] * len(asked) + [1] * (len(whole) - len(asked))}
 
 
 def verdict_accuracy(scorer: LabelScorer, task: ArmTask, resampling: Resampling) -> Estimate:

@@ -70,11 +70,7 @@ def reward_model_dir(path: Path) -> Path:
 
 
 def require_informative(rewards: Rewards, prompts: Sequence[str]) -> None:
-    """Check that rewards differ between the completions of a prompt, else there is nothing to learn.
-
-    Args:
-        rewards: (B,) rewards of a probe of completions.
-        prompts: (B,) what was completed.
+    """Check that rewards (B,) differ between the completions of a prompt (B,), else there is nothing to learn.
 
     Raises:
         TrainingError: All completions of each prompt have the same reward.
