@@ -48,6 +48,7 @@ def _check_hub(places: Places, settings: ExportConfig) -> None:
 
 def _push(places: Places) -> str:
     """Upload the export and return its address."""
+    # The caller has checked it.
     assert places.hub_id is not None
     api = HfApi()
     try:

@@ -33,6 +33,7 @@ _NAMING: Final = ("task", "search", "seed")
 
 def typed_keys(overrides: Sequence[str]) -> list[str]:
     """Return the keys of what was typed, `task.path` of `+task.path=x`, flags left out."""
+    # Hydra adds a key with +, replaces or adds it with ++, and removes it with ~.
     return [each.lstrip("+~").partition("=")[0] for each in overrides if "=" in each and not each.startswith("-")]
 
 
@@ -69,6 +70,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
+    # Whole groups: a group that was typed in part has been composed with its other values by Hydra.
     merged = found | {name: composed[name] for name in typed & composed.keys()}
     if "seed" in typed:
         # The seeds of diagnosis and evaluation follow the seed of the run unless they are typed themselves.
@@ -88,6 +90,7 @@ def remember(places: Places, config: Config, command: str) -> None:
     path = places.out_dir / RUN
     settings = config.model_dump(mode="json")
     if path.exists() and command in READ:
+        # A stage run alone replaces its own settings; the others describe results that are still there.
         settings = _read(path) | {name: settings[name] for name in READ[command]}
     write_json(path, settings)
 

@@ -28,6 +28,7 @@ def _summary_line(places: Places, settings: PolicyConfig, manifest: Manifest, me
     over_context = ", ".join(f"{count:,} {kind}s" for kind, count in counts["over_context"].items()) or "nothing"
     done = f"policy trained by {settings.method.kind} for" if metrics.policy else "nothing trained:"
     ending = " (its KL budget was spent)" if metrics.kl_budget_spent else ""
+    # Best-of-n alone writes no model to point at.
     where = places.out_dir / MODEL if metrics.policy else places.out_dir
     return (
         f"{done} {metrics.steps:,} steps{ending} on {counts['prompts']:,} prompts in {manifest.seconds:,.1f} s; "

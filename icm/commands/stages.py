@@ -88,6 +88,7 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
         elicit_dir,
         out_dir,
         scorer or scorer_of(places, config),
+        # A report without a diagnosis is whole; `icm evaluate` may be asked for alone.
         diagnosed if (diagnosed / MANIFEST).exists() else None,
         overwrite=places.overwrite,
     )

@@ -33,6 +33,7 @@ def compose_commands(places: Places, config: Config) -> TrainingCommands:
     def composed(kind: type[Settings], name: str, overrides: Sequence[str]) -> tuple[Places, Settings]:
         # In quotes, since a path may hold what means something on a command line.
         run_dir = f"run_dir={json.dumps(str(places.out_dir))}"
+        # Named by its key in the settings of the run, since the user typed no such command.
         try:
             return load_command(kind, name, run_dir, f"overwrite={places.overwrite}", *overrides)
         except ConfigError as error:

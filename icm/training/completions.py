@@ -81,6 +81,7 @@ def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
     """
     # float32: the updates of a small learning rate would vanish in the rounding of half precision.
     loaded = load_model(name, revision=None, dtype="float32", device="auto")
+    # A copy: it is changed below, and the plain one is what is written beside a trained model.
     tokenizer = copy.deepcopy(loaded.tokenizer)
     if tokenizer.pad_token_id is None:
         raise TrainingError(
@@ -93,6 +94,7 @@ def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
     ending = _ending(name, tokenizer, stop_ids, settings.ending)
     # TRL cannot do without an end-of-sequence token; what it is only matters where completions are written.
     tokenizer.eos_token = ending or tokenizer.decode([stop_ids[0]])
+    # generate() and TRL read there where completions end.
     loaded.model.generation_config.eos_token_id = list(stop_ids)
     return Policy(
         name=name,
@@ -145,6 +147,7 @@ def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list
     """Return the prompts that leave room for a completion of full length, and the others; repetitions are dropped."""
     different = list(dict.fromkeys(prompts))
     room = context_length(policy.model) - policy.settings.max_tokens
+    # Quiet, because the tokenizer would warn of each text that is too long, and these are looked for here.
     lengths = [len(tokens) for tokens in policy.tokenizer(different, verbose=False)["input_ids"]] if different else []
     kept = [prompt for prompt, length in zip(different, lengths, strict=True) if length <= room]
     return kept, [prompt for prompt, length in zip(different, lengths, strict=True) if length > room]
@@ -152,6 +155,7 @@ def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list
 
 def context_length(model: Any) -> int:
     """Return how many tokens a model can read."""
+    # A model that states no maximum is taken to read anything.
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 2**31))
 
 
@@ -187,6 +191,7 @@ def _sample_batch(policy: Policy, prompts: list[str]) -> list[Completion]:
 
 def read_completion(policy: Policy, prompt: str, row: Sequence[int]) -> Completion:
     """Return the completion that a row of generated tokens holds, without what follows its end."""
+    # The first one: rows of a batch go on, padded or sampled, until the longest of them has ended.
     end = next((place for place, token in enumerate(row) if token in policy.stop_ids), None)
     tokens = row if end is None else row[: end + 1]
     stop = policy.settings.stop
@@ -220,6 +225,7 @@ def _batch_log_probabilities(policy: Policy, completions: Sequence[Completion]) 
     # The logits at place i predict the token at i + 1, so the last place is dropped, and the first token below.
     device = policy.model.device
     logits = policy.model(tokens.to(device), attention_mask=attended.to(device)).logits[:, :-1].float()
+    # At the temperature of sampling: the divergence is that of what is really drawn.
     scaled = (logits / policy.settings.temperature).log_softmax(-1).cpu()
     picked = scaled.gather(-1, tokens[:, 1:, None])[..., 0]
     return (picked * counted[:, 1:]).sum(1).double().numpy()

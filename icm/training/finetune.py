@@ -78,6 +78,7 @@ def fit_demonstrations(
     kept: list[Demonstration] = []
     too_long: list[Demonstration] = []
     for prompt, completion in dict.fromkeys(demonstrations):
+        # With its ending, which is trained on too; cut off, it would never be learned.
         tokens = policy.tokenizer(prompt + completion + ending, verbose=False)["input_ids"]
         (kept if len(tokens) <= limit else too_long).append((prompt, completion))
     return kept, too_long
@@ -98,17 +99,13 @@ def fine_tune(
     """
     ending = require_ending(policy)
     rows = [{"prompt": prompt, "completion": completion + ending} for prompt, completion in demonstrations]
+    # All rows fit; the library would otherwise cut them at a length of its own.
     arguments = library_arguments(settings, out_dir, seed) | {"max_length": context_length(policy.model)}
     train_on_completions(policy, rows, arguments, out_dir, console, settings.kind)
 
 
 def train_on_completions(
-    policy: Policy,
-    rows: list[dict[str, Any]],
-    arguments: Mapping[str, Any],
-    out_dir: Path,
-    console: Console,
-    what: str,
+    policy: Policy, rows: list[dict[str, Any]], arguments: Mapping[str, Any], out_dir: Path, console: Console, what: str
 ) -> None:
     """Train a policy on rows of which the completion alone carries the loss, and write it to `out_dir/model`.
 

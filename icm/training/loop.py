@@ -68,13 +68,16 @@ def common_arguments(out_dir: Path, seed: int, checkpoint_every: int) -> dict[st
         # TRL turns bfloat16 and activation checkpointing on by default; the first fails on a CPU.
         "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "activation_checkpointing": False,
+        # Without a GPU this only warns.
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 1,
         # A NaN must reach the curve's guard; the library would log the loss before it instead.
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": checkpoint_every,
+        # The last may be cut off by a kill; then the one before it is still whole.
         "save_total_limit": 2,
+        # The libraries would report to every tracker that happens to be installed.
         "report_to": "none",
         "disable_tqdm": True,
     }
@@ -87,6 +90,7 @@ def library_arguments(loop: LoopSettings, out_dir: Path, seed: int) -> dict[str,
         "per_device_train_batch_size": loop.batch_size,
         "gradient_accumulation_steps": loop.gradient_accumulation,
         "learning_rate": loop.learning_rate,
+        # The library's plain constant ignores the warm-up.
         "lr_scheduler_type": "constant_with_warmup" if loop.schedule == "constant" else loop.schedule,
         "warmup_steps": loop.warmup_steps,
     }
@@ -140,6 +144,7 @@ def run_training(
     """
     checkpoint, done = last_checkpoint(out_dir)
     if is_main_process():
+        # What was logged after the checkpoint will be logged again.
         keep_rows_until(out_dir / CURVE, done)
     else:
         console = Console(quiet=True)
@@ -214,6 +219,7 @@ class _Watch(TrainerCallback):
                 f"lower learning_rate, or start from another base"
             )
         measures = self._measure(logs)
+        # Every process comes here with the same measures; the curve has one writer.
         if state.is_world_process_zero:
             append_rows(self._curve, [{"step": state.global_step, **measures}])
         # The library's history rather than one of ours: a checkpoint brings it back.
@@ -227,4 +233,5 @@ class _Watch(TrainerCallback):
         # Every process writes the state of its random generators into the checkpoint.
         processes().wait_for_everyone()
         if state.is_world_process_zero:
+            # Only now may a training go on from it: the mark is written behind the last of its files.
             (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / MARK).touch()

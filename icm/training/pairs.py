@@ -100,6 +100,7 @@ def build_pairs(
         by_group[claim.group].append(claim)
     pairs: dict[str, PreferencePair] = {}
     for group in by_group.values():
+        # A group may hold comparisons and single answers; each kind makes its own pairs.
         made = [*_from_comparisons(group, labels, settings, counts), *_from_answers(group, labels, settings, counts)]
         counts["groups_without_pairs"] += not made
         # The same responses may stand in several groups; each group is its own evidence, so each keeps its pair.
@@ -171,10 +172,7 @@ def render_prompt(template: str, claim: Claim) -> str:
 
 
 def _from_comparisons(
-    group: Sequence[Claim],
-    labels: Mapping[ClaimId, LabelRow],
-    settings: PairSettings,
-    counts: dict[str, int],
+    group: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], settings: PairSettings, counts: dict[str, int]
 ) -> list[PreferencePair]:
     """Return one pair for each two responses that were compared, averaged over the labelled orders."""
     # By prompt and responses in alphabetical order, so that both orders of a comparison meet under one key.
@@ -197,16 +195,14 @@ def _from_comparisons(
                 continue
         else:
             counts["both_orders"] += 1
+            # Such a pair says more about the place of a response than about the response.
             counts["contradicting"] += min(probabilities) < 0.5 < max(probabilities)
         pairs += _decided(group[0].group, prompt, first, second, sum(probabilities) / len(probabilities), counts)
     return pairs
 
 
 def _from_answers(
-    group: Sequence[Claim],
-    labels: Mapping[ClaimId, LabelRow],
-    settings: PairSettings,
-    counts: dict[str, int],
+    group: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], settings: PairSettings, counts: dict[str, int]
 ) -> list[PreferencePair]:
     """Return a pair for each two answers to a question of which one is labelled true and one is not.
 
@@ -226,6 +222,7 @@ def _from_answers(
         answers.append((claim, row.label, math.log(clipped / (1 - clipped))))
     pairs = []
     for (one, label_one, odds_one), (two, label_two, odds_two) in itertools.combinations(answers, 2):
+        # Two true answers are equally right as far as labels go, whatever their probabilities.
         if label_one == label_two:
             counts["same_label"] += 1
             continue
@@ -247,6 +244,7 @@ def _decided(
     # What follows reads `chosen` first, so a pair is turned round rather than kept with a target below a half.
     if probability < 0.5:
         first, second, probability = second, first, 1 - probability
+    # Sorted, so that the id does not tell which response is preferred.
     pair_id = group_id(prompt, *sorted((first, second)))
     return [
         PreferencePair(

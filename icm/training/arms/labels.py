@@ -47,6 +47,7 @@ class Judgements:
         for place, claim in enumerate(claims):
             key = claim.key
             pair = tuple(sorted((key.first, key.second))) if isinstance(key, ComparisonKey) else (claim.id,)
+            # With the group: the same two responses to another question are another judgement.
             places_of[claim.group, *pair].append(place)
         self.members = list(places_of.values())
         self.flipped = np.zeros(len(claims), dtype=bool)
@@ -57,6 +58,7 @@ class Judgements:
                 key = claims[place].key
                 self.judgement_of[place] = number
                 if isinstance(first, ComparisonKey) and isinstance(key, ComparisonKey):
+                    # Claims of one comparison name the same two responses, so another first one is the other order.
                     self.flipped[place] = key.first != first.first
 
     def __len__(self) -> int:
@@ -81,17 +83,20 @@ def with_errors(golden: Labels, judgements: Judgements, error_rate: float, seed:
     """
     if not 0 <= error_rate <= 1:
         raise ValueError(f"an error rate lies between 0 and 1, got {error_rate}")
+    # A number rather than a coin for each judgement: every seed errs equally often, only elsewhere.
     return _flip(golden, judgements, round(error_rate * len(judgements)), generator(seed, Stream.HUMAN_ERRORS))
 
 
 def shuffled(golden: Labels, judgements: Judgements, seed: int) -> Labels:
     """Return golden labels dealt anew to the judgements: as many true ones as before, at random."""
+    # The values of first claims are dealt, not of all claims, so that the two orders go on agreeing.
     rng = generator(seed, Stream.SHUFFLED_LABELS)
     return judgements.spread(rng.permutation(judgements.values(golden)))
 
 
 def as_wrong_as(labels: Labels, golden: Labels, judgements: Judgements, seed: int) -> Labels:
     """Return golden labels with as many wrong judgements as `labels` have, drawn at random."""
+    # Elicited labels may contradict themselves in the two orders; one wrong order makes the judgement wrong.
     wrong = [
         number
         for number, places in enumerate(judgements.members)

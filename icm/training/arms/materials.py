@@ -95,6 +95,7 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
     verify(prepare_dir, "prepare")
     verify(elicit_dir, "elicit", LABELS)
     held_out = read_rows(prepare_dir / HELD_OUT, Claim)
+    # Both: golden labels to train some arms on, and held-out ones to judge all of them by.
     if not (prepare_dir / GOLD).exists() or not held_out:
         raise RunDirectoryError(
             f"{prepare_dir} has no golden labels of held-out claims, by which the arms are judged; prepare a task that "
@@ -127,6 +128,7 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
     judgements = Judgements(task.claims)
     match arm:
         case "elicited":
+            # As they are, with their probabilities; whether those count, the settings of the pairs say.
             return task.elicited
         case "golden":
             labels = task.golden
@@ -137,6 +139,7 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
         case "random_flips":
             labels = as_wrong_as(_vector(task.elicited, task), task.golden, judgements, seed)
         case "pseudo_labels":
+            # Verdicts always have a probability; the type allows rows of other files to lack one.
             confidence = np.array([row.probability or 0.0 for row in task.verdicts])
             kept = most_confident(_vector(task.verdicts, task), confidence, judgements, kept_share)
             return [row for row, label in zip(task.verdicts, kept, strict=True) if label != UNLABELLED]
@@ -152,11 +155,13 @@ def draw_samples(
     base = base_name(config.base)
     if config.warm_start is not None:
         directory = work_dir / WARM_START
+        # On good and bad responses alike, so that the common policy prefers none.
         if not (directory / MODEL).is_dir():
             policy = open_policy(base, config.completion)
             taught = fit_demonstrations(policy, candidates(task.claims, pairs))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
         base = str(directory / MODEL)
+    # Held-out prompts, on which no arm was trained.
     asked = list(dict.fromkeys(prompt for prompt, _ in candidates(task.held_out, pairs)))[: config.num_prompts]
     drawn = sample(open_policy(base, config.completion), asked, config.samples_per_prompt, config.seed)
     texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]

@@ -58,6 +58,7 @@ def reinforce(
     policy.run(config, context.run_dir / "prepare", None, out_dir, context.console)
     rows = [row.model_dump() for row in read_rows(out_dir / SAMPLES, SampleRow) if row.source == "policy"]
     ratio = float(np.mean([row["log_ratio"] for row in rows]))
+    # The policy itself stands at the last step too, behind the rollouts that led there.
     return (*_rollouts(context, out_dir, rewards), _point(context, method.steps, ratio, rows, rewards))
 
 
@@ -67,6 +68,7 @@ def _rollouts(context: ArmContext, out_dir: Path, base: NDArray[np.float64]) -> 
         [json.loads(line) for line in (out_dir / name).read_text(encoding="utf-8").splitlines()]
         for name in (CURVE, ROLLOUTS)
     )
+    # Rollouts carry no divergence; the curve has it, for every step.
     divergence = {row["step"]: row["kl"] for row in curve}
     by_step: dict[int, list[dict[str, Any]]] = {}
     for row in rollouts:
@@ -75,11 +77,7 @@ def _rollouts(context: ArmContext, out_dir: Path, base: NDArray[np.float64]) -> 
 
 
 def _point(
-    context: ArmContext,
-    step: int,
-    divergence: float,
-    rows: Sequence[Mapping[str, Any]],
-    base: NDArray[np.float64],
+    context: ArmContext, step: int, divergence: float, rows: Sequence[Mapping[str, Any]], base: NDArray[np.float64]
 ) -> CurvePoint:
     found = np.array([row["reward"] for row in rows], dtype=np.float64)
     quality = None

@@ -36,16 +36,14 @@ def standardised(rewards: NDArray[np.float64], base: NDArray[np.float64]) -> NDA
 
 
 def best_of_n_curve(
-    prompts: Sequence[str],
-    rewards: NDArray[np.float64],
-    quality: NDArray[np.float64] | None,
-    sizes: Sequence[int],
+    prompts: Sequence[str], rewards: NDArray[np.float64], quality: NDArray[np.float64] | None, sizes: Sequence[int]
 ) -> tuple[CurvePoint, ...]:
     """Return what the best of n by reward comes to for every size, exactly: the mean over all choices of n samples.
 
     Prompts, rewards and, with a judge, golden qualities are those of the samples, (N,) each; no size may exceed the
     samples of a prompt.
     """
+    # By weights instead of draws: arms then differ by their rewards alone, not by luck.
     proxy = standardised(rewards, rewards)
     points = []
     for n in sizes:
@@ -66,6 +64,7 @@ def picks(prompts: Sequence[str], rewards: NDArray[np.float64], n: int) -> NDArr
     groups = by_prompt(prompts)
     weights = np.zeros(len(rewards))
     for group in groups:
+        # Every prompt weighs the same, however many samples it has.
         weights[group] = selection_weights(rewards[group], n) / len(groups)
     return weights
 

@@ -74,6 +74,7 @@ def run(
     stage.claim()
     samples = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
     context = ArmContext(config, run_dir, out_dir, task, samples, scorer, judge, console)
+    # Seed by seed, so that after an interruption whole seeds are there to be compared.
     runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
     write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
     counts = {"arms": len(config.arms), "seeds": len(config.seeds), "golden_pairs": len(task.pairs)}
@@ -102,8 +103,10 @@ def _measure(context: ArmContext, arm: Arm, seed: int) -> ArmRun:
         rows = labels_of(arm, context.task, error_rate=config.error_rate, kept_share=config.kept_share, seed=seed)
         num_pairs = _train_reward(context, directory, rows, model_settings)
     margins, rewards = _judged(context, arm, directory, model_settings)
+    # In characters: what a reader sees as long, whatever the tokenizer.
     lengths = np.array([len(pair.chosen) - len(pair.rejected) for pair in unseen])
     metrics = reward_metrics(margins, lengths, [pair.group for pair in unseen], resampling)
+    # Without labels there is no reward model that a policy could be trained against.
     reinforced: tuple[CurvePoint, ...] = ()
     if config.policy is not None and arm not in UNTRAINED:
         reinforced = reinforce(context, config.policy, directory, rewards, seed)
@@ -136,6 +139,7 @@ def _train_reward(
     context: ArmContext, directory: Path, rows: Sequence[LabelRow], model_settings: RewardModelSettings
 ) -> int:
     """Train a reward model on an arm's labels, unless that is done; return on how many pairs."""
+    # As a file, so that the reward stage reads and hashes these labels like any others.
     write_rows(directory / LABELS, rows)
     trained = reward.run(
         model_settings,

@@ -99,6 +99,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value=mean, low=mean, high=mean)
+    # Seeds are few, so a bootstrap over them would be far too narrow.
     half = student_half_width(values, LEVEL)
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
@@ -131,4 +132,5 @@ def _shown(estimate: Estimate | None, factor: int, digits: int) -> str:
     if estimate is None:
         return ""
     value, half = factor * estimate.value, factor * (estimate.high - estimate.value)
+    # A single seed has no interval, and is shown without one.
     return f"{value:,.{digits}f} ± {half:,.{digits}f}" if half else f"{value:,.{digits}f}"

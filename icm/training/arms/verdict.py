@@ -37,6 +37,7 @@ def verdict_labels(scorer: LabelScorer, claims: Sequence[Claim], space: LabelSpa
     require_binary(space)
     margins = verdict_margins(scorer, [claim.text for claim in claims])
     labels = np.where(margins > 0, AFFIRMING, 1 - AFFIRMING)
+    # Of two labels, the one that was chosen is this probable; the sign was taken by the choice.
     probabilities = expit(np.abs(margins))
     return [
         LabelRow(
@@ -67,6 +68,7 @@ def round_robin(scorer: LabelScorer, template: str, question: str, responses: Se
     # Alone, a response is neither better nor worse, and the mean over no others would be 0 / 0.
     if len(responses) == 1:
         return np.zeros(1)
+    # All in one call, so that the scorer can share the question among them.
     places = list(itertools.permutations(range(len(responses)), 2))
     texts = [
         template.format(question=question, response_1=responses[one], response_2=responses[two]) for one, two in places

@@ -95,6 +95,7 @@ def verdict_accuracy(scorer: LabelScorer, task: ArmTask, resampling: Resampling)
         if label != UNLABELLED and claim.text not in seen
     ]
     logprobs = scorer.label_logprobs([Prompt(NO_CONTEXT, claim.text) for claim, _ in asked])
+    # Columns are labels in the order of the space, so the place of the largest is the label.
     right = logprobs.argmax(axis=1) == np.array([label for _, label in asked])
     return estimate(right.astype(np.float64), [claim.group for claim, _ in asked], resampling)
 
@@ -139,6 +140,7 @@ def _verdict_reward(
             scorer.count_tokens([text])
         except ScoringError:
             return False
+        # An empty completion could be asked about, but it is no answer.
         return bool(completion.strip())
 
     def of_comparisons(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
@@ -158,6 +160,7 @@ def _verdict_reward(
         asked = list(dict.fromkeys(zip(prompts, completions, strict=True)))
         readable = [key for key in asked if is_readable(*key)]
         rewards = of_comparisons(readable) if questions else of_answers(readable)
+        # Where none can be read, all are equally bad.
         lowest = min(rewards.values(), default=0.0)
         found = np.array([rewards.get(key, lowest) for key in zip(prompts, completions, strict=True)])
         return found, len(asked) - len(readable)

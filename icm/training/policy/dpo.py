@@ -43,12 +43,7 @@ def fit_pairs(policy: Policy, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
 
 
 def optimise_preferences(
-    policy: Policy,
-    pairs: Sequence[PreferencePair],
-    settings: DpoSettings,
-    out_dir: Path,
-    seed: int,
-    console: Console,
+    policy: Policy, pairs: Sequence[PreferencePair], settings: DpoSettings, out_dir: Path, seed: int, console: Console
 ) -> None:
     """Train a policy, whose model is changed, on pairs that fit its context, and write it to `out_dir/model`.
 

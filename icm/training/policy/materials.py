@@ -50,11 +50,13 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
             f"none of {len(long_prompts):,} prompts leaves room for {config.completion.max_tokens} tokens in the "
             f"model's context; lower completion.max_tokens, or take a model with a longer context"
         )
+    # Without a warm start nothing closes a completion, and some bases have nothing to close one with.
     demonstrations: list[Demonstration] = []
     if config.warm_start is not None:
         demonstrations, long_ones = fit_demonstrations(policy, found)
         rejected += [RejectedText(kind="demonstration", text=prompt) for prompt, _ in long_ones]
     pairs: list[PreferencePair] = []
+    # A directory is always named (it follows from the run); most methods do not read it.
     if reward_dir is not None and config.needs_pairs:
         pairs, too_long = fit_pairs(policy, _wanted_pairs(config, reward_dir))
         rejected += [RejectedText(kind="pair", text=pair.id) for pair in too_long]

@@ -63,6 +63,7 @@ def reward_model_dir(path: Path) -> Path:
     Raises:
         TrainingError: There is neither.
     """
+    # `icm reward` writes its model below the directory of its stage, and both are named by users.
     directory = path / MODEL if (path / MODEL).is_dir() else path
     if not (directory / "config.json").is_file():
         raise TrainingError(f"{path}: there is no reward model here; `icm reward` trains one, into its model/")

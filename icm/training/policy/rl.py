@@ -152,6 +152,7 @@ def _reward_function(policy: Policy, reward: Reward, settings: RlSettings, path:
     def rollout_rewards(
         prompts: list[str], completion_ids: list[list[int]], trainer_state: TrainerState, **_: Any
     ) -> list[float]:
+        # TRL would decode up to the end of the row, with what follows the stop text.
         texts = [read_completion(policy, *row).text for row in zip(prompts, completion_ids, strict=True)]
         rewards = reward(prompts, texts).tolist()
         # Rewards are asked for before the step is counted.

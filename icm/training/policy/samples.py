@@ -156,6 +156,7 @@ def expected_best_of_n(rows: Sequence[SampleRow], values: NDArray[np.float64], n
 
 
 def _rewards(rows: Sequence[SampleRow]) -> NDArray[np.float64] | None:
+    # All or none: one source of rewards gives a finite number to every completion.
     rewards = [row.reward for row in rows]
     return None if None in rewards else np.array(rewards, dtype=np.float64)
 

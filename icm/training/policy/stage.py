@@ -91,6 +91,7 @@ def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) ->
             raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
         inputs[PAIRS] = verify(reward_dir, "reward", PAIRS).outputs[PAIRS]
     if isinstance(config.reward, ModelReward):
+        # By number, since two members may have files of the same names.
         for number, path in enumerate(config.reward.paths):
             for weights in sorted(reward_model_dir(path).glob("*.safetensors")):
                 inputs[f"reward {number}: {weights.name}"] = sha256_of(weights)
@@ -107,6 +108,7 @@ def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, conso
     if config.warm_start is None:
         return base
     directory = out_dir / WARM_START
+    # Renamed into its place when it is whole, so a directory of this name is a finished warm start.
     if not (directory / MODEL).is_dir():
         fine_tune(base, materials.candidates, config.warm_start, directory, config.seed, console)
     return open_policy(directory / MODEL, config.completion)
@@ -131,6 +133,7 @@ def _train(
         _probe(config, policy, materials, reward)
     match config.method:
         case RlSettings():
+            # `_inputs` has refused such settings.
             assert reward is not None
             train_policy(policy, materials.prompts, reward, config.method, out_dir, config.seed, console)
         case DpoSettings():
@@ -165,6 +168,7 @@ def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) 
     return PolicyMetrics(
         base=measure(of_base, resampling),
         policy=measure(of_policy, resampling) if of_policy else None,
+        # No weights exist for more samples than were drawn.
         best_of_n=best_of_n(of_base, [n for n in sampling.best_of_n if n <= sampling.samples_per_prompt]),
         steps=len(curve),
         kl_budget_spent=isinstance(method, RlSettings) and budget_spent([row["kl"] for row in curve], method),

@@ -86,12 +86,14 @@ def run(
     trained = [verify(directory, "reward") for directory in reward_dirs]
     inputs = {f"reward_{number}": sha256_of(path / MANIFEST) for number, path in enumerate(reward_dirs)}
     inputs |= {"prepare": sha256_of(prepare_dir / MANIFEST)}
+    # A file that is missing is reported where it is read.
     inputs |= {str(path): sha256_of(path) for path in config.files if path.exists()}
     settings = {**config.model_dump(mode="json"), "pairs": pairs.model_dump(mode="json")}
     stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
 
+    # Loaded after the check for a finished result, which needs none of them.
     members = [load_reward_model(directory / MODEL) for directory in reward_dirs]
     results: dict[str, JudgedSource] = {}
     margins: list[dict[str, Any]] = []
@@ -158,6 +160,7 @@ def judge(
     reward = combined_rewards(members, config.ensemble)
     better = reward([pair.prompt + pair.better for pair in usable])
     worse = reward([pair.prompt + pair.worse for pair in usable])
+    # One subset for everything would repeat the accuracy.
     has_subsets = any(pair.subset for pair in usable)
     metrics = reward_metrics(
         better - worse,
@@ -205,6 +208,7 @@ def _sources(
     sources = []
     if found := golden_pairs(prepare_dir, pairs):
         trained_on = _trained_on(reward_dirs)
+        # Held-out claims may repeat a pair of the training in a group of their own.
         unseen = [
             JudgedPair(group=pair.group, prompt=pair.prompt, better=pair.chosen, worse=pair.rejected)
             for pair in found

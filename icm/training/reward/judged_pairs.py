@@ -64,6 +64,7 @@ def read_judged_pairs(path: Path, prompt_template: str) -> tuple[list[JudgedPair
             if pair in pairs:
                 detail = f"the pair stands in row {pairs[pair]} already"
                 rejected.append(RejectedRow(row=number, reason="duplicate", detail=detail))
+            # The first row keeps the pair; a dict keeps the order of the file.
             pairs.setdefault(pair, number)
     if not pairs:
         raise SchemaError(f"{path}: holds no pair of two responses, {len(rejected):,} rows were rejected")
@@ -79,6 +80,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise SchemaError(f"{path}: cannot be read as text: {error}") from None
     try:
+        # A JSON list begins with a bracket, JSON Lines with an object.
         rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
     except json.JSONDecodeError as error:
         raise SchemaError(f"{path}: no JSON, nor JSON Lines: {error}") from None
@@ -131,6 +133,7 @@ def _split_transcripts(better: str, worse: str) -> tuple[str, str, str]:
     """Return what two transcripts share up to their last reply, and the replies; an empty prompt if they differ."""
     prompt, mark, reply = better.rpartition(ASSISTANT_TURN)
     other_prompt, other_mark, other_reply = worse.rpartition(ASSISTANT_TURN)
+    # Transcripts that differ earlier are two dialogues, and say nothing about a reply to one prompt.
     if not mark or not other_mark or prompt != other_prompt:
         return "", "", ""
     return (prompt + mark).strip(), reply, other_reply

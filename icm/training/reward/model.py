@@ -42,6 +42,7 @@ class RewardModel:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
+        # Not truncated: a text that is cut would get the reward of another.
         return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
 
     def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -79,6 +80,7 @@ class RewardModel:
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         width = max(map(len, rows))
+        # The mask, not the pad token, keeps padding out of the attention.
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
         for place, row in enumerate(rows):
@@ -151,11 +153,13 @@ def _load(
             config = AutoConfig.from_pretrained(name, **source)
             _check_outputs(name, config)
             tokenizer = AutoTokenizer.from_pretrained(name, **source)
+            # Pickled weights could run code of their own, so safetensors alone.
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 name, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise TrainingError(f"cannot load {name!r} as a reward model: {str(error).strip().splitlines()[0]}") from None
+    # Sorted, since the library returns a set, and the first is named in messages.
     missing = sorted(report["missing_keys"])
     _check_missing(name, model, missing, fresh_head)
     _set_pad_token(name, model, tokenizer, pad_token)

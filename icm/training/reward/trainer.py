@@ -68,6 +68,7 @@ def train_reward_model(
     )
     # Under `accelerate launch` the trainer holds the model in a wrapper that cannot be saved or merged.
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # Merged, so that whoever reads the directory needs no adapter library.
     trained = RewardModel(
         model.merge_and_unload() if settings.lora is not None else model, base.tokenizer, base.max_length, False
     )
@@ -111,6 +112,7 @@ class AnswerTrainer(Trainer):
     ) -> Any:
         """Return the mean cross-entropy of the logits."""
         probability = inputs.pop("probability")
+        # A cache only helps to generate.
         outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.squeeze(-1)
         loss = soft_cross_entropy(logits, probability).mean() + self._centre * (logits**2).mean()
