@@ -8,7 +8,7 @@ from rich.console import Console
 
 from icm.config import Places
 from icm.files.records import GOLD, HELD_OUT, LABELS
-from icm.training.libraries import is_main_process
+from icm.training.libraries import processes
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
 from icm.training.reward.model import MODEL
@@ -27,7 +27,7 @@ def run(places: Places, settings: RewardConfig, console: Console) -> None:
         settings.model, settings.pairs, prepare_dir, labels_path, places.out_dir, console, overwrite=places.overwrite
     )
     # Under `accelerate launch` every process comes here; one judges and speaks for all.
-    if not is_main_process():
+    if not processes().is_main_process:
         return
     counts = manifest.counts
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts["unusable"].items()) or "none"

@@ -57,8 +57,3 @@ def processes() -> PartialState:
     """Return the processes of this training: one, or those that `accelerate launch` started."""
     # Told about the CPU, or it would look for a device that only an accelerator has.
     return PartialState(cpu=not torch.cuda.is_available())
-
-
-def is_main_process() -> bool:
-    """Say whether this process is the one that writes: the only one, or the first under `accelerate launch`."""
-    return processes().is_main_process

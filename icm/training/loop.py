@@ -30,7 +30,7 @@ from icm.files.curves import append_rows, keep_rows_until
 from icm.files.records import Record
 from icm.report.progress import ProgressDisplay
 from icm.training.completions import Policy
-from icm.training.libraries import is_main_process, processes, quiet_libraries, save_model
+from icm.training.libraries import processes, quiet_libraries, save_model
 
 CHECKPOINTS: Final = "checkpoints"
 CURVE: Final = "training.jsonl"
@@ -143,7 +143,7 @@ def run_training(
         TrainingError: The loss is NaN or infinite.
     """
     checkpoint, done = last_checkpoint(out_dir)
-    if is_main_process():
+    if processes().is_main_process:
         # What was logged after the checkpoint will be logged again.
         keep_rows_until(out_dir / CURVE, done)
     else:

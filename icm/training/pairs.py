@@ -1,4 +1,4 @@
-"""Preference pairs with soft targets from labelled claims, of any label file. Knows no model.
+"""Preference pairs and single answers with soft targets, from labelled claims of any label file. Knows no model.
 
 Pairs are made inside a group only: the responses of a pair answer the same question. A comparison is labelled in up to
 two orders, which are averaged; claims about single answers are paired where exactly one of two was labelled true.
@@ -10,7 +10,6 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Final, Literal
 
 from pydantic import Field, field_validator
@@ -21,21 +20,20 @@ from icm.files.records import LabelRow, Record
 from icm.prepare.settings import template_pieces
 
 PAIRS: Final = "pairs.jsonl"
-NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "claims": 0,
-        "unlabelled": 0,
-        "without_parts": 0,  # labelled claims that are neither a comparison nor an answer to a question
-        "groups": 0,
-        "groups_without_pairs": 0,
-        "pairs": 0,
-        "both_orders": 0,  # comparisons labelled in both orders
-        "one_sided": 0,  # comparisons labelled in one order only
-        "contradicting": 0,  # comparisons whose two orders prefer different responses
-        "undecided": 0,  # pairs without a preference: the orders cancel out, or both answers are equally probable
-        "same_label": 0,  # pairs of answers that carry the same label, of which nothing follows
-        "overruled": 0,  # pairs of answers whose probabilities prefer the one that is labelled false
-    }
+ANSWERS: Final = "answers.jsonl"
+COUNTED: Final = (
+    "claims",
+    "unlabelled",
+    "without_parts",  # labelled claims that are neither a comparison nor an answer to a question
+    "groups",
+    "groups_without_pairs",
+    "pairs",
+    "both_orders",  # comparisons labelled in both orders
+    "one_sided",  # comparisons labelled in one order only
+    "contradicting",  # comparisons whose two orders prefer different responses
+    "undecided",  # pairs without a preference: the orders cancel out, or both answers are equally probable
+    "same_label",  # pairs of answers that carry the same label, of which nothing follows
+    "overruled",  # pairs of answers whose probabilities prefer the one that is labelled false
 )
 """What is counted while labels become pairs."""
 
@@ -57,6 +55,19 @@ class PreferencePair(Record):
     chosen: str
     rejected: str
     probability: float = Field(gt=0.5, le=1)
+
+
+class LabelledAnswer(Record):
+    """A line of `answers.jsonl`: an answer, with the space before it, and how probable it is by the labels to be right.
+
+    `id` and `group` are those of its claim.
+    """
+
+    id: ClaimId
+    group: str
+    prompt: str
+    answer: str
+    probability: float = Field(ge=0, le=1)
 
 
 class PromptSettings(Record):
@@ -86,7 +97,7 @@ class PairSettings(PromptSettings):
 def build_pairs(
     claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
 ) -> tuple[list[PreferencePair], dict[str, int]]:
-    """Return the pairs that follow from labels, in the order of their ids, and what was counted (`NO_COUNTS`).
+    """Return the pairs that follow from labels, in the order of their ids, and what was counted (`COUNTED`).
 
     Labels of other claims are ignored.
 
@@ -94,7 +105,7 @@ def build_pairs(
         SchemaError: The labels are not binary, no claim has a label, or no pair follows from them.
     """
     require_binary(space)
-    counts = dict(NO_COUNTS)
+    counts = dict.fromkeys(COUNTED, 0)
     by_group: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         by_group[claim.group].append(claim)
@@ -110,6 +121,40 @@ def build_pairs(
     if not pairs:
         raise SchemaError(_why_no_pairs(counts))
     return [pairs[key] for key in sorted(pairs)], counts
+
+
+def build_answers(
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
+) -> list[LabelledAnswer]:
+    """Return the labelled answers in the order of the claims; claims without a label are left out.
+
+    Raises:
+        SchemaError: The labels are not binary, no claim is a single answer, or all answers carry the same label.
+    """
+    require_binary(space)
+    answers = [
+        LabelledAnswer(
+            id=claim.id,
+            group=claim.group,
+            prompt=render_prompt(settings.answer_prompt, claim),
+            answer=f" {claim.parts[settings.answer_part]}",
+            probability=probability,
+        )
+        for claim in claims
+        if settings.answer_part in claim.parts
+        and (probability := probability_true(labels.get(claim.id), settings)) is not None
+    ]
+    if not answers:
+        raise SchemaError(
+            f"none of the {len(claims):,} claims is a labelled single answer (part {settings.answer_part!r}), so there "
+            f"is nothing to judge one at a time; for comparisons of two responses use kind=pairs"
+        )
+    # With one label everywhere the loss is least at an infinite reward for everything.
+    if len({answer.probability > 0.5 for answer in answers}) == 1:
+        raise SchemaError(
+            f"all {len(answers):,} answers carry the same label, so nothing can be learned from them; check the labels"
+        )
+    return answers
 
 
 def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairSettings) -> None:

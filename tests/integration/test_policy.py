@@ -20,6 +20,7 @@ from icm.training.completions import open_policy
 from icm.training.finetune import SftSettings
 from icm.training.policy import stage as policy
 from icm.training.policy.dpo import DpoSettings
+from icm.training.policy.rewards import ModelReward
 from icm.training.policy.rl import RlSettings, prompt_order
 from icm.training.policy.samples import PolicyMetrics
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig
@@ -53,13 +54,12 @@ def run_dir(tmp_path_factory):
 
 
 def _config(run_dir, **changes):
-    return changed(
-        SHIPPED, **{"completion": REPLIES, "method": RLOO, "sampling": FEW} | _reward(run_dir / "reward") | changes
-    )
+    settings = {"completion": REPLIES, "method": RLOO, "reward": _reward(run_dir / "reward"), "sampling": FEW}
+    return changed(SHIPPED, **(settings | changes))
 
 
 def _reward(path):
-    return {"reward": changed(SHIPPED.reward, paths=(path,))}
+    return ModelReward(paths=(path,), ensemble=reward_settings().evaluate.ensemble)
 
 
 def _run(config, run_dir, out_dir):
@@ -197,7 +197,7 @@ def test_a_warm_start_is_where_the_divergence_is_counted_from(run_dir, tmp_path)
 
 
 def test_a_directory_without_a_reward_model_stops_the_run_before_it_begins(run_dir, tmp_path):
-    config = _config(run_dir, **_reward(run_dir / "nowhere"))
+    config = _config(run_dir, reward=_reward(run_dir / "nowhere"))
     with pytest.raises(TrainingError, match="no reward model here"):
         _run(config, run_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -210,7 +210,7 @@ def test_a_constant_reward_stops_the_run_before_it_begins(run_dir, tmp_path):
     model.score.weight.data.zero_()
     model.save_pretrained(tmp_path / "constant")
     AutoTokenizer.from_pretrained(run_dir / "reward" / "model").save_pretrained(tmp_path / "constant")
-    config = _config(run_dir, **_reward(tmp_path / "constant"))
+    config = _config(run_dir, reward=_reward(tmp_path / "constant"))
     with pytest.raises(TrainingError, match="the reward is constant"):
         _run(config, run_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -223,7 +223,7 @@ def test_a_reward_that_is_no_number_stops_the_run_before_it_begins(run_dir, tmp_
     model.score.weight.data.fill_(float("nan"))
     model.save_pretrained(tmp_path / "broken")
     AutoTokenizer.from_pretrained(run_dir / "reward" / "model").save_pretrained(tmp_path / "broken")
-    config = _config(run_dir, **_reward(tmp_path / "broken"))
+    config = _config(run_dir, reward=_reward(tmp_path / "broken"))
     with pytest.raises(TrainingError, match="is nan"):
         _run(config, run_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import SchemaError
-from icm.training.answers import build_answers
-from icm.training.pairs import build_pairs
+from icm.training.pairs import build_answers, build_pairs
 from tests.worlds import comparison_claim as comparison
 from tests.worlds import given, pair_settings
 from tests.worlds import keyed_answer as answer

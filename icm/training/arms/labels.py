@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from icm.claims import UNLABELLED, Claim, ComparisonKey, Labels, freeze
 from icm.statistics.streams import Stream, generator
 
 Arm = Literal["base", "verdict", "elicited", "golden", "human", "shuffled", "random_flips", "pseudo_labels"]
-ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
 UNTRAINED: Final[tuple[Arm, ...]] = ("base", "verdict")
 """Arms without labels: no reward at all, and the model's own verdict as a reward."""
 

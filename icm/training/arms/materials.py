@@ -55,31 +55,24 @@ class ArmTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSamples:
-    """Samples of one policy, the model directory `base`, the same for all arms: prompts and completions, (N,) each.
-
-    `quality` (N,) is what the judge says of them, `None` without a judge.
-    """
-
-    prompts: list[str]
-    completions: list[str]
-    quality: NDArray[np.float64] | None
-    base: str
-
-
-@dataclass(frozen=True, slots=True)
 class ArmContext:
     """What training and judging an arm needs.
 
     The zero-shot verdicts of the `scorer` serve as labels and as a reward; the `judge`, where the task has one, says
     how good completions really are. Each arm and seed has a directory below `out_dir`.
+
+    All arms pick from the same samples of one policy, the model directory or Hub id `base`: prompts, completions and,
+    with a judge, golden qualities, (N,) each.
     """
 
     config: ArmsConfig
     run_dir: Path
     out_dir: Path
     task: ArmTask
-    samples: ArmSamples
+    base: str
+    prompts: list[str]
+    completions: list[str]
+    quality: NDArray[np.float64] | None
     scorer: LabelScorer
     judge: Judge | None
     console: Console
@@ -150,8 +143,11 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
 
 def draw_samples(
     config: SamplesConfig, task: ArmTask, pairs: PairSettings, judge: Judge | None, work_dir: Path, console: Console
-) -> ArmSamples:
-    """Sample one policy for all arms, after teaching it to answer where the settings say so."""
+) -> tuple[str, list[str], list[str], NDArray[np.float64] | None]:
+    """Sample one policy for all arms, after teaching it to answer where the settings say so.
+
+    Return its name, prompts, completions and, with a judge, golden qualities, (N,) each.
+    """
     base = base_name(config.base)
     if config.warm_start is not None:
         directory = work_dir / WARM_START
@@ -164,9 +160,8 @@ def draw_samples(
     # Held-out prompts, on which no arm was trained.
     asked = list(dict.fromkeys(prompt for prompt, _ in candidates(task.held_out, pairs)))[: config.num_prompts]
     drawn = sample(open_policy(base, config.completion), asked, config.samples_per_prompt, config.seed)
-    texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
-    quality = None if judge is None else judge(texts, completions)
-    return ArmSamples(prompts=texts, completions=completions, quality=quality, base=base)
+    prompts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
+    return base, prompts, completions, None if judge is None else judge(prompts, completions)
 
 
 def _vector(rows: Sequence[LabelRow], task: ArmTask) -> Labels:

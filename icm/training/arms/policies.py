@@ -39,7 +39,7 @@ def reinforce(
     samples, out_dir = context.config.samples, directory / "policy"
     config = PolicyConfig(
         seed=seed,
-        base=context.samples.base,
+        base=context.base,
         completion=samples.completion,
         # Of these, the policy's settings keep the part that says what is asked.
         prompts=context.config.pairs,

@@ -72,8 +72,20 @@ def run(
     # Only to see that it opens, before the directory is claimed.
     open_policy(base_name(config.samples.base), config.samples.completion)
     stage.claim()
-    samples = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
-    context = ArmContext(config, run_dir, out_dir, task, samples, scorer, judge, console)
+    base, prompts, completions, quality = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
+    context = ArmContext(
+        config=config,
+        run_dir=run_dir,
+        out_dir=out_dir,
+        task=task,
+        base=base,
+        prompts=prompts,
+        completions=completions,
+        quality=quality,
+        scorer=scorer,
+        judge=judge,
+        console=console,
+    )
     # Seed by seed, so that after an interruption whole seeds are there to be compared.
     runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
     write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
@@ -93,7 +105,7 @@ def read_arm_runs(out_dir: Path) -> list[ArmRun]:
 
 def _measure(context: ArmContext, arm: Arm, seed: int) -> ArmRun:
     """Train an arm at a seed, unless that is done, and judge it."""
-    config, samples, unseen = context.config, context.samples, context.task.pairs
+    config, unseen = context.config, context.task.pairs
     directory = context.out_dir / arm / f"seed-{seed}"
     model_settings = config.model.model_copy(update={"seed": seed})
     resampling = Resampling(seed=seed, num_resamples=config.num_resamples, confidence_level=0.95)
@@ -116,9 +128,9 @@ def _measure(context: ArmContext, arm: Arm, seed: int) -> ArmRun:
         label_accuracy=_label_accuracy(context.task, rows) if rows else None,
         num_pairs=num_pairs,
         reward_accuracy=metrics.accuracy,
-        reward_deviation=_within_prompts(samples.prompts, rewards),
+        reward_deviation=_within_prompts(context.prompts, rewards),
         verdict_accuracy=arm_verdict_accuracy(context, arm, directory, rows, resampling),
-        curve=best_of_n_curve(samples.prompts, rewards, samples.quality, config.samples.best_of_n),
+        curve=best_of_n_curve(context.prompts, rewards, context.quality, config.samples.best_of_n),
         reinforced=reinforced,
         wins_over_base=_wins_over_base(context, rewards),
     )
@@ -158,19 +170,19 @@ def _judged(
     """Return the reward's margins on the golden pairs, and the rewards of the samples."""
     if arm == "verdict":
         return judged_by_verdict(context)
-    task, samples = context.task, context.samples
+    task = context.task
     model = open_base(model_settings) if arm == "base" else load_reward_model(directory / "reward" / MODEL)
     chosen = model.rewards([pair.prompt + pair.chosen for pair in task.pairs])
     rejected = model.rewards([pair.prompt + pair.rejected for pair in task.pairs])
     if arm == "base":
         # The accuracy is that of the untrained head, but without a reward no sample is better than another.
-        return chosen - rejected, np.zeros(len(samples.prompts))
-    texts = [prompt + completion for prompt, completion in zip(samples.prompts, samples.completions, strict=True)]
+        return chosen - rejected, np.zeros(len(context.prompts))
+    texts = [prompt + completion for prompt, completion in zip(context.prompts, context.completions, strict=True)]
     return chosen - rejected, model.rewards(texts)
 
 
 def _wins_over_base(context: ArmContext, rewards: NDArray[np.float64]) -> float | None:
-    quality, prompts = context.samples.quality, context.samples.prompts
+    quality, prompts = context.quality, context.prompts
     if quality is None:
         return None
     best = picks(prompts, rewards, context.config.samples.best_of_n[-1])

@@ -102,10 +102,10 @@ def verdict_accuracy(scorer: LabelScorer, task: ArmTask, resampling: Resampling)
 
 def judged_by_verdict(context: ArmContext) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Take the model's verdict for a reward; return its margins on the golden pairs and its rewards of the samples."""
-    task, samples = context.task, context.samples
+    task = context.task
     reward = _verdict_reward(context.scorer, task, context.config.pairs, context.config.comparison_claim)
     judged = [reward([pair.prompt] * 2, [pair.chosen, pair.rejected]) for pair in task.pairs]
-    rewards, num_unreadable = reward(samples.prompts, samples.completions)
+    rewards, num_unreadable = reward(context.prompts, context.completions)
     num_unreadable += sum(count for _, count in judged)
     if num_unreadable:
         context.console.print(

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from icm.errors import TrainingError
-from icm.files.records import CLAIMS, HELD_OUT, Record, read_claims, read_rows
+from icm.files.records import CLAIMS, HELD_OUT, read_claims, read_rows
 from icm.statistics.streams import Stream, generator
 from icm.training.completions import Policy, base_name, fit_prompts, open_policy
 from icm.training.finetune import Demonstration, candidates, fit_demonstrations
 from icm.training.pairs import PAIRS, PreferencePair
 from icm.training.policy.dpo import DpoSettings, fit_pairs
 from icm.training.policy.settings import PolicyConfig
-
-
-class RejectedText(Record):
-    """A line of `rejected.jsonl`: what the model cannot read."""
-
-    kind: Literal["prompt", "demonstration", "pair"]
-    reason: Literal["over_context"] = "over_context"
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +26,8 @@ class Materials:
     pairs: Sequence[PreferencePair]
 
 
-def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> tuple[Materials, list[RejectedText]]:
-    """Read what is trained on and asked, and part it into what the model can read and what not.
+def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> tuple[Materials, list[tuple[str, str]]]:
+    """Read what is trained on and asked; return what the model can read, and of all else its kind and text.
 
     Raises:
         TrainingError: No prompt fits, or no pair.
@@ -44,7 +35,7 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
     policy = open_policy(base_name(config.base), config.completion)
     found = candidates(read_claims(prepare_dir / CLAIMS), config.prompts)
     prompts, long_prompts = fit_prompts(policy, [prompt for prompt, _ in found])
-    rejected = [RejectedText(kind="prompt", text=text) for text in long_prompts]
+    rejected = [("prompt", text) for text in long_prompts]
     if not prompts:
         raise TrainingError(
             f"none of {len(long_prompts):,} prompts leaves room for {config.completion.max_tokens} tokens in the "
@@ -54,12 +45,15 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
     demonstrations: list[Demonstration] = []
     if config.warm_start is not None:
         demonstrations, long_ones = fit_demonstrations(policy, found)
-        rejected += [RejectedText(kind="demonstration", text=prompt) for prompt, _ in long_ones]
+        rejected += [("demonstration", prompt) for prompt, _ in long_ones]
     pairs: list[PreferencePair] = []
     # A directory is always named (it follows from the run); most methods do not read it.
     if reward_dir is not None and config.needs_pairs:
-        pairs, too_long = fit_pairs(policy, _wanted_pairs(config, reward_dir))
-        rejected += [RejectedText(kind="pair", text=pair.id) for pair in too_long]
+        wanted = read_rows(reward_dir / PAIRS, PreferencePair)
+        if isinstance(config.method, DpoSettings):
+            wanted = [pair for pair in wanted if pair.probability >= config.method.min_probability]
+        pairs, too_long = fit_pairs(policy, wanted)
+        rejected += [("pair", pair.id) for pair in too_long]
         if not pairs:
             raise TrainingError(
                 f"none of the pairs in {reward_dir / PAIRS} can be trained on; the model's context is short"
@@ -71,12 +65,6 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
         pairs=pairs,
     )
     return materials, rejected
-
-
-def _wanted_pairs(config: PolicyConfig, reward_dir: Path) -> list[PreferencePair]:
-    pairs = read_rows(reward_dir / PAIRS, PreferencePair)
-    least = config.method.min_probability if isinstance(config.method, DpoSettings) else 0.0
-    return [pair for pair in pairs if pair.probability >= least]
 
 
 def _sampled_prompts(

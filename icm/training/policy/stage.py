@@ -22,7 +22,7 @@ from icm.training.finetune import SftSettings, fine_tune
 from icm.training.loop import CURVE, MODEL, remove_checkpoints, require_one_process
 from icm.training.pairs import PAIRS
 from icm.training.policy.dpo import DpoSettings, optimise_preferences
-from icm.training.policy.materials import Materials, RejectedText, gather
+from icm.training.policy.materials import Materials, gather
 from icm.training.policy.rewards import ModelReward, Reward, open_reward, reward_model_dir
 from icm.training.policy.rl import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
 from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, best_of_n, measure, sample_rows
@@ -69,7 +69,8 @@ def run(
         # With a warm start this must wait: before it, the base may not be able to end a completion.
         _probe(config, open_policy(base_name(config.base), config.completion), materials, reward)
     stage.claim()
-    write_rows(out_dir / REJECTED, rejected)
+    rows = ({"kind": kind, "reason": "over_context", "text": text} for kind, text in rejected)
+    write_rows(out_dir / REJECTED, rows)
 
     base = _warm_start(config, materials, out_dir, console)
     _train(config, base, materials, reward, out_dir, console)
@@ -77,7 +78,7 @@ def run(
     write_rows(out_dir / SAMPLES, samples)
     metrics = _metrics(config, samples, out_dir)
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    return stage.finish(_counts(materials, rejected, samples), outputs=_written(out_dir))
+    return stage.finish(_counts(materials, [kind for kind, _ in rejected], len(samples)), outputs=_written(out_dir))
 
 
 def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> dict[str, str]:
@@ -175,14 +176,13 @@ def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) 
     )
 
 
-def _counts(materials: Materials, rejected: Sequence[RejectedText], samples: Sequence[SampleRow]) -> dict[str, Any]:
-    kinds = [row.kind for row in rejected]
+def _counts(materials: Materials, kinds: Sequence[str], num_samples: int) -> dict[str, Any]:
     return {
         "prompts": len(materials.prompts),
         "sampled_prompts": len(materials.sampled_prompts),
         "candidates": len(materials.candidates),
         "pairs": len(materials.pairs),
-        "samples": len(samples),
+        "samples": num_samples,
         "over_context": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
     }
 

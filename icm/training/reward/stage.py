@@ -28,10 +28,9 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
-from icm.training.answers import ANSWERS, build_answers
-from icm.training.libraries import is_main_process, processes
+from icm.training.libraries import processes
 from icm.training.loop import CURVE, remove_checkpoints
-from icm.training.pairs import PAIRS, PairSettings, build_pairs
+from icm.training.pairs import ANSWERS, PAIRS, PairSettings, build_answers, build_pairs
 from icm.training.reward.model import MODEL, open_base
 from icm.training.reward.rows import RejectedExample, TrainingRow, encode_rows
 from icm.training.reward.settings import RewardModelSettings
@@ -87,14 +86,14 @@ def run(
         "tokens": sum(len(text) for tokens, _ in encoded for text in tokens),
         "fresh_head": base.fresh_head,
     }
-    if is_main_process():
+    if processes().is_main_process:
         stage.claim()
         write_rows(out_dir / examples_name, examples)
         write_rows(out_dir / UNUSABLE, unusable)
     # One that ran ahead would write its checkpoint into a directory that the first may still have to delete.
     processes().wait_for_everyone()
     trained = train_reward_model(base, encoded, model, out_dir, console)
-    if is_main_process():
+    if processes().is_main_process:
         files = trained.save(out_dir / MODEL)
         stage.finish(counts, outputs=(examples_name, UNUSABLE, CURVE, *files))
         # Last: until the manifest is written, a killed run goes on from them.
