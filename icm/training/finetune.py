@@ -114,8 +114,6 @@ def train_on_completions(
         rows: What it learns, in a form that the library reads: texts, or tokens with a mask.
         arguments: What the library is told beside that.
         out_dir: Where checkpoints, curve and model go.
-        console: Where the progress is shown.
-        what: What the progress is called.
     """
 
     def trainer() -> SFTTrainer:

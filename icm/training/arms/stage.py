@@ -49,12 +49,10 @@ def run(
     """Train and judge every arm at every seed.
 
     Args:
-        config: What is the same for all arms, and what differs.
         run_dir: Directory of a run, prepared with golden labels and elicited.
         out_dir: Where `arms.json`, the manifest and a directory for each arm and seed go.
         scorer: The model whose zero-shot verdicts serve as labels and as a reward.
         judge: Says how good completions really are, where the task has such a judge.
-        console: Where progress is shown.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:

@@ -44,12 +44,10 @@ def run(
     """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
 
     Args:
-        config: What the policy follows from.
         prepare_dir: Directory of the prepare stage: prompts and candidate completions come from its claims.
         reward_dir: Directory with the `pairs.jsonl` of the reward stage, for methods that train on pairs.
         out_dir: Where `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`, `rejected.jsonl`
             and the manifest go.
-        console: Where progress is shown.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:

@@ -69,7 +69,6 @@ def run(
     """Judge a reward model, or an ensemble of several, on held-out golden pairs and on files.
 
     Args:
-        config: How they are judged.
         pairs: How golden labels become pairs.
         prepare_dir: Directory of the prepare stage; without golden labels for held-out claims, files alone are used.
         reward_dirs: Directories of the reward stage, one for each member.

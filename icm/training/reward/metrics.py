@@ -79,8 +79,6 @@ def reward_metrics(
         margins: (N,) reward of the better response less that of the worse one.
         length_differences: (N,) characters of the better response less those of the worse one.
         groups: (N,) what is resampled.
-        resampling: How the intervals are made.
-        num_bins: Bins of the reliability curve.
         subsets: (N,) names of subsets, or none.
         spread: How the rewards of single responses vary.
 

@@ -56,7 +56,6 @@ def run(
     all processes train and the first one writes.
 
     Args:
-        model: How it is trained.
         pairs: How labels become pairs, or targets of single answers.
         prepare_dir: Directory of the prepare stage.
         labels_path: Labels of its claims: the file of the elicit stage, or any other like it.

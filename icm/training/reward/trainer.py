@@ -50,9 +50,7 @@ def train_reward_model(
     Args:
         base: Where it starts; its weights are changed.
         rows: Pairs, or single answers, as `settings.kind` says.
-        settings: How to train.
         work_dir: Where checkpoints and `training.jsonl` go; nothing else is written.
-        console: Where progress is shown.
 
     Raises:
         TrainingError: Rewards are NaN before the training, or NaN or all the same after it, or the loss was NaN.
