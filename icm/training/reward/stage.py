@@ -18,6 +18,7 @@ from icm.files.labels import read_labels
 from icm.files.records import (
     CLAIMS,
     HELD_OUT,
+    LABELS,
     MANIFEST,
     TASK,
     Manifest,
@@ -105,10 +106,9 @@ def _check_inputs(prepare_dir: Path, labels_path: Path) -> dict[str, str]:
     """Check the directories that the files come from and return the hashes of the files."""
     prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
-    # Labels of a finished stage must be what it wrote; a file of a user's own has nothing to be checked against.
-    if (labels_path.parent / MANIFEST).exists():
-        source = read_manifest(labels_path.parent, "elicit")
-        verify(labels_path.parent, source.stage, labels_path.name)
+    # Labels of a finished elicit stage must be what it wrote; there is nothing that any other file could be checked by.
+    if labels_path.name == LABELS and (labels_path.parent / MANIFEST).exists():
+        verify(labels_path.parent, "elicit", LABELS)
     elif not labels_path.exists():
         raise TrainingError(
             f"{labels_path}: there is no such file of labels; run `icm elicit` first, or give another file: labels=FILE"
