@@ -109,11 +109,7 @@ def train_on_completions(
 ) -> None:
     """Train a policy on rows of which the completion alone carries the loss, and write it to `out_dir/model`.
 
-    Args:
-        policy: Where it starts; its model is changed.
-        rows: What it learns, in a form that the library reads: texts, or tokens with a mask.
-        arguments: What the library is told beside that.
-        out_dir: Where checkpoints, curve and model go.
+    The policy's model is changed. Rows have a form that the library reads: texts, or tokens with a mask.
     """
 
     def trainer() -> SFTTrainer:

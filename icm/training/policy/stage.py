@@ -43,12 +43,9 @@ def run(
 ) -> Manifest:
     """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
 
-    Args:
-        prepare_dir: Directory of the prepare stage: prompts and candidate completions come from its claims.
-        reward_dir: Directory with the `pairs.jsonl` of the reward stage, for methods that train on pairs.
-        out_dir: Where `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`, `rejected.jsonl`
-            and the manifest go.
-        overwrite: Whether what `out_dir` holds under other settings may be deleted.
+    Prompts and candidate completions come from the claims in `prepare_dir`, the pairs of methods that train on some from
+    `reward_dir`. `out_dir` gets `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`,
+    `rejected.jsonl` and the manifest. With `overwrite`, what it holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.

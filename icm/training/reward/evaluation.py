@@ -68,13 +68,10 @@ def run(
 ) -> Manifest:
     """Judge a reward model, or an ensemble of several, on held-out golden pairs and on files.
 
-    Args:
-        pairs: How golden labels become pairs.
-        prepare_dir: Directory of the prepare stage; without golden labels for held-out claims, files alone are used.
-        reward_dirs: Directories of the reward stage, one for each member.
-        out_dir: Where `metrics.json`, the manifest and `margins.jsonl` go: the reward of the better response less that
-            of the worse one, with its source and group, a line for each pair.
-        overwrite: Whether what `out_dir` holds under other settings may be deleted.
+    Golden labels of the held-out claims in `prepare_dir` become pairs as `pairs` says; without such labels, files alone
+    are used. There is a directory of the reward stage for each member. `out_dir` gets `metrics.json`, the manifest and
+    `margins.jsonl`: for each pair its source, its group, and the reward of the better response less that of the worse
+    one. With `overwrite`, what it holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered.

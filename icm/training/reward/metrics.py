@@ -75,12 +75,8 @@ def reward_metrics(
 ) -> RewardMetrics:
     """Judge a reward by its differences.
 
-    Args:
-        margins: (N,) reward of the better response less that of the worse one.
-        length_differences: (N,) characters of the better response less those of the worse one.
-        groups: (N,) what is resampled.
-        subsets: (N,) names of subsets, or none.
-        spread: How the rewards of single responses vary.
+    Margins (N,) are rewards of the better responses less those of the worse ones, length differences (N,) likewise, in
+    characters; groups (N,) are what is resampled; subsets are (N,) names, or none.
 
     Raises:
         ValueError: There are no pairs.

@@ -56,14 +56,9 @@ def run(
     An interrupted run in the same directory is continued; a complete one is left as it is. Under `accelerate launch`
     all processes train and the first one writes.
 
-    Args:
-        pairs: How labels become pairs, or targets of single answers.
-        prepare_dir: Directory of the prepare stage.
-        labels_path: Labels of its claims: the file of the elicit stage, or any other like it.
-        out_dir: Where `pairs.jsonl` (or `answers.jsonl`), `unusable.jsonl`, `training.jsonl`, `model/` and the
-            manifest go.
-        console: Where progress is shown, by the main process.
-        overwrite: Whether what `out_dir` holds under other settings may be deleted.
+    The labels of the claims in `prepare_dir` may be the file of the elicit stage or any other like it. `out_dir` gets
+    `pairs.jsonl` (or `answers.jsonl`), `unusable.jsonl`, `training.jsonl`, `model/` and the manifest. With `overwrite`,
+    what it holds under other settings may be deleted.
 
     Raises:
         SchemaError: A file is malformed, or the labels have no preference structure.

@@ -47,10 +47,8 @@ def train_reward_model(
 ) -> RewardModel:
     """Train a reward model; an interrupted training in the same directory is continued at its last checkpoint.
 
-    Args:
-        base: Where it starts; its weights are changed.
-        rows: Pairs, or single answers, as `settings.kind` says.
-        work_dir: Where checkpoints and `training.jsonl` go; nothing else is written.
+    The weights of `base` are changed. Rows are pairs, or single answers, as `settings.kind` says. Checkpoints and
+    `training.jsonl` go to `work_dir`, and nothing else.
 
     Raises:
         TrainingError: Rewards are NaN before the training, or NaN or all the same after it, or the loss was NaN.
