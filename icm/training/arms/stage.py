@@ -48,10 +48,10 @@ def run(
 ) -> Manifest:
     """Train and judge every arm at every seed.
 
-    The run in `run_dir` must be prepared with golden labels and elicited. `out_dir` gets `arms.json`, the manifest and a
-    directory for each arm and seed. Zero-shot verdicts of the `scorer` serve as labels and as a reward; the `judge` says
-    how good completions really are, where the task has one. With `overwrite`, what `out_dir` holds under other settings
-    may be deleted.
+    The run in `run_dir` must be prepared with golden labels and elicited. `out_dir` gets `arms.json`, the manifest and
+    a directory for each arm and seed. Zero-shot verdicts of the `scorer` serve as labels and as a reward; the `judge`
+    says how good completions really are, where the task has one. With `overwrite`, what `out_dir` holds under other
+    settings may be deleted.
 
     Raises:
         RunDirectoryError: A stage of the run is missing, or there are no golden labels.

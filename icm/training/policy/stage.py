@@ -43,8 +43,8 @@ def run(
 ) -> Manifest:
     """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
 
-    Prompts and candidate completions come from the claims in `prepare_dir`, the pairs of methods that train on some from
-    `reward_dir`. `out_dir` gets `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`,
+    Prompts and candidate completions come from the claims in `prepare_dir`, the pairs of methods that train on some
+    from `reward_dir`. `out_dir` gets `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`,
     `rejected.jsonl` and the manifest. With `overwrite`, what it holds under other settings may be deleted.
 
     Raises:
