@@ -90,7 +90,7 @@ def test_the_reward_rises_and_the_policy_strays(trained):
     curve = _rows(trained / "training.jsonl")
     assert [row["step"] for row in curve] == list(range(1, RLOO.steps + 1))
     assert curve[0]["kl"] == pytest.approx(0, abs=1e-4)
-    assert curve[-1]["reward"] > curve[0]["reward"] + 0.5
+    assert curve[-1]["reward"] > curve[0]["reward"] + 0.3
     metrics = PolicyMetrics.model_validate_json((trained / "metrics.json").read_text())
     assert _gain(metrics) > 0.3
     assert metrics.policy is not None
