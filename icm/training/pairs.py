@@ -21,7 +21,7 @@ from icm.prepare.settings import template_pieces
 
 PAIRS: Final = "pairs.jsonl"
 ANSWERS: Final = "answers.jsonl"
-COUNTED: Final = (
+COUNTED: Final[tuple[str, ...]] = (
     "claims",
     "unlabelled",
     "without_parts",  # labelled claims that are neither a comparison nor an answer to a question
