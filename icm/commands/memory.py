@@ -46,7 +46,8 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     keys = typed_keys(overrides)
     # group@package=option names a group and where it goes; the group is what is read.
     roots = {key.partition(".")[0].partition("@")[0] for key in keys}
-    if {"out_dir", "run_dir"} <= roots:
+    # Of the other commands, run_dir names what is read and out_dir where they write.
+    if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
     if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
