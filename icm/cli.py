@@ -80,7 +80,7 @@ COMMANDS: Final = (
         "compare",
         "compare",
         "icm.compare.settings:CompareSettings",
-        "icm.commands.compare:run",
+        "icm.commands.stages:compare",
         "searches, or any other settings, side by side over seeds and tasks -> a table and figures",
     ),
     Command(
@@ -115,7 +115,7 @@ COMMANDS: Final = (
         "pocket train",
         "pocket_train",
         "icm.pocket.recipe:PocketTraining",
-        "icm.commands.pocket_train:run",
+        "icm.commands.stages:train_pocket",
         "a pocket world and the model that knows it",
     ),
 )

@@ -1,10 +1,6 @@
 """Fine-tuning on completions and on pairs: the loss falls, the model says what it was shown, a rerun is the same."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,30 +10,29 @@ from icm.pocket.statements import arithmetic_statements
 from icm.pocket.weights import pocket_model_dir
 from icm.pocket.world import World
 from icm.training.completions import CompletionSettings, open_policy, sample
-from icm.training.finetune import Demonstration, SftSettings, fine_tune
+from icm.training.finetune import SftSettings, fine_tune
 from icm.training.pairs import PreferencePair
 from icm.training.policy.dpo import DpoSettings, fit_pairs, optimise_preferences
+from tests.worlds import changed
 
 WORLD = World(0)
 QUIET = Console(quiet=True)
-SOLUTIONS = CompletionSettings(stop="\n", ending="\nI think this claim is", max_tokens=8)
-REPLIES = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens=8)
+SOLUTIONS = CompletionSettings(stop="\n", ending="\nI think this claim is", max_tokens=8, temperature=1.0)
+REPLIES = changed(SOLUTIONS, ending="\n\nHuman: How do I")
 
 
-def _curve(directory: Path) -> Any:
+def _curve(directory):
     return [json.loads(line) for line in (directory / "training.jsonl").read_text().splitlines()]
 
 
-def _solutions() -> Any:
+def _solutions():
     return [
-        Demonstration(
-            prompt=f"Question: {statement.parts['question']}\nClaim:", completion=f" {statement.parts['answer']}"
-        )
+        (f"Question: {statement.parts['question']}\nClaim:", f" {statement.parts['answer']}")
         for statement in arithmetic_statements(WORLD, stories_per_operation=90)
     ]
 
 
-def _pairs() -> Any:
+def _pairs():
     return [
         PreferencePair(
             id=f"{request} {good}",
@@ -53,18 +48,18 @@ def _pairs() -> Any:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tuned(tmp_path_factory):
     directory = tmp_path_factory.mktemp("tuned")
     settings = SftSettings(steps=24, batch_size=16, learning_rate=3e-3)
     fine_tune(open_policy(pocket_model_dir(), SOLUTIONS), _solutions(), settings, directory, 0, QUIET)
     return directory
 
 
-def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned: Any) -> None:
+def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned):
     losses = [row["loss"] for row in _curve(tuned)]
     assert len(losses) == 24
     assert sum(losses[-4:]) < 0.4 * sum(losses[:4])
-    prompts = [row.prompt for row in _solutions()[::40]]
+    prompts = [prompt for prompt, _ in _solutions()[::40]]
     before = sample(open_policy(pocket_model_dir(), SOLUTIONS), prompts, 4, seed=0)
     after = sample(open_policy(tuned / "model", SOLUTIONS), prompts, 4, seed=0)
     assert not any("=" in completion.text for completion in before)
@@ -72,18 +67,18 @@ def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned: 
     assert sum(completion.ended for completion in after) > sum(completion.ended for completion in before)
 
 
-def test_only_the_model_and_its_curve_are_left(tuned: Any) -> None:
+def test_only_the_model_and_its_curve_are_left(tuned):
     assert {path.name for path in tuned.iterdir()} == {"model", "training.jsonl"}
 
 
-def test_the_written_model_ends_completions_by_itself(tuned: Any) -> None:
-    policy = open_policy(tuned / "model", CompletionSettings(max_tokens=8))
-    ended = [each for each in sample(policy, [_solutions()[0].prompt], 16, seed=0) if each.ended]
+def test_the_written_model_ends_completions_by_itself(tuned):
+    policy = open_policy(tuned / "model", changed(SOLUTIONS, stop=None, ending=None))
+    ended = [each for each in sample(policy, [_solutions()[0][0]], 16, seed=0) if each.ended]
     assert ended
     assert not any("\n" in completion.text for completion in ended)
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights(tmp_path):
     settings = SftSettings(steps=3, batch_size=8, learning_rate=1e-3)
     for name in ("one", "two"):
         fine_tune(open_policy(pocket_model_dir(), SOLUTIONS), _solutions(), settings, tmp_path / name, 1, QUIET)
@@ -91,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert one == two
 
 
-def test_pairs_raise_the_margin_of_the_chosen_responses(tmp_path: Path) -> None:
+def test_pairs_raise_the_margin_of_the_chosen_responses(tmp_path):
     policy = open_policy(pocket_model_dir(), REPLIES)
     fitting, too_long = fit_pairs(policy, _pairs())
     assert len(fitting) == len(_pairs())
