@@ -21,6 +21,7 @@ from rich.text import Text
 from icm.commands import run, stages
 from icm.config import Config, validate, validate_as
 from icm.errors import ConfigError, IcmError, Interrupted
+from icm.models.names import misplaced_model
 from icm.records import first_problem
 
 FILE_WIDTH: Final = 132
@@ -32,6 +33,7 @@ usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
        icm reward|arms run_dir=DIR [key=value ...]
        icm policy run_dir=DIR [key=value ...]
        icm export run_dir=DIR [key=value ...]
+       icm models [get NAME] [key=value ...]
        icm pocket train [key=value ...]
 
   prepare       data source -> claims.jsonl (and gold.jsonl, for evaluate alone)
@@ -45,6 +47,7 @@ usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
   arms          the same reward training on other labels, arm by arm -> arms.json
   policy        a reward model, or pairs -> an assistant, sampled beside the model it came from
   export        labels of a run -> the formats of training libraries, with a data card
+  models        pretrained models that can be fetched, and `icm models get NAME`, which fetches one
   pocket train  a pocket world and the model that knows it
 
 icm run --help lists all settings; icm run --cfg job prints them.
@@ -67,8 +70,9 @@ def main() -> NoReturn:
             _hydra(_guarded(_policy), "policy", ["icm policy", *rest])
         case ["export", *rest]:
             _hydra(_guarded(_export), "export", ["icm export", *rest])
-        case ["compare", *rest]:
-            _hydra(_guarded(_compare), "compare", ["icm compare", *rest])
+        case [("compare" | "models") as name, *rest]:
+            command, settings = (_compare, rest) if name == "compare" else (_models, _models_settings(rest))
+            _hydra(_guarded(command), name, [f"icm {name}", *settings])
         case [("prepare" | "elicit" | "diagnose" | "evaluate" | "run") as name, *rest]:
             commands = {
                 "prepare": stages.prepare,
@@ -137,6 +141,21 @@ def _export(composed: DictConfig, console: Console) -> None:
     run(validate_as(ExportCommand, composed), console)
 
 
+def _models(composed: DictConfig, console: Console) -> None:
+    from icm.commands.models import ModelsCommand, run
+
+    run(validate_as(ModelsCommand, composed), console)
+
+
+def _models_settings(words: list[str]) -> list[str]:
+    """Return `get NAME` as the setting get=NAME."""
+    match words:
+        case ["get", name, *rest] if "=" not in name and not name.startswith("-"):
+            return [f"get={name}", *rest]
+        case _:
+            return words
+
+
 def _with_config(stage: Callable[[Config, Console], None]) -> Callable[[DictConfig, Console], None]:
     def run(composed: DictConfig, console: Console) -> None:
         stage(validate(composed), console)
@@ -183,6 +202,9 @@ def _message(error: BaseException) -> str:
 
 def _hydra(command: Callable[[DictConfig], None], config_name: str, arguments: Sequence[str]) -> None:
     sys.argv = list(arguments)
+    if problem := misplaced_model(arguments):
+        sys.stderr.write(f"icm: {problem}\n")
+        sys.exit(2)
     try:
         hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(command)()
     except SystemExit as stop:

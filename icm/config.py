@@ -19,6 +19,7 @@ from icm.diagnostics.schema import DiagnoseSettings
 from icm.elicit import ElicitSettings
 from icm.errors import ConfigError
 from icm.evaluate import EvaluateConfig
+from icm.models.names import misplaced_model
 from icm.objective import ObjectiveSettings
 from icm.prepare import PrepareConfig
 from icm.scoring.backends import ModelSettings
@@ -109,6 +110,8 @@ def load_as(kind: type[Settings], name: str, *overrides: str) -> Settings:
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
+    if problem := misplaced_model(overrides):
+        raise ConfigError(problem)
     # While a command of the command line runs, Hydra stands ready with the same `conf` and refuses to be set up again.
     ready = GlobalHydra.instance().is_initialized()
     with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hub_logging
 
 from icm.errors import ScoringError
+from icm.models.names import local_directory
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -32,7 +33,8 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
     """Load a causal language model from a directory or from the Hub; a directory never touches the network.
 
     Args:
-        name: A model directory, or a Hub id such as "Qwen/Qwen3-0.6B-Base".
+        name: A model directory, a GGUF file, a name that `icm models` lists, or a Hub id such as
+            "Qwen/Qwen3-0.6B-Base".
         revision: Branch, tag or commit of a Hub id.
         dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
         device: "auto" takes a GPU if there is one.
@@ -64,12 +66,9 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
 
 def _directory(name: str | Path) -> Path | None:
     """Return the model directory, checked; `None` if the name can only be a Hub id."""
-    path = Path(name).expanduser()
-    if not path.exists():
-        looks_like_hub_id = isinstance(name, str) and not name.startswith((".", "/", "~")) and name.count("/") <= 1
-        if looks_like_hub_id:
-            return None
-        raise ScoringError(f"{path}: there is no such model directory; give a directory or a Hub id (owner/name)")
+    path = local_directory(name)
+    if path is None:
+        return None
     if not (path / "config.json").is_file():
         raise ScoringError(f"{path}: not a model directory: config.json is missing")
     if not any(path.glob("*.safetensors")):
@@ -96,6 +95,11 @@ def _device(device: str) -> torch.device:
 def _dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if dtype == "float16" and device.type == "cpu":
+        raise ScoringError(
+            "dtype float16 is asked for on a CPU, which computes in it slowly and with overflows; use dtype=auto, "
+            "float32 or bfloat16"
+        )
     return getattr(torch, dtype)
 
 
