@@ -1,6 +1,6 @@
 """Number formats on a CPU: how fast a model reads prompts in each, and how far its label log-probabilities move.
 
-    python -m benchmarks.speed.dtype --data SST2.csv --model smollm2-135m --model gemma3-270m --out docs/results/dtype.jsonl
+    python -m benchmarks.speed.dtype --data SST2.csv --model smollm2-135m --model gemma3-270m --out dtype.jsonl
 
 One thread. Speed is given per second of processor time, which other work on the machine does not slow down much, beside
 that of the clock. A line for each model, format and round.

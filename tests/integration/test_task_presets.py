@@ -1,4 +1,4 @@
-"""The presets of real tasks: prompts and labels as the settings say, on small files and, where they are, on the real ones.
+"""The presets of real tasks: prompts and labels as the settings say, on small files and, if present, on the real ones.
 
 The real files are not part of the repository. They are looked for in `data/real_tasks` under the directory that
 ICM_SHARED_DIR names, else under `shared` beside the repository.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from icm.scoring.local.heads import Head
 from icm.scoring.local.kept import KeptTokens, Slots
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.local.windows import Attention
@@ -25,16 +26,17 @@ Values = NDArray[np.float64]
 class PackedForward:
     """Forwards a token trie in stretches of at most `max_tokens`, less what earlier calls have left."""
 
-    def __init__(self, model: Any, attention: Attention, max_tokens: int, cache_tokens: int) -> None:
+    def __init__(self, model: Any, head: Head, attention: Attention, max_tokens: int, cache_tokens: int) -> None:
         """Take a model over.
 
         Args:
             model: A causal language model.
+            head: Which rows of its output matrix are computed.
             attention: How its layers attend.
             max_tokens: Tokens per forward pass; halved for good whenever memory runs out.
             cache_tokens: Tokens whose keys and values are kept between calls; given up for good when memory runs out.
         """
-        self._model, self._attention = model, attention
+        self._model, self._head, self._attention = model, head, attention
         self._kept = KeptTokens(cache_tokens)
         self.max_tokens = max_tokens
 
@@ -61,7 +63,7 @@ class PackedForward:
         """
         found = self._kept.find(trie)
         slots = self._kept.reserve(trie, found)
-        walk = _Walk(self._model, self._attention, trie, self._kept, found, slots)
+        walk = _Walk(self._model, self._head, self._attention, trie, self._kept, found, slots)
         values = np.zeros(len(trie.read_at))
         cost, start = ScoringCost(), 0
         while start < len(walk.fresh):
@@ -97,9 +99,9 @@ class _Walk:
     """
 
     def __init__(
-        self, model: Any, attention: Attention, trie: Trie, kept: KeptTokens, found: Slots, slots: Slots
+        self, model: Any, head: Head, attention: Attention, trie: Trie, kept: KeptTokens, found: Slots, slots: Slots
     ) -> None:
-        self._model, self._attention, self._trie, self._kept = model, attention, trie, kept
+        self._model, self._head, self._attention, self._trie, self._kept = model, head, attention, trie, kept
         is_fresh = found < 0
         is_fresh[trie.read_at] = True
         self.fresh = np.flatnonzero(is_fresh)
@@ -160,15 +162,17 @@ class _Walk:
         # A forward pass must compute the logits of some token, even where none is read.
         wanted = np.searchsorted(here, read_at) if len(read_at) else np.array([len(here) - 1])
         begun = time.perf_counter()
-        logits = self._model(
-            self._index(self._trie.tokens[None, here]),
-            attention_mask=mask,
-            position_ids=self._index(self._trie.depth[None, here]),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=self._index(wanted),
-        ).logits[0]
-        values = read_logprobs(logits, torch.from_numpy(which), torch.from_numpy(self._trie.read_token[reads]))
+        with self._head.in_place():
+            logits = self._model(
+                self._index(self._trie.tokens[None, here]),
+                attention_mask=mask,
+                position_ids=self._index(self._trie.depth[None, here]),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=self._index(wanted),
+            ).logits[0]
+        columns = self._head.columns(self._trie.read_token[reads])
+        values = read_logprobs(logits, torch.from_numpy(which), torch.from_numpy(columns))
         return values, time.perf_counter() - begun
 
     def _keep(self, start: int, stop: int, num_before: int) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
 from icm.prompts import NO_CONTEXT, Prompt
+from icm.scoring.local.heads import LARGE_VOCABULARY, head_for
 from icm.scoring.local.loading import Dtype, load_model
 from icm.scoring.local.packed import PackedForward
 from icm.scoring.local.padded import PaddedForward
@@ -28,6 +29,10 @@ from icm.scoring.trie import Encode, Tokens, Trie, build_trie
 
 METHOD: Final = "continuation-1"
 """Version of how log-probabilities are asked; it changes when the same model would give other numbers."""
+
+LABELS_METHOD: Final = "labels-1"
+"""The same where only the labels' rows of the output matrix are computed: those numbers are normalised over the labels,
+so a journal of the one kind is not continued with the other."""
 
 DECIMALS: Final = 5
 """Digits kept of a log-probability. How prompts are packed moves the digits after them."""
@@ -69,6 +74,7 @@ class LocalScorer:
         max_pack_tokens: int | None = None,
         cache_tokens: int = 0,
         share_prefixes: bool = True,
+        large_vocabulary: int = LARGE_VOCABULARY,
     ) -> None:
         """Bind a loaded model. `LocalScorer.load` is the usual way.
 
@@ -80,6 +86,7 @@ class LocalScorer:
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
             share_prefixes: `False` forwards every prompt in full: the yardstick in tests and benchmarks.
+            large_vocabulary: Words from which on log-probabilities are normalised over the labels, if each is a token.
 
         Raises:
             ScoringError: The tokenizer cannot express the verbalizers, or merges across the seams of a prompt.
@@ -88,9 +95,11 @@ class LocalScorer:
         self._context_length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._cost = ScoringCost()
         self._seams_checked = False
-        content = repr((identity, METHOD, space.verbalizers)).encode()
+        self._head = head_for(model, self._segments.verbalizers, large_vocabulary)
+        method = LABELS_METHOD if self._head.normalises_over_labels else METHOD
+        content = repr((identity, method, space.verbalizers)).encode()
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
-        self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
+        self._padded = PaddedForward(model, self._head, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
         if share_prefixes:
             num_tokens = max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"])
@@ -178,6 +187,9 @@ class LocalScorer:
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt), rounded to `DECIMALS`: (B, L), nats, in input order.
 
+        Of a model with a large vocabulary, whose labels are one token each, it is log p(verbalizer | prompt, one of the
+        verbalizers): normalised over the labels, which is all that the objective asks for.
+
         Raises:
             ScoringError: A prompt is longer than the model's context or holds a word that the tokenizer lacks, the
                 tokenizer merges across its seams, the model returned NaN, or memory does not suffice for the smallest
@@ -220,7 +232,7 @@ class LocalScorer:
         attention = _attention_for_sharing(model)
         if isinstance(attention, str):
             return attention
-        packed = PackedForward(model, attention, max_tokens, cache_tokens)
+        packed = PackedForward(model, self._head, attention, max_tokens, cache_tokens)
         return self._disagreement(packed, attention.window) or packed
 
     def _disagreement(self, packed: PackedForward, window: int | None) -> str | None:
