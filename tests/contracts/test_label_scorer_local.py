@@ -23,7 +23,7 @@ from icm.pocket.weights import pocket_model_dir
 from icm.pocket.world import World
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.local import LocalScorer
-from icm.scoring.local.loading import load_model
+from icm.scoring.local.loading import cpu_dtype, load_model
 from icm.scoring.protocol import ScoringCost
 from tests.contracts.scorers import (
     FAMILIES,
@@ -232,6 +232,18 @@ def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path:
     assert first.fingerprint == again.fingerprint
     assert len({first.fingerprint, other.fingerprint, half.fingerprint}) == 3
     assert first.context_length == 512
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16, None])
+@pytest.mark.parametrize("has_units", [True, False])
+def test_a_cpu_computes_in_bfloat16_only_where_that_is_quick_and_loses_nothing(stored: Any, has_units: bool):
+    is_half = stored == torch.bfloat16 and has_units
+    assert cpu_dtype(stored, has_units) == (torch.bfloat16 if is_half else torch.float32)
+
+
+def test_weights_in_float32_are_computed_in_float32(tmp_path: Path):
+    directory = save_tiny_model(tmp_path, FAMILIES["llama"])
+    assert load_model(directory, revision=None, dtype="auto", device="cpu").model.dtype == torch.float32
 
 
 @pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")

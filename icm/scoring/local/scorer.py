@@ -127,7 +127,8 @@ class LocalScorer:
             path: Model directory, or Hub id.
             space: The labels.
             revision: Branch, tag or commit of a Hub id.
-            dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
+            dtype: "auto" takes bfloat16 on a GPU that has it, and for weights in bfloat16 on a CPU that has units for
+                it; float32 elsewhere.
             device: "auto", "cpu", "cuda", "cuda:1" …
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
