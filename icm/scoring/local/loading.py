@@ -97,10 +97,10 @@ def _device(device: str) -> torch.device:
 def cpu_dtype(stored: torch.dtype | None, has_units: bool) -> torch.dtype:
     """Return the number format in which to compute on a CPU where the user leaves the choice.
 
-    bfloat16 where the weights are stored in it anyway and the CPU has units for it: on two such models reading is twice
-    as fast (1.8 to 1.9 times per second of processor time), and label log-probabilities move by 0.03 nats in the mean
-    and 0.11 at most, which turned no label (docs/results/dtype.jsonl). Without such units bfloat16 is emulated and
-    slow, and weights stored in float32 would lose digits.
+    bfloat16 where the weights are stored in it anyway and the CPU has units for it: two such models read 1.9 times as
+    many tokens per second of processor time, and their label log-probabilities moved by 0.03 nats in the mean and 0.11
+    at most, which turned no label (docs/results/dtype.jsonl). Without such units bfloat16 is emulated and slow, and
+    weights stored in float32 would lose digits.
 
     Args:
         stored: Number format of the weights in their file; `None` where the model does not say.
