@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from icm.config import Config, Places
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.records import first_problem, write_json
+from icm.models.names import misplaced_model
 
 RUN: Final = "run.json"
 
@@ -43,6 +44,8 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     Raises:
         ConfigError: There is one.
     """
+    if problem := misplaced_model(overrides):
+        raise ConfigError(problem)
     keys = typed_keys(overrides)
     # group@package=option names a group and where it goes; the group is what is read.
     roots = {key.partition(".")[0].partition("@")[0] for key in keys}

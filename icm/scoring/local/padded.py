@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from icm.scoring.local.heads import Head
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Tokens
@@ -21,13 +22,13 @@ from icm.scoring.trie import Tokens
 class PaddedForward:
     """Forwards every prompt in full, rows of similar length padded on the right to one batch."""
 
-    def __init__(self, model: Any, max_tokens: int) -> None:
-        """Take a causal language model over.
+    def __init__(self, model: Any, head: Head, max_tokens: int) -> None:
+        """Take a causal language model over; `head` says which rows of its output matrix are computed.
 
         `max_tokens` bounds a forward pass, padding included, but at least one prompt is forwarded; it is halved
         for good whenever memory runs out.
         """
-        self._model = model
+        self._model, self._head = model, head
         self.max_tokens = max_tokens
 
     @torch.inference_mode()
@@ -84,19 +85,20 @@ class PaddedForward:
         # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
         # among them. Flattened, row `r` begins at `r * len(wanted)`.
         wanted, which = np.unique([at for row in batch for at, _, _ in row.reads], return_inverse=True)
-        logits = self._model(
-            tokens.to(device),
-            # Without a mask, attention takes its faster causal path.
-            attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
-            position_ids=positions.expand(len(batch), -1).to(device),
-            use_cache=False,
-            logits_to_keep=torch.from_numpy(wanted).to(device),
-        ).logits
+        with self._head.in_place():
+            logits = self._model(
+                tokens.to(device),
+                # Without a mask, attention takes its faster causal path.
+                attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
+                position_ids=positions.expand(len(batch), -1).to(device),
+                use_cache=False,
+                logits_to_keep=torch.from_numpy(wanted).to(device),
+            ).logits
         place = np.repeat(np.arange(len(batch)), [len(row.reads) for row in batch])
         values = read_logprobs(
             logits.flatten(0, 1),
             torch.from_numpy(place * len(wanted) + which),
-            torch.tensor([token for row in batch for _, token, _ in row.reads]),
+            torch.from_numpy(self._head.columns(np.array([token for row in batch for _, token, _ in row.reads]))),
         )
         return np.split(values, np.cumsum([len(row.reads) for row in batch])[:-1])
 

@@ -20,7 +20,10 @@ class Scored(NamedTuple):
 
 
 def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:
-    """Return the log-probability of `tokens[r]` under row `which[r]` of the logits (K, V): (R,)."""
+    """Return the log-probability of `tokens[r]` under row `which[r]` of the logits (K, V): (R,).
+
+    It is normalised over the columns of the logits: the vocabulary, or the labels where only theirs were computed.
+    """
     logits = logits.float()
     # One normaliser per row and not per read: several labels are read from the same row.
     normalisers = logits.logsumexp(-1)
