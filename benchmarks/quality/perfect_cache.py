@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import Claim, LabelSpace
-from icm.prompts import Prompt, render_demo
+from icm.prompts import Prompt, Reading, render_demo
 from icm.scoring.protocol import LabelScorer, ScoringCost
 
 
@@ -61,6 +61,10 @@ class PerfectCacheCount:
         for prompt in prompts:
             self._count(prompt)
         return self._scorer.label_logprobs(prompts)
+
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Pass readings on, uncounted: no search of the released code asks them."""
+        return self._scorer.verdict_logprobs(readings)
 
     def _count(self, prompt: Prompt) -> None:
         *demos, query = prompt.segments

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
 from icm.objective import Objective, ObjectiveSettings
 from icm.problem import Problem, ProblemSettings, build_problem
-from icm.prompts import Prompt
+from icm.prompts import Prompt, Reading
 from icm.scoring.protocol import LabelScorer, ScoringCost
 from icm.searches.decoding import Decoder
 
@@ -58,6 +58,10 @@ class ShiftedScorer:
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt) for every label under its new word: (B, L), nats."""
         return np.roll(self.inner.label_logprobs(prompts), -1, axis=1)
+
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) for every label under its new word: (n, L) of each reading."""
+        return [np.roll(rows, -1, axis=1) for rows in self.inner.verdict_logprobs(readings)]
 
     def forget(self) -> None:
         """Drop what the inner scorer keeps of earlier calls."""
