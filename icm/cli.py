@@ -1,4 +1,4 @@
-"""The command line: `icm prepare|elicit|diagnose|evaluate|run key=value …` and the others. Knows every command.
+"""The command line: `icm COMMAND key=value …`. Knows every command, from one table.
 
 Errors of the user, of a file or of a model are printed without a traceback (HYDRA_FULL_ERROR=1 shows it) and end
 with status 2. A stopped search ends with status 130.
@@ -9,165 +9,202 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final, NoReturn
+from importlib import import_module
+from typing import Any, Final, NamedTuple, NoReturn
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
-from pydantic import ValidationError
+from omegaconf import DictConfig
+from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
-from icm.commands import run, stages
-from icm.config import Config, validate, validate_as
-from icm.errors import ConfigError, IcmError, Interrupted
-from icm.files.records import first_problem
+from icm.commands.memory import remembered, require_read
+from icm.config import Places, validate
+from icm.errors import IcmError, Interrupted
 
 FILE_WIDTH: Final = 132
 """Columns of a table that goes to a file or a pipe."""
 
-USAGE: Final = """\
-usage: icm prepare|elicit|diagnose|evaluate|run [key=value ...]
-       icm compare [key=value ...]
-       icm reward|arms run_dir=DIR [key=value ...]
-       icm policy run_dir=DIR [key=value ...]
-       icm export run_dir=DIR [key=value ...]
-       icm pocket train [key=value ...]
 
-  prepare       data source -> claims.jsonl (and gold.jsonl, for evaluate alone)
-  elicit        claims -> labels.jsonl, trace.jsonl
-  diagnose      labels -> whether to trust them, told without golden labels: diagnosis.json
-  evaluate      labels against golden labels -> metrics.json, report.html
-  run           the four in turn; with no settings, a pocket task on the embedded model; with stages=all
-                also reward, policy and export
-  compare       searches, or any other settings, side by side over seeds and tasks -> a table and figures
-  reward        labels of a run -> a reward model, judged on golden pairs
-  arms          the same reward training on other labels, arm by arm -> arms.json
-  policy        a reward model, or pairs -> an assistant, sampled beside the model it came from
-  export        labels of a run -> the formats of training libraries, with a data card
-  pocket train  a pocket world and the model that knows it
+class Command(NamedTuple):
+    """A row of the table of commands.
 
-icm run --help lists all settings; icm run --cfg job prints them.
-"""
+    Attributes:
+        words: What is typed after `icm`.
+        config_name: The file in `conf/command` with its settings.
+        settings: Where the class of its settings stands, as "module:name". Loaded only when the command is run, since
+            some libraries take a second that no other command should wait.
+        run: Where the function stands that is called with places, settings and a console.
+        told: What it does, for the usage.
+    """
 
+    words: str
+    config_name: str
+    settings: str
+    run: str
+    told: str
+
+
+COMMANDS: Final = (
+    Command(
+        "prepare",
+        "run",
+        "icm.config:Config",
+        "icm.commands.stages:prepare",
+        "data source -> claims.jsonl (and gold.jsonl, for evaluate alone)",
+    ),
+    Command("elicit", "run", "icm.config:Config", "icm.commands.stages:elicit", "claims -> labels.jsonl, trace.jsonl"),
+    Command(
+        "diagnose",
+        "run",
+        "icm.config:Config",
+        "icm.commands.stages:diagnose",
+        "labels -> whether to trust them, told without golden labels: diagnosis.json",
+    ),
+    Command(
+        "evaluate",
+        "run",
+        "icm.config:Config",
+        "icm.commands.stages:evaluate",
+        "labels against golden labels -> metrics.json, report.html",
+    ),
+    Command(
+        "run",
+        "run",
+        "icm.config:Config",
+        "icm.commands.run:run",
+        "the four in turn; with no settings, a pocket task on the embedded model; with stages=all also reward, "
+        "policy and export",
+    ),
+    Command(
+        "compare",
+        "compare",
+        "icm.compare.settings:CompareSettings",
+        "icm.commands.compare:run",
+        "searches, or any other settings, side by side over seeds and tasks -> a table and figures",
+    ),
+    Command(
+        "reward",
+        "reward",
+        "icm.training.reward.settings:RewardConfig",
+        "icm.commands.reward:run",
+        "labels of a run -> a reward model, judged on golden pairs",
+    ),
+    Command(
+        "arms",
+        "arms",
+        "icm.training.arms.settings:ArmsConfig",
+        "icm.commands.arms:run",
+        "the same reward training on other labels, arm by arm -> arms.json",
+    ),
+    Command(
+        "policy",
+        "policy",
+        "icm.training.policy.settings:PolicyConfig",
+        "icm.commands.policy:run",
+        "a reward model, or pairs -> an assistant, sampled beside the model it came from",
+    ),
+    Command(
+        "export",
+        "export",
+        "icm.export.settings:ExportConfig",
+        "icm.commands.export:run",
+        "labels of a run -> the formats of training libraries, with a data card",
+    ),
+    Command(
+        "pocket train",
+        "pocket_train",
+        "icm.pocket.recipe:PocketTraining",
+        "icm.commands.pocket_train:run",
+        "a pocket world and the model that knows it",
+    ),
+)
 
 _TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 
 
 def main() -> NoReturn:
     """Run one command of the command line and exit with its status."""
-    match sys.argv[1:]:
-        case ["pocket", "train", *rest]:
-            _hydra(_guarded(_pocket_train), "pocket_train", ["icm pocket train", *rest])
-        case ["reward", *rest]:
-            _hydra(_guarded(_reward), "reward", ["icm reward", *rest])
-        case ["arms", *rest]:
-            _hydra(_guarded(_arms), "arms", ["icm arms", *rest])
-        case ["policy", *rest]:
-            _hydra(_guarded(_policy), "policy", ["icm policy", *rest])
-        case ["export", *rest]:
-            _hydra(_guarded(_export), "export", ["icm export", *rest])
-        case ["compare", *rest]:
-            _hydra(_guarded(_compare), "compare", ["icm compare", *rest])
-        case [("prepare" | "elicit" | "diagnose" | "evaluate" | "run") as name, *rest]:
-            commands = {
-                "prepare": stages.prepare,
-                "elicit": stages.elicit,
-                "diagnose": stages.diagnose,
-                "evaluate": stages.evaluate,
-                "run": run.run,
-            }
-            _hydra(_guarded(_with_config(commands[name])), "config", [f"icm {name}", *rest])
+    arguments = sys.argv[1:]
+    match arguments:
         case ["--version"]:
             import icm
 
             sys.stdout.write(f"icm {icm.__version__}\n")
         case ["--help" | "-h"]:
-            sys.stdout.write(USAGE)
+            sys.stdout.write(usage())
         case _:
-            sys.stderr.write(USAGE)
+            for command in COMMANDS:
+                words = command.words.split()
+                if arguments[: len(words)] == words:
+                    _run(command, arguments[len(words) :])
+                    sys.exit(0)
+            sys.stderr.write(usage())
             sys.exit(2)
     sys.exit(0)
 
 
-def _compare(composed: DictConfig, console: Console) -> None:
-    from icm.compare.stage import CompareCommand, run
+def usage() -> str:
+    """Return the list of commands."""
+    width = max(len(command.words) for command in COMMANDS) + 2
+    rows = "".join(f"  {command.words:<{width}}{command.told}\n" for command in COMMANDS)
+    return (
+        f"usage: icm COMMAND [key=value ...]\n\n{rows}\n"
+        f"icm COMMAND --help lists all settings of a command; icm COMMAND --cfg job prints them.\n"
+        f"run_dir=DIR goes on with an existing run: its settings are taken again.\n"
+    )
 
-    run(validate_as(CompareCommand, composed), console)
 
+def _run(command: Command, overrides: Sequence[str]) -> None:
+    """Compose the settings of a command, validate them and call it, with errors turned into a message and a status."""
+    _guarded(lambda: require_read(command.words, overrides))
+    sys.argv = [f"icm {command.words}", *overrides]
 
-def _pocket_train(composed: DictConfig, console: Console) -> None:
-    from icm.pocket.recipe import PocketTraining
-    from icm.pocket.train import train
+    def composed(config: DictConfig) -> None:
+        _guarded(lambda: _call(command, config, overrides))
 
-    raw = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(raw, dict)
-    out_dir = Path(raw.pop("out_dir"))
     try:
-        # A setting that is null takes its default.
-        settings = PocketTraining.model_validate({key: value for key, value in raw.items() if value is not None})
-    except ValidationError as error:
-        raise ConfigError(first_problem(error)) from None
-    train(settings, out_dir)
-    console.print(f"trained: model.path={out_dir}", soft_wrap=True)
+        config_name = f"command/{command.config_name}"
+        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(composed)()
+    except SystemExit as stop:
+        # Hydra ends with 1 after it has explained an override that does not fit; here that is a user's error.
+        sys.exit(2 if stop.code == 1 else stop.code)
 
 
-def _reward(composed: DictConfig, console: Console) -> None:
-    # Loaded only here: the training libraries take seconds that no other command should wait.
-    from icm.commands.reward import RewardCommand, run
-
-    run(validate_as(RewardCommand, composed), console)
-
-
-def _policy(composed: DictConfig, console: Console) -> None:
-    from icm.commands.policy import PolicyCommand, run
-
-    run(validate_as(PolicyCommand, composed), console)
+def _call(command: Command, config: DictConfig, overrides: Sequence[str]) -> None:
+    places, settings = validate(_load(command.settings), config)
+    if command.config_name == "run" and places.run_dir is not None:
+        places, settings = remembered(places, settings, overrides)
+    run: Callable[[Places, BaseModel, Console], None] = _load(command.run)
+    # A file has no width of its own, and tables squeezed into 80 columns lose their words.
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    run(places, settings, Console(highlight=False, width=None if has_width else FILE_WIDTH))
 
 
-def _arms(composed: DictConfig, console: Console) -> None:
-    from icm.commands.arms import ArmsCommand, run
-
-    run(validate_as(ArmsCommand, composed), console)
-
-
-def _export(composed: DictConfig, console: Console) -> None:
-    from icm.commands.export import ExportCommand, run
-
-    run(validate_as(ExportCommand, composed), console)
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
-def _with_config(stage: Callable[[Config, Console], None]) -> Callable[[DictConfig, Console], None]:
-    def run(composed: DictConfig, console: Console) -> None:
-        stage(validate(composed), console)
+def _guarded(action: Callable[[], None]) -> None:
+    """Do something; print the errors that a user can do something about, and exit."""
+    try:
+        action()
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in _TRAINING_LIBRARIES:
+            raise
+        _print(f"icm: this command trains, which needs {library}: pip install 'icm[train]'")
+        sys.exit(2)
+    except (IcmError, OSError, KeyboardInterrupt) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        _print(_message(error))
+        sys.exit(130 if isinstance(error, Interrupted | KeyboardInterrupt) else 2)
 
-    return run
 
-
-def _guarded(command: Callable[[DictConfig, Console], None]) -> Callable[[DictConfig], None]:
-    """Return the command with errors turned into a message and an exit status."""
-
-    def guarded(composed: DictConfig) -> None:
-        # A file has no width of its own, and tables squeezed into 80 columns lose their words.
-        has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-        console = Console(highlight=False, width=None if has_width else FILE_WIDTH)
-        try:
-            command(composed, console)
-        except ModuleNotFoundError as error:
-            library = (error.name or "").partition(".")[0]
-            if library not in _TRAINING_LIBRARIES:
-                raise
-            Console(stderr=True, highlight=False).print(
-                f"icm: this command trains, which needs {library}: pip install 'icm[train]'", markup=False
-            )
-            sys.exit(2)
-        except (IcmError, OSError, KeyboardInterrupt) as error:
-            if os.environ.get("HYDRA_FULL_ERROR") == "1":
-                raise
-            Console(stderr=True, highlight=False).print(Text(_message(error)), soft_wrap=True)
-            sys.exit(130 if isinstance(error, Interrupted | KeyboardInterrupt) else 2)
-
-    return guarded
+def _print(message: str) -> None:
+    Console(stderr=True, highlight=False).print(Text(message), soft_wrap=True)
 
 
 def _message(error: BaseException) -> str:
@@ -179,12 +216,3 @@ def _message(error: BaseException) -> str:
             f"put this right, then run the same command again"
         )
     return f"icm: {error}"
-
-
-def _hydra(command: Callable[[DictConfig], None], config_name: str, arguments: Sequence[str]) -> None:
-    sys.argv = list(arguments)
-    try:
-        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(command)()
-    except SystemExit as stop:
-        # Hydra ends with 1 after it has explained an override that does not fit; here that is a user's error.
-        sys.exit(2 if stop.code == 1 else stop.code)

@@ -1,4 +1,8 @@
-"""The settings of the command line: Hydra composes them, pydantic validates them, the stages see frozen values."""
+"""The settings of the command line: Hydra composes them, pydantic validates them, the stages see frozen values.
+
+A command is told two things: settings, which its result follows from, and places, where files lie and whether they may
+be overwritten. Settings are recorded with the result and compared; places are not.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,48 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm.contexts import ContextSettings
-from icm.diagnose.schema import DiagnoseSettings
-from icm.elicit.stage import ElicitSettings
+from icm.diagnose.settings import DiagnoseSettings
+from icm.elicit.settings import ElicitSettings
 from icm.errors import ConfigError
-from icm.evaluate.stage import EvaluateConfig
+from icm.evaluate.settings import EvaluateConfig
 from icm.objective import ObjectiveSettings
-from icm.prepare.settings import TaskSettings
-from icm.prepare.stage import PrepareConfig
+from icm.prepare.settings import PrepareConfig, TaskSettings
 from icm.scoring.open import ModelSettings
 from icm.searches.settings import SearchSettings
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class Places(BaseModel):
+    """Where the files of a command lie, and what it may do to them.
+
+    Attributes:
+        out_dir: Where the command writes.
+        run_dir: Directory of the run that it reads; `None` for commands that read none.
+        labels: File of labels, of any source; `None` for those of the run's elicit stage.
+        reward_dir: Directory of the reward stage, whose pairs and model a policy may be trained on.
+        members: Directories of further reward models, which are judged together with the new one.
+        hub_id: Data set on the Hub that an export is pushed to as well; `None` for none.
+        hub_private: Whether that is private, if the push makes it.
+        overwrite: Whether a result under other settings may be deleted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out_dir: Path
+    run_dir: Path | None = None
+    labels: Path | None = None
+    reward_dir: Path | None = None
+    members: tuple[Path, ...] = ()
+    hub_id: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")
+    hub_private: bool = True
+    overwrite: bool = False
+
+    @property
+    def run(self) -> Path:
+        """The directory of the run, for commands that read one."""
+        assert self.run_dir is not None, "the YAML of this command asks for a run_dir"
+        return self.run_dir
 
 
 class TrainingOverrides(BaseModel):
@@ -51,7 +86,6 @@ class Config(BaseModel):
         stages: What `icm run` does: `labels` ends with labels and what they are worth, `all` trains on them as well.
         seed: Seed of the search.
         data_seed: Seed of the choice of claims.
-        out_dir: Where each stage makes its directory.
         task: Where the claims come from.
         model: What predicts the labels.
         objective: U.
@@ -68,7 +102,6 @@ class Config(BaseModel):
     stages: Literal["labels", "all"]
     seed: int = Field(ge=0)
     data_seed: int = Field(ge=0)
-    out_dir: Path
     task: TaskSettings
     model: ModelSettings
     objective: ObjectiveSettings
@@ -100,11 +133,11 @@ def load(*overrides: str) -> Config:
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
-    return load_as(Config, "config", *overrides)
+    return load_command(Config, "run", *overrides)[1]
 
 
-def load_as(kind: type[Settings], name: str, *overrides: str) -> Settings:
-    """Compose the settings of another command, from its file in `conf/`, as `load` does.
+def load_command(kind: type[Settings], name: str, *overrides: str) -> tuple[Places, Settings]:
+    """Compose places and settings of a command, from its file in `conf/command/`, as `load` does.
 
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
@@ -113,23 +146,14 @@ def load_as(kind: type[Settings], name: str, *overrides: str) -> Settings:
     ready = GlobalHydra.instance().is_initialized()
     with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):
         try:
-            composed = compose(name, overrides=list(overrides))
+            composed = compose(f"command/{name}", overrides=list(overrides))
         except HydraException as error:
             raise ConfigError(str(error)) from None
-    return validate_as(kind, composed)
+    return validate(kind, composed)
 
 
-def validate(composed: DictConfig) -> Config:
-    """Turn what Hydra composed into the settings of a run.
-
-    Raises:
-        ConfigError: A key is unknown, missing, of the wrong type, or out of range.
-    """
-    return validate_as(Config, composed)
-
-
-def validate_as(kind: type[Settings], composed: DictConfig) -> Settings:
-    """Turn what Hydra composed into settings of a kind.
+def validate(kind: type[Settings], composed: DictConfig) -> tuple[Places, Settings]:
+    """Turn what Hydra composed into places and settings of a kind.
 
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
@@ -138,6 +162,12 @@ def validate_as(kind: type[Settings], composed: DictConfig) -> Settings:
         raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from None
+    assert isinstance(raw, dict)
+    places = {name: raw.pop(name) for name in Places.model_fields if name in raw}
+    return _validated(Places, places), _validated(kind, raw)
+
+
+def _validated(kind: type[Settings], raw: dict[Any, Any]) -> Settings:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

@@ -62,20 +62,32 @@ class Member(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Population(Generic[E]):
-    """All members after some rounds; those that were dropped keep the labelling they had.
+    """All members after some rounds; those that no longer move keep the labelling they had.
 
     Attributes:
         step: Rounds done.
         members: In the order of their starts.
+        dropped: Members that have left for good.
     """
 
     step: int
     members: tuple[Member[E], ...]
+    dropped: tuple[Member[E], ...] = ()
 
     @property
     def leader(self) -> Member[E]:
         """The member with the highest U so far, of equals the first."""
         return max(self.members, key=lambda member: member.best.utility)
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) the best labelling so far."""
+        return self.leader.best_labels
+
+    @property
+    def evaluation(self) -> E:
+        """The evaluation of the best labelling so far."""
+        return self.leader.best
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class Halving(Generic[E]):
                 members[index] = _moved(members[index], proposed[index], evaluations[index])
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
-        return Population(population.step + 1, tuple(members))
+        return replace(population, step=population.step + 1, members=tuple(members))
 
     def survivors(self, population: Population[E]) -> list[int]:
         """Return the members that may move in the next round: the best by U, no two in the same basin."""

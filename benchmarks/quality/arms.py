@@ -1,13 +1,14 @@
 """Are elicited labels as good to train on as golden ones? Matched arms on pocket tasks; only the labels differ.
 
 Usage: python -m benchmarks.quality.arms [--seeds N] [--tasks preference,arithmetic] [--claims N] [--rl | --no-rl]
-       [--quick] [--out DIR] [--set key=value ...]
+       [--quick] [--out DIR] [--set key=value ...] [--outcomes FILE]
 
 Every seed draws its own claims, elicits its own labels and trains each arm once; all arms of a seed share claims,
 steps, held-out pairs and samples. Reward accuracy is on golden pairs of held-out claims; verdict accuracy is that of a
 model fine-tuned to say the labels, on held-out claims; policy quality is the golden judge's opinion of the best of n
 samples by reward (a reply: 3 helpful, 0 harmful; a solution: 1 right, 0 wrong), RL quality that of a trained policy.
-Intervals are Student's at 95 %, over seeds. With --out, a stopped benchmark goes on where it was.
+Intervals are Student's at 95 %, over seeds. A stopped benchmark goes on with
+the seeds that its file of results lacks; with --out, within a seed too.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from icm.commands.arms import ArmsCommand, golden_judge
-from icm.config import load, load_as
+from benchmarks.harness import Row, option_parser, results_path, run_jobs
+from benchmarks.quality.pocket_runs import weights_hash
+from icm.commands.arms import golden_judge
+from icm.config import load, load_command
 from icm.elicit import stage as elicit
 from icm.files.records import TASK, read_task
 from icm.prepare import stage as prepare
@@ -31,6 +35,7 @@ from icm.scoring.open import open_scorer
 from icm.statistics.schema import Estimate
 from icm.training.arms import stage
 from icm.training.arms.figure import draw_arms
+from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import ArmRun, arms_table, difference, summarise
 
 TASKS: Final = ("preference", "arithmetic")
@@ -52,12 +57,18 @@ QUICK: Final = (
 )
 
 
-def run_seed(task: str, seed: int, num_claims: int, out_dir: Path, overrides: Sequence[str]) -> list[ArmRun]:
-    """Prepare, elicit and train the arms of one seed."""
+def run_seed(job: Row, out_dir: Path) -> Row:
+    """Prepare, elicit and train the arms of one seed; return what came of them as `arms`, an `ArmRun` each.
+
+    Args:
+        job: `task`, `seed`, `claims` (their number) and `overrides` of `icm arms`.
+        out_dir: Directory of the runs.
+    """
+    task, seed = job["task"], job["seed"]
     run_dir = out_dir / task / f"seed-{seed}"
     config = load(
         f"task=pocket_{task}",
-        f"task.num_claims={num_claims}",
+        f"task.num_claims={job['claims']}",
         "task.num_held_out=256",
         f"seed={seed}",
         f"data_seed={seed}",
@@ -67,11 +78,10 @@ def run_seed(task: str, seed: int, num_claims: int, out_dir: Path, overrides: Se
     prepare.run(config.for_prepare(), run_dir / "prepare")
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
-    command = load_as(
-        ArmsCommand, "arms", f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *overrides
-    )
-    stage.run(command.config, run_dir, command.out_dir, scorer, golden_judge(run_dir), quiet)
-    return stage.read_arm_runs(command.out_dir)
+    told = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
+    places, settings = load_command(ArmsConfig, "arms", *told)
+    stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), quiet)
+    return {"arms": [run.model_dump(mode="json") for run in stage.read_arm_runs(places.out_dir)]}
 
 
 def report(task: str, runs: Sequence[ArmRun], console: Console) -> dict[str, Any]:
@@ -99,41 +109,42 @@ def _points(found: Estimate) -> str:
     return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} … {100 * found.high:+.1f})"
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Run all seeds, print a table for each task and one line of JSON."""
+    parser = option_parser(__doc__, quick="less of everything: whether it runs, not what is true")
     parser.add_argument("--seeds", type=int, help="5, with --quick 2")
     parser.add_argument("--tasks", default=",".join(TASKS), help="pocket tasks with a golden judge")
     parser.add_argument("--claims", type=int, help="claims to elicit and train on; 64, with --quick 32")
     parser.add_argument("--rl", action=argparse.BooleanOptionalAction, help="train policies, too; not with --quick")
-    parser.add_argument("--quick", action="store_true", help="less of everything: whether it runs, not what is true")
-    parser.add_argument("--out", type=Path, help="directory to keep and to go on in; a temporary one if left out")
+    parser.add_argument("--out", type=Path, help="directory to keep the runs in; a temporary one if left out")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm arms")
     options = parser.parse_args()
-    options.tasks = options.tasks.split(",")
-    options.seeds = options.seeds or (2 if options.quick else 5)
-    options.claims = options.claims or (32 if options.quick else 64)
-    options.rl = not options.quick if options.rl is None else options.rl
-    return options
-
-
-def main() -> None:
-    """Run all seeds, print a table for each task and one line of JSON."""
-    options = _options()
-    overrides = [*(QUICK if options.quick else ()), *([RL] if options.rl else ()), *options.set]
-    console, progress = Console(width=max(Console().width, 150)), Console(stderr=True, highlight=False)
+    reinforced = not options.quick if options.rl is None else options.rl
+    overrides = [*(QUICK if options.quick else ()), *([RL] if reinforced else ()), *options.set]
+    num_claims = options.claims or (32 if options.quick else 64)
+    weights = weights_hash(None)
+    jobs = [
+        {"task": task, "seed": seed, "claims": num_claims, "overrides": overrides, "weights": weights}
+        for seed in range(options.seeds or (2 if options.quick else 5))
+        for task in options.tasks.split(",")
+    ]
+    console = Console(width=max(Console().width, 150))
     started = time.perf_counter()
-    runs: dict[str, list[ArmRun]] = {task: [] for task in options.tasks}
+    runs: dict[str, list[ArmRun]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         out_dir = options.out or Path(temporary)
-        for seed in range(options.seeds):
-            for task in options.tasks:
-                runs[task] += run_seed(task, seed, options.claims, out_dir, overrides)
-                progress.print(f"{task}, seed {seed} of {options.seeds}: {time.perf_counter() - started:,.0f} s")
+        run = partial(run_seed, out_dir=out_dir)
+        for row in run_jobs(run, jobs, 1, results_path(options, "arms"), _described):
+            runs.setdefault(row["task"], []).extend(ArmRun.model_validate(arm) for arm in row["arms"])
         results = {task: report(task, of_task, console) for task, of_task in runs.items()}
         if options.out:
             for task, of_task in runs.items():
                 draw_arms(of_task, out_dir / task)
     print(json.dumps({**results, "wall_seconds": time.perf_counter() - started}))
+
+
+def _described(row: Row) -> str:
+    return f"{row['task']}, seed {row['seed']}: {len(row['arms'])} arms"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Does a diagnosis without golden labels tell good labels from bad ones? Many runs on good and on planted tasks.
 
 Usage: python -m benchmarks.quality.diagnostics [--quick] [--model DIR:WORLD_SEED ...] [--seeds N] [--tasks A,B]
-       [--set key=value ...]
+       [--set key=value ...] [--outcomes FILE]
 
 A run is bad if fewer than 80 % of its labels are right, or if they agree better with another concept of the world than
 with the golden one. Wanted: bad runs are not labelled `trust`, good runs are not labelled `reject`.
@@ -9,14 +9,12 @@ with the golden one. Wanted: bad runs are not labelled `trust`, good runs are no
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,20 +22,30 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
+from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
+from benchmarks.quality.pocket_runs import (
+    GOOD,
+    concepts_both_ways,
+    named_models,
+    pocket_config,
+    pocket_scorer,
+    read_labels,
+    read_prepared,
+    settings_hash,
+    weights_hash,
+)
 from icm import golden
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, claim_id, freeze
+from icm.claims import Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnose import stage as diagnose
 from icm.diagnose.files import read_diagnosis
-from icm.diagnose.schema import CHECK_NAMES, Verdict
+from icm.diagnose.schema import CHECK_NAMES
 from icm.elicit import stage as elicit
-from icm.files.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, read_claims, read_rows, read_task, write_rows
+from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
 from icm.files.stage_dir import StageDir
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
 
-GOOD: Final = ("facts", "arithmetic", "preference")
 PLANTED: Final = ("hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "shuffled_texts")
 """The golden concept is not the salient one; a feature of the wording is; one claim in a hundred is true; the model
 does not know the answers; it learnt them the wrong way round; the answers stand
@@ -49,80 +57,44 @@ NUM_SEEDS: Final = 24
 """Seeds of each task and model: 216 runs of one model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One run: a task, a seed, the directory of the model (`None`: the shipped one) and its world, and settings."""
+def run(job: Row) -> Row:
+    """Prepare, elicit, diagnose and compare with the golden labels, in a directory that is thrown away.
 
-    task: str
-    seed: int
-    model: str | None
-    world_seed: int
-    overrides: tuple[str, ...]
+    Args:
+        job: `task`, `seed`, `model` (a directory, `None` for the shipped one), `world_seed` and `overrides`.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a run, and what was said of it.
-
-    Attributes:
-        task: The task.
-        world_seed: The world.
-        seed: The seed.
-        accuracy: Share of the claims with the golden label.
-        concept: The concept of the world that the labels agree with most.
-        bad: Whether the labels are bad.
-        verdict: What the diagnosis says.
-        values: The value of each check, `None` where it could not be had.
-        doubts: The checks that speak against the labels.
-        tokens: Tokens that the diagnosis forwarded.
-        elicit_tokens: Tokens that the search forwarded.
+    Returns:
+        `accuracy`: share of the claims with the golden label. `concept`: the one that the labels agree with most.
+        `bad`: whether the labels are bad. `verdict`: what the diagnosis says. `values`: of each check, `None` where it
+        could not be had. `doubts`: the checks that speak against the labels. `tokens` and `elicit_tokens`: forwarded
+        by the diagnosis and by the search.
     """
-
-    task: str
-    world_seed: int
-    seed: int
-    accuracy: float
-    concept: str
-    bad: bool
-    verdict: Verdict
-    values: Mapping[str, float | None]
-    doubts: tuple[str, ...]
-    tokens: int
-    elicit_tokens: int
-
-
-def run(job: Job) -> Outcome:
-    """Prepare, elicit, diagnose and compare with the golden labels, in a directory that is thrown away."""
+    name, seed = job["task"], job["seed"]
     with tempfile.TemporaryDirectory() as directory:
-        task_name = "facts" if job.task == SHUFFLED else job.task
-        config = pocket_config(task_name, job.seed, directory, f"task.world_seed={job.world_seed}", *job.overrides)
-        prepare_dir, elicit_dir, diagnose_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
+        overrides = (f"task.world_seed={job['world_seed']}", *job["overrides"])
+        config = pocket_config("facts" if name == SHUFFLED else name, seed, directory, *overrides)
+        prepare_dir, elicit_dir, diagnose_dir = (Path(directory) / part for part in ("prepare", "elicit", "diagnose"))
         prepare.run(config.for_prepare(), prepare_dir)
-        if job.task == SHUFFLED:
-            _shuffle_answers(prepare_dir, job.seed)
-        task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        scorer = pocket_scorer(job.model, task.label_space)
+        if name == SHUFFLED:
+            _shuffle_answers(prepare_dir, seed)
+        task, claims, truth = read_prepared(prepare_dir)
+        scorer = pocket_scorer(job["model"], task.label_space)
         elicited = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
         diagnosed = diagnose.run(config.diagnose, prepare_dir, elicit_dir, diagnose_dir, scorer)
         diagnosis = read_diagnosis(diagnose_dir)
-        rows = read_rows(elicit_dir / LABELS, LabelRow)
-        labels = freeze([UNLABELLED if row.label is None else row.label for row in rows])
-        truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+        labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
-        concept = nearest_concept(labels, truth, {} if job.task == SHUFFLED else concepts_both_ways(config, claims))
-        return Outcome(
-            task=job.task,
-            world_seed=job.world_seed,
-            seed=job.seed,
-            accuracy=accuracy,
-            concept=concept,
-            bad=accuracy < RIGHT_ENOUGH or concept != "golden",
-            verdict=diagnosis.verdict,
-            values={check.name: check.value for check in diagnosis.checks},
-            doubts=tuple(check.name for check in diagnosis.checks if check.verdict != "trust"),
-            tokens=int(diagnosed.cost["forwarded_tokens"]),
-            elicit_tokens=int(elicited.cost["forwarded_tokens"]),
-        )
+        concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))
+        return {
+            "accuracy": accuracy,
+            "concept": concept,
+            "bad": accuracy < RIGHT_ENOUGH or concept != "golden",
+            "verdict": diagnosis.verdict,
+            "values": {check.name: check.value for check in diagnosis.checks},
+            "doubts": [check.name for check in diagnosis.checks if check.verdict != "trust"],
+            "tokens": int(diagnosed.cost["forwarded_tokens"]),
+            "elicit_tokens": int(elicited.cost["forwarded_tokens"]),
+        }
 
 
 def nearest_concept(labels: Labels, truth: Labels, concepts: Mapping[str, Labels]) -> str:
@@ -160,63 +132,61 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     stage.finish(manifest, manifest.outputs)
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summarise(rows: Sequence[Row]) -> Row:
     """Return what share of the bad runs was caught and of the good runs rejected, and the verdicts by task."""
-    bad = [outcome for outcome in outcomes if outcome.bad]
-    good = [outcome for outcome in outcomes if not outcome.bad]
+    bad = [row for row in rows if row["bad"]]
+    good = [row for row in rows if not row["bad"]]
+    tasks = dict.fromkeys(row["task"] for row in rows)
     return {
-        "bad_caught": _share(outcome.verdict != "trust" for outcome in bad),
-        "good_rejected": _share(outcome.verdict == "reject" for outcome in good),
-        "good_trusted": _share(outcome.verdict == "trust" for outcome in good),
-        "bad_rejected": _share(outcome.verdict == "reject" for outcome in bad),
+        "bad_caught": _share(row["verdict"] != "trust" for row in bad),
+        "good_rejected": _share(row["verdict"] == "reject" for row in good),
+        "good_trusted": _share(row["verdict"] == "trust" for row in good),
+        "bad_rejected": _share(row["verdict"] == "reject" for row in bad),
         "num_bad": len(bad),
         "num_good": len(good),
-        "missed": dict(Counter(f"{each.task}: {each.concept}" for each in bad if each.verdict == "trust")),
-        "tokens": float(np.median([outcome.tokens for outcome in outcomes])),
-        "elicit_tokens": float(np.median([outcome.elicit_tokens for outcome in outcomes])),
-        "tasks": {task: _of_task(of_task) for task, of_task in _by_task(outcomes)},
+        "missed": dict(Counter(f"{row['task']}: {row['concept']}" for row in bad if row["verdict"] == "trust")),
+        "tokens": float(np.median([row["tokens"] for row in rows])),
+        "elicit_tokens": float(np.median([row["elicit_tokens"] for row in rows])),
+        "tasks": {task: _of_task([row for row in rows if row["task"] == task]) for task in tasks},
         "checks": {name: _power(name, bad, good) for name in CHECK_NAMES},
     }
 
 
-def _of_task(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _of_task(rows: Sequence[Row]) -> Row:
+    verdicts = Counter((row["bad"], row["verdict"]) for row in rows)
     return {
-        "runs": len(outcomes),
-        "bad": sum(outcome.bad for outcome in outcomes),
-        "accuracy": float(np.mean([outcome.accuracy for outcome in outcomes])),
+        "runs": len(rows),
+        "bad": sum(row["bad"] for row in rows),
+        "accuracy": float(np.mean([row["accuracy"] for row in rows])),
         **{
-            f"{kind}_{verdict}": sum(o.verdict == verdict for o in outcomes if o.bad == (kind == "bad"))
+            f"{kind}_{verdict}": verdicts[kind == "bad", verdict]
             for kind in ("good", "bad")
             for verdict in ("trust", "caution", "reject")
         },
     }
 
 
-def _power(name: str, bad: Sequence[Outcome], good: Sequence[Outcome]) -> dict[str, float | None]:
+def _power(name: str, bad: Sequence[Row], good: Sequence[Row]) -> dict[str, float | None]:
     """Return how often a check speaks up, and how well its value tells bad from good runs whatever the bounds.
 
     `separation` is the chance that the value of a bad run is above that of a good one: 0.5 if it tells nothing.
     """
+    # The share of pairs in which the bad run lies higher, a tie as half: the area under the ROC curve.
     above = [np.sign(one - other) for one in _values(name, bad) for other in _values(name, good)]
     return {
-        "of_bad": _share(name in outcome.doubts for outcome in bad),
-        "of_good": _share(name in outcome.doubts for outcome in good),
+        "of_bad": _share(name in row["doubts"] for row in bad),
+        "of_good": _share(name in row["doubts"] for row in good),
         "separation": float(0.5 + np.mean(above) / 2) if above else None,
     }
 
 
-def _values(name: str, outcomes: Sequence[Outcome]) -> list[float]:
-    return [value for outcome in outcomes if (value := outcome.values[name]) is not None]
+def _values(name: str, rows: Sequence[Row]) -> list[float]:
+    return [value for row in rows if (value := row["values"][name]) is not None]
 
 
 def _share(flags: Iterable[bool]) -> float | None:
     values = list(flags)
     return sum(values) / len(values) if values else None
-
-
-def _by_task(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
-    for task in dict.fromkeys(outcome.task for outcome in outcomes):
-        yield task, [outcome for outcome in outcomes if outcome.task == task]
 
 
 def _tables(summary: Mapping[str, Any]) -> list[Table]:
@@ -235,15 +205,14 @@ def _tables(summary: Mapping[str, Any]) -> list[Table]:
     return [verdicts, checks]
 
 
-def _described(job: Job, outcome: Outcome) -> str:
-    said = f"{100 * outcome.accuracy:.0f} % right, {outcome.verdict}"
-    return f"{job.task}, world {job.world_seed}, seed {job.seed}: {said}"
+def _described(row: Row) -> str:
+    said = f"{100 * row['accuracy']:.0f} % right, {row['verdict']}"
+    return f"{row['task']}, world {row['world_seed']}, seed {row['seed']}: {said}"
 
 
 def main() -> None:
     """Do all runs, print tables and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 seeds of each task")
+    parser = option_parser(__doc__, quick="2 seeds of each task")
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tasks", default=",".join((*GOOD, *PLANTED)))
@@ -255,25 +224,28 @@ def main() -> None:
     )
     parser.add_argument("--world-seed", type=int, default=0, help="the world of the models named without one")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
-    parser.add_argument("--outcomes", type=Path, help="a file to which every outcome is appended, a JSON line each")
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    add_pool_options(parser)
     options = parser.parse_args()
 
     num_seeds = options.seeds or (2 if options.quick else NUM_SEEDS)
+    settings = settings_hash(options.set, "diagnose")
     jobs = [
-        Job(task=task, seed=options.first_seed + seed, model=model, world_seed=world, overrides=tuple(options.set))
+        {
+            "task": task,
+            "seed": options.first_seed + seed,
+            "model": model,
+            "weights": weights_hash(model),
+            "world_seed": world,
+            "overrides": options.set,
+            "settings": settings,
+        }
         for seed in range(num_seeds)
         for model, world in named_models(options.model, options.world_seed)
         for task in options.tasks.split(",")
     ]
     started = time.perf_counter()
-    outcomes = []
-    for _, outcome in in_workers(run, jobs, options.workers, _described):
-        outcomes.append(outcome)
-        if options.outcomes:
-            with options.outcomes.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
-    summary = summarise(outcomes)
+    rows = run_jobs(run, jobs, options.workers, results_path(options, "diagnostics"), _described)
+    summary = summarise(rows)
     for table in _tables(summary):
         Console(width=max(Console().width, 130)).print(table)
     print(json.dumps({**summary, "wall_seconds": time.perf_counter() - started}))

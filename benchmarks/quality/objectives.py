@@ -14,14 +14,11 @@ that keeps the constraints sees. `prior` beside it: the share of true claims in 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -29,12 +26,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.pocket_runs import concepts_both_ways, in_workers, named_models, pocket_config, pocket_scorer
+from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
+from benchmarks.quality.pocket_runs import (
+    concepts_both_ways,
+    named_models,
+    pocket_config,
+    pocket_scorer,
+    read_prepared,
+    settings_hash,
+    weights_hash,
+)
 from consistency import ConstraintArrays
-from icm import golden
 from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
-from icm.files.records import CLAIMS, GOLD, TASK, read_claims, read_task
 from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
@@ -70,45 +74,36 @@ class Worth(NamedTuple):
     known: float
 
 
-class Winner(NamedTuple):
-    """The labelling of the highest U, and the share of the claims that it labels as the truth does."""
+def run(job: Row) -> Row:
+    """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`.
 
-    name: str
-    accuracy: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Claims to label: a task, a seed, the directory of the model (`None`: the shipped one) and its world."""
-
-    task: str
-    seed: int
-    model: str | None
-    world_seed: int
-
-
-def run(job: Job) -> dict[str, Winner]:
-    """Return the winner under each objective, by `objective/form` and `objective/form/prior`."""
+    Args:
+        job: `task`, `seed`, `model` (a directory, `None` for the shipped one) and `world_seed`.
+    """
     with tempfile.TemporaryDirectory() as directory:
-        config = pocket_config(job.task, job.seed, directory, f"task.world_seed={job.world_seed}")
-        prepare_dir = config.out_dir / "prepare"
+        config = pocket_config(job["task"], job["seed"], directory, f"task.world_seed={job['world_seed']}")
+        prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
-        task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-        truth = golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
-    objective = build_problem(claims, task, pocket_scorer(job.model, task.label_space), config.for_elicit()).objective
+        task, claims, truth = read_prepared(prepare_dir)
+    scorer = pocket_scorer(job["model"], task.label_space)
+    objective = build_problem(claims, task, scorer, config.for_elicit()).objective
     rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
     candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
-    prior = _class_prior(job.task, job.world_seed)
-    return {
+    prior = _class_prior(job["task"], job["world_seed"])
+    winners = {
         "/".join((name, form, *(["prior"] if knows_prior else []))): winner(candidates, worths, form, knows_prior)
         for name, worths in worths_of(candidates, objective, prior)
         for form in FORMS
         for knows_prior in (False, True)
     }
+    return {"winners": winners}
 
 
-def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, knows_prior: bool) -> Winner:
-    """Return the labelling of the highest U among those that a form admits; the truth stands first and wins ties."""
+def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, knows_prior: bool) -> tuple[str, float]:
+    """Return the name of the labelling of the highest U and the share of the claims that it labels as the truth does.
+
+    Only labellings that the form admits compete; the truth stands first and wins ties.
+    """
     admitted = [at for at, worth in enumerate(worths) if form != "consistent" or worth.inconsistency == 0]
 
     def utility(at: int) -> float:
@@ -116,7 +111,7 @@ def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, 
         return predictable - (0.0 if form == "free" else inconsistency) + (known if knows_prior else 0.0)
 
     best = candidates[max(admitted, key=utility)]
-    return Winner(best.name, float(np.mean(best.labels == candidates[0].labels)))
+    return best.name, float(np.mean(best.labels == candidates[0].labels))
 
 
 def worths_of(
@@ -169,29 +164,34 @@ def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
     return 1 - true, true
 
 
-def summarise(winners: Sequence[tuple[Job, Winner]]) -> dict[str, Any]:
-    """Return how often the truth has the highest U under one objective, and what has it where the truth has not."""
-    tasks = dict.fromkeys(job.task for job, _ in winners)
-    models = dict.fromkeys(_model_name(job) for job, _ in winners)
+def summarise(rows: Sequence[Row], ranking: str) -> Row:
+    """Return how often the truth has the highest U in one ranking, and what has it where the truth has not.
+
+    Args:
+        rows: The runs.
+        ranking: A key of their `winners`.
+    """
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    models = dict.fromkeys(_model_name(row) for row in rows)
     return {
-        **_of(winners),
-        "tasks": {task: _of([each for each in winners if each[0].task == task]) for task in tasks},
-        "models": {model: _of([each for each in winners if _model_name(each[0]) == model]) for model in models},
+        **_of(rows, ranking),
+        "tasks": {task: _of([row for row in rows if row["task"] == task], ranking) for task in tasks},
+        "models": {model: _of([row for row in rows if _model_name(row) == model], ranking) for model in models},
     }
 
 
-def _of(winners: Sequence[tuple[Job, Winner]]) -> dict[str, Any]:
-    names = [winner.name for _, winner in winners]
+def _of(rows: Sequence[Row], ranking: str) -> Row:
+    names, accuracies = zip(*(row["winners"][ranking] for row in rows), strict=True)
     return {
         "truth_wins": names.count(TRUTH) / len(names),
-        "accuracy": float(np.mean([winner.accuracy for _, winner in winners])),
+        "accuracy": float(np.mean(accuracies)),
         "beaten_by": dict(Counter(name for name in names if name != TRUTH).most_common()),
         "runs": len(names),
     }
 
 
-def _model_name(job: Job) -> str:
-    return f"{job.model or 'shipped'}:{job.world_seed}"
+def _model_name(row: Row) -> str:
+    return f"{row['model'] or 'shipped'}:{row['world_seed']}"
 
 
 def _table(report: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> Table:
@@ -204,32 +204,39 @@ def _table(report: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> Tab
     return table
 
 
-def _described(job: Job, winners: Mapping[str, Winner]) -> str:
-    return f"{job.task}, {_model_name(job)}, seed {job.seed}: {len(winners)} rankings"
+def _described(row: Row) -> str:
+    return f"{row['task']}, {_model_name(row)}, seed {row['seed']}: {len(row['winners'])} rankings"
 
 
 def main() -> None:
     """Rank the labellings of all claims, print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed of each task")
+    parser = option_parser(__doc__, quick="one seed of each task")
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of the tasks, separated by commas")
     parser.add_argument(
         "--model", action="append", default=[], help="a pocket model, DIR:WORLD_SEED, the shipped one :0; may recur"
     )
-    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
+    add_pool_options(parser)
     options = parser.parse_args()
 
     tasks = options.tasks.split(",")
+    settings = "-".join(settings_hash([f"objective={name}"]) for name in OBJECTIVES)
     jobs = [
-        Job(task=task, seed=seed, model=model, world_seed=world_seed)
+        {
+            "task": task,
+            "seed": seed,
+            "model": model,
+            "weights": weights_hash(model),
+            "world_seed": world_seed,
+            "settings": settings,
+        }
         for seed in range(options.seeds or (1 if options.quick else NUM_SEEDS))
         for model, world_seed in named_models(options.model)
         for task in tasks
     ]
     started = time.perf_counter()
-    ranked = list(in_workers(run, jobs, options.workers, _described))
-    report = {name: summarise([(job, winners[name]) for job, winners in ranked]) for name in ranked[0][1]}
+    rows = run_jobs(run, jobs, options.workers, results_path(options, "objectives"), _described)
+    report = {ranking: summarise(rows, ranking) for ranking in rows[0]["winners"]}
     Console(width=max(Console().width, 170)).print(_table(report, tasks))
     print(json.dumps({**report, "wall_seconds": time.perf_counter() - started}))
 

@@ -1,14 +1,13 @@
 """What the pocket model knows in context: accuracy after no labels, golden labels and random labels.
 
-Usage: python -m benchmarks.quality.pocket_model [--quick] [--model DIR] [--world-seed N]
+Usage: python -m benchmarks.quality.pocket_model [--quick] [--model DIR] [--world-seed N] [--outcomes FILE]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.intervals import LEVEL, with_interval
-from benchmarks.quality.pocket_runs import pocket_scorer
+from benchmarks.harness import LEVEL, Row, add_pool_options, option_parser, results_path, run_jobs, with_interval
+from benchmarks.quality.pocket_runs import pocket_scorer, weights_hash
 from icm.claims import LabelSpace
 from icm.prepare import pocket
-from icm.prepare.items import TaskItem
+from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import PocketSettings
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
@@ -44,74 +43,66 @@ SHOTS: Final = (4, 8, 16, 32, 64, 128)
 NUM_QUERIES: Final = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """A mean over draws and half the width of its 95 % interval (Student's t over draws)."""
-
-    mean: float
-    half_width: float
-
-    @classmethod
-    def over(cls, draws: Sequence[float]) -> Accuracy:
-        """Return the mean of the draws with its interval."""
-        return cls(mean=float(np.mean(draws)), half_width=student_half_width(draws, LEVEL))
-
-    def __str__(self) -> str:
-        return with_interval(self.mean, self.half_width, 100)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
-    """Claims asked about, and claims of other groups to show before them, in random order."""
-
-    shots: list[TaskItem]
-    queries: list[TaskItem]
-
-
-def measure(task: str, *, model: str | None, world_seed: int, num_draws: int) -> dict[str, Accuracy]:
-    """Return the accuracy on a task by what stood in the context, as `zero_shot`, `golden_64` or `random_64`.
+def measure(job: Row) -> Row:
+    """Return the accuracy on one draw of claims by what stood in the context, as `zero_shot`, `golden_64`, `random_64`.
 
     Shots that the task has too few claims for are left out. `says_last` is the share of zero-shot answers that give
     the label which affirms.
+
+    Args:
+        job: `task`, `seed` of the draw, `model` (a directory, `None` for the shipped one) and `world_seed`.
     """
-    items = pocket.build(PocketSettings(task=task, world_seed=world_seed))
-    scorer = pocket_scorer(model, items.label_space)
-    draws: dict[str, list[float]] = {}
-    for seed in range(num_draws):
-        rng = np.random.default_rng(seed)
-        draw = _draw(items.items, rng)
-        golden = [item.golden_label for item in draw.queries]
-        zero_shot = _answers(scorer, [Prompt(NO_CONTEXT, item.claim.text) for item in draw.queries])
-        draws.setdefault("zero_shot", []).append(float(np.mean(zero_shot == golden)))
-        draws.setdefault("says_last", []).append(float(np.mean(zero_shot == len(items.label_space) - 1)))
-        true = [_label(item) for item in draw.shots]
-        arms = {"golden": true, "random": rng.integers(len(items.label_space), size=len(true)).tolist()}
-        for arm, labels in arms.items():
-            for num_shots, accuracy in _many_shot(scorer, draw, labels, items.label_space).items():
-                draws.setdefault(f"{arm}_{num_shots}", []).append(accuracy)
-    return {name: Accuracy.over(values) for name, values in draws.items()}
+    items = _items(job["task"], job["world_seed"])
+    space = items.label_space
+    scorer = pocket_scorer(job["model"], space)
+    rng = np.random.default_rng(job["seed"])
+    shots, queries = _draw(items.items, rng)
+    golden = [item.golden_label for item in queries]
+    zero_shot = _answers(scorer, [Prompt(NO_CONTEXT, item.claim.text) for item in queries])
+    row = {
+        "zero_shot": float(np.mean(zero_shot == golden)),
+        "says_last": float(np.mean(zero_shot == len(space) - 1)),
+    }
+    true = [_label(item) for item in shots]
+    arms = {"golden": true, "random": rng.integers(len(space), size=len(true)).tolist()}
+    for arm, labels in arms.items():
+        for num_shots, accuracy in _many_shot(scorer, shots, queries, labels, space).items():
+            row[f"{arm}_{num_shots}"] = accuracy
+    return row
 
 
-def _draw(items: Sequence[TaskItem], rng: np.random.Generator) -> Draw:
-    """Keep a fifth of the groups for queries; the shots come from the others."""
+@cache
+def _items(task: str, world_seed: int) -> TaskItems:
+    """Return all claims of a task, built once in each process."""
+    return pocket.build(PocketSettings(task=task, world_seed=world_seed))
+
+
+def _draw(items: Sequence[TaskItem], rng: np.random.Generator) -> tuple[list[TaskItem], list[TaskItem]]:
+    """Return claims to show, in random order, and claims to ask about, which are of other groups: a fifth of all."""
     groups = list(dict.fromkeys(item.claim.group for item in items))
     asked = set(rng.permutation(groups)[: max(1, len(groups) // 5)].tolist())
     order = [items[index] for index in rng.permutation(len(items))]
     queries = [item for item in order if item.claim.group in asked][:NUM_QUERIES]
-    return Draw(shots=[item for item in order if item.claim.group not in asked][: max(SHOTS)], queries=queries)
+    return [item for item in order if item.claim.group not in asked][: max(SHOTS)], queries
 
 
-def _many_shot(scorer: LabelScorer, draw: Draw, labels: Sequence[int], space: LabelSpace) -> dict[int, float]:
-    """Return the accuracy on the queries after growing beginnings of the labelled shots."""
-    golden = [item.golden_label for item in draw.queries]
-    demos = [render_demo(item.claim, label, space) for item, label in zip(draw.shots, labels, strict=True)]
+def _many_shot(
+    scorer: LabelScorer,
+    shots: Sequence[TaskItem],
+    queries: Sequence[TaskItem],
+    labels: Sequence[int],
+    space: LabelSpace,
+) -> dict[int, float]:
+    """Return the accuracy on the queries after growing beginnings of the labelled shots, by number of shots."""
+    golden = [item.golden_label for item in queries]
+    demos = [render_demo(item.claim, label, space) for item, label in zip(shots, labels, strict=True)]
     sizes = [size for size in SHOTS if size <= len(demos)]
     contexts: list[Context] = []
     shown = 0
     for size in sizes:
         contexts.append((contexts[-1] if contexts else NO_CONTEXT).extend(demos[shown:size]))
         shown = size
-    prompts = [Prompt(context, item.claim.text) for context in contexts for item in draw.queries]
+    prompts = [Prompt(context, item.claim.text) for context in contexts for item in queries]
     answers = _answers(scorer, prompts).reshape(len(sizes), -1)
     return {size: float(np.mean(row == golden)) for size, row in zip(sizes, answers, strict=True)}
 
@@ -125,23 +116,33 @@ def _label(item: TaskItem) -> int:
     return item.golden_label
 
 
+def _described(row: Row) -> str:
+    return f"{row['task']}, draw {row['seed']}: {100 * row['zero_shot']:.0f} % right without a context"
+
+
 def main() -> None:
     """Measure every task, print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10 draws in place of 40")
+    parser = option_parser(__doc__, quick="10 draws in place of 40")
     parser.add_argument("--model", help="directory of a pocket model; the shipped one if left out")
     parser.add_argument("--world-seed", type=int, default=0, help="the world that the model was trained on")
+    add_pool_options(parser)
     options = parser.parse_args()
     num_draws = 10 if options.quick else 40
+    told = {"model": options.model, "weights": weights_hash(options.model), "world_seed": options.world_seed}
+    jobs = [{"task": task, "seed": seed, **told} for task in TASKS for seed in range(num_draws)]
+    rows = run_jobs(measure, jobs, options.workers, results_path(options, "pocket_model"), _described)
 
     columns = ("zero_shot", "says_last", *(f"golden_{size}" for size in SHOTS), "random_64")
     table = Table("task", *columns, title=f"accuracy in per cent, mean and 95 % interval over {num_draws} draws")
     results = {}
     for task in TASKS:
-        measured = measure(task, model=options.model, world_seed=options.world_seed, num_draws=num_draws)
-        table.add_row(task, *(str(measured.get(column, "")) for column in columns))
-        results[task] = {name: round(value.mean, 4) for name, value in measured.items()} | {
-            "half_width": {name: round(value.half_width, 4) for name, value in measured.items()}
+        of_task = [row for row in rows if row["task"] == task]
+        measured = [key for key in of_task[0] if key in (*columns, *(f"random_{size}" for size in SHOTS))]
+        means = {key: float(np.mean([row[key] for row in of_task])) for key in measured}
+        halves = {key: student_half_width([row[key] for row in of_task], LEVEL) for key in measured}
+        table.add_row(task, *(with_interval(means[key], halves[key], 100) if key in means else "" for key in columns))
+        results[task] = {name: round(mean, 4) for name, mean in means.items()} | {
+            "half_width": {name: round(half, 4) for name, half in halves.items()}
         }
     Console(width=max(Console().width, 160)).print(table)
     print(json.dumps(results))

@@ -1,29 +1,30 @@
-"""What the benchmarks on pocket tasks share: configuration, models and concepts read once, workers; no measure."""
+"""What the benchmarks on pocket tasks share: configuration, models, concepts and golden labels; no measure."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from rich.console import Console
+import numpy as np
 
-from icm.claims import Claim, ClaimId, Labels, LabelSpace, freeze
+from icm import golden
+from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.config import Config, load
+from icm.files.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, TaskRecord, read_claims, read_rows, read_task
+from icm.pocket.weights import HASH_NAME, SHIPPED_DIR, pocket_model_dir
 from icm.prepare.pocket import concepts_of
 from icm.prepare.settings import PocketSettings
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 
-NUM_CLAIMS: Final = 64
+GOOD: Final = ("facts", "arithmetic", "preference")
+"""Tasks whose golden concept is known to the model and the most coherent one."""
 
-J = TypeVar("J")
-R = TypeVar("R")
+NUM_CLAIMS: Final = 64
 
 
 def pocket_config(task: str, seed: int, directory: str | Path, *overrides: str) -> Config:
@@ -39,10 +40,21 @@ def pocket_config(task: str, seed: int, directory: str | Path, *overrides: str) 
     )
 
 
+def read_prepared(prepare_dir: Path) -> tuple[TaskRecord, list[Claim], Labels]:
+    """Return the task, the claims and their golden labels."""
+    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+    return task, claims, golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+
+
+def read_labels(elicit_dir: Path) -> Labels:
+    """Return the labels that a search gave: (N,), `UNLABELLED` where it gave none."""
+    rows = read_rows(elicit_dir / LABELS, LabelRow)
+    return freeze(np.array([UNLABELLED if row.label is None else row.label for row in rows]))
+
+
 @cache
-def pocket_scorer(model_dir: str | None, space: LabelSpace, role: str = "") -> LabelScorer:
-    """Return a pocket model (`None`: the shipped one) as users get it, opened once in each process for each role."""
-    del role  # what one role asks is not kept for another
+def pocket_scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
+    """Return a pocket model (`None`: the shipped one) as users get it, opened once in each process."""
     overrides = [] if model_dir is None else [f"model.path={model_dir}"]
     return open_scorer(load(*overrides).model, space)
 
@@ -60,6 +72,24 @@ def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | 
 
 
 @cache
+def weights_hash(model_dir: str | None) -> str:
+    """Return the first digits of the hash of the weights of a pocket model; `None` is the shipped one."""
+    path = pocket_model_dir(Path(model_dir or SHIPPED_DIR)) / HASH_NAME
+    return json.loads(path.read_text(encoding="utf-8"))["model.safetensors"][:12]
+
+
+def settings_hash(overrides: Sequence[str], *more: str) -> str:
+    """Return the first digits of a hash of what a search is told, so that runs of other settings are other rows.
+
+    Args:
+        overrides: Settings, as on the command line of icm.
+        more: Sections of the configuration that matter beside those of the search.
+    """
+    told = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+@cache
 def world_concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
     """Return what each concept of the world says of each claim of a task."""
     return concepts_of(PocketSettings(task=task, world_seed=world_seed))
@@ -71,25 +101,3 @@ def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Lab
     said = world_concepts(config.task.task, config.task.world_seed)
     upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
     return upright | {f"not {name}": freeze(1 - labels) for name, labels in upright.items()}
-
-
-def in_workers(
-    run: Callable[[J], R], jobs: Sequence[J], num_workers: int, describe: Callable[[J, R], str]
-) -> Iterator[tuple[J, R]]:
-    """Run jobs in processes of their own and yield each with its result, in order, showing how far they are.
-
-    Args:
-        run: What a worker does with a job.
-        jobs: All jobs.
-        num_workers: How many run at a time.
-        describe: What is shown of a job that is done.
-    """
-    # One thread each: on a small model the cores are better used by runs than inside one.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    console = Console(stderr=True, highlight=False)
-    started = time.perf_counter()
-    with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for number, (job, result) in enumerate(zip(jobs, pool.map(run, jobs), strict=True), start=1):
-            left = (time.perf_counter() - started) / number * (len(jobs) - number)
-            console.print(f"{number} of {len(jobs)}, {left:,.0f} s left: {describe(job, result)}", soft_wrap=True)
-            yield job, result

@@ -11,54 +11,25 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import Row
 from icm.errors import ConfigError
 from icm.files.records import METRICS, Record, read_rows
-from icm.files.stage_dir import StageDir
-from icm.prepare.judge import Judge, Judgements, judge_all, judge_of
+from icm.files.stage_dir import read_manifest, verify
+from icm.prepare.judge import Judge, judge_all, judge_of
 from icm.prepare.settings import PocketSettings
 from icm.statistics.estimates import Resampling, estimate
-from icm.statistics.schema import Estimate
 from icm.training.loop import CURVE
 from icm.training.policy.rl import ROLLOUTS
 from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, expected_best_of_n
 
 RESAMPLING = Resampling(seed=0, num_resamples=2000, confidence_level=0.95)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
-    """What one source of completions is worth.
-
-    Attributes:
-        quality: By the golden judge, with an interval over prompts.
-        unparseable: Share of completions that are none; `None` for best-of-n, which is an expectation.
-        reward: Mean reward, which the training saw.
-        kl: Divergence from the base, nats per completion.
-        tokens: Mean length.
-    """
-
-    quality: Estimate
-    unparseable: float | None
-    reward: float | None
-    kl: float
-    tokens: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """A step of the training by its rollouts: what the policy was paid and what that was worth."""
-
-    step: int
-    root_kl: float
-    reward: float
-    quality: float
 
 
 class _RolloutRow(Record):
@@ -74,46 +45,52 @@ def judge_of_run(run_dir: Path) -> Judge:
     Raises:
         ConfigError: The task has no judge.
     """
-    task = StageDir(run_dir / "prepare", "prepare").read_manifest().config["task"]
+    task = read_manifest(run_dir / "prepare", "prepare").config["task"]
     if task["kind"] != "pocket":
         raise ConfigError(f"{run_dir}: only pocket tasks have a golden judge, this one is {task['name']!r}")
     settings = PocketSettings.model_validate(task)
     return judge_of(settings.task, settings.world_seed)
 
 
-def worths(policy_dir: Path, judge: Judge) -> dict[str, Worth]:
-    """Return what base, policy and the best of n of the base are worth."""
+def worths(policy_dir: Path, judge: Judge) -> dict[str, Row]:
+    """Return what base, policy and the best of n of the base are worth.
+
+    Returns:
+        By source: `quality`, by the golden judge with an interval over prompts; `unparseable`, the share of completions
+        that are none, `None` for best of n, which is an expectation; `reward`, which the training saw; `kl` from the
+        base, nats per completion; `tokens`, the mean length.
+    """
     rows = read_rows(policy_dir / SAMPLES, SampleRow)
     metrics = PolicyMetrics.model_validate_json((policy_dir / METRICS).read_text(encoding="utf-8"))
-    found: dict[str, Worth] = {}
+    found: dict[str, Row] = {}
     for source, measures in (("base", metrics.base), ("policy", metrics.policy)):
         if measures is None:
             continue
         mine = [row for row in rows if row.source == source]
-        judged = _judged(judge, mine)
-        found[source] = Worth(
-            quality=estimate(judged.quality, [row.prompt for row in mine], RESAMPLING),
-            unparseable=float(judged.unparseable.mean()),
-            reward=None if measures.reward is None else measures.reward.value,
-            kl=measures.kl.value,
-            tokens=measures.tokens,
-        )
+        quality, is_unparseable = _judged(judge, mine)
+        found[source] = {
+            "quality": estimate(quality, [row.prompt for row in mine], RESAMPLING).model_dump(),
+            "unparseable": float(is_unparseable.mean()),
+            "reward": None if measures.reward is None else measures.reward.value,
+            "kl": measures.kl.value,
+            "tokens": measures.tokens,
+        }
     of_base = [row for row in rows if row.source == "base"]
-    quality = _judged(judge, of_base).quality
+    quality, _ = _judged(judge, of_base)
     for best in metrics.best_of_n:
         by_prompt = expected_best_of_n(of_base, quality, best.n)
-        found[f"best_of_{best.n}"] = Worth(
-            quality=estimate(by_prompt, np.arange(by_prompt.size), RESAMPLING),
-            unparseable=None,
-            reward=best.reward,
-            kl=best.kl,
-            tokens=best.tokens,
-        )
+        found[f"best_of_{best.n}"] = {
+            "quality": estimate(by_prompt, np.arange(by_prompt.size), RESAMPLING).model_dump(),
+            "unparseable": None,
+            "reward": best.reward,
+            "kl": best.kl,
+            "tokens": best.tokens,
+        }
     return found
 
 
-def curve(policy_dir: Path, judge: Judge) -> list[CurvePoint]:
-    """Return reward and quality of the rollouts of a training, by step; nothing where there was none."""
+def curve(policy_dir: Path, judge: Judge) -> list[Row]:
+    """Return `step`, `root_kl`, `reward` and `quality` of the rollouts of a training; nothing where there was none."""
     if not (policy_dir / ROLLOUTS).exists():
         return []
     rows = read_rows(policy_dir / ROLLOUTS, _RolloutRow)
@@ -123,39 +100,44 @@ def curve(policy_dir: Path, judge: Judge) -> list[CurvePoint]:
     for step in dict.fromkeys(row.step for row in rows):
         mine = [row for row in rows if row.step == step]
         points.append(
-            CurvePoint(
-                step=step,
-                root_kl=float(np.sqrt(divergence[step])),
-                reward=float(np.mean([row.reward for row in mine])),
-                quality=float(_judged(judge, mine).quality.mean()),
-            )
+            {
+                "step": step,
+                "root_kl": float(np.sqrt(divergence[step])),
+                "reward": float(np.mean([row.reward for row in mine])),
+                "quality": float(_judged(judge, mine)[0].mean()),
+            }
         )
     return points
 
 
-def _judged(judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]) -> Judgements:
+def _judged(
+    judge: Judge, rows: Sequence[SampleRow] | Sequence[_RolloutRow]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return judge_all(judge, [row.prompt for row in rows], [row.completion for row in rows])
 
 
-def _worth_table(title: str, found: dict[str, Worth]) -> Table:
+def _worth_table(title: str, found: dict[str, Row]) -> Table:
     table = Table("", "quality", "95 % interval", "unparseable", "reward", "KL, nats", "tokens", title=title)
     for name, worth in found.items():
+        quality = worth["quality"]
         table.add_row(
             name.replace("_", " "),
-            f"{worth.quality.value:.3f}",
-            f"{worth.quality.low:.3f} – {worth.quality.high:.3f}",
-            "" if worth.unparseable is None else f"{worth.unparseable:.1%}",
-            "" if worth.reward is None else f"{worth.reward:.3f}",
-            f"{worth.kl:.2f}",
-            f"{worth.tokens:.2f}",
+            f"{quality['value']:.3f}",
+            f"{quality['low']:.3f} – {quality['high']:.3f}",
+            "" if worth["unparseable"] is None else f"{worth['unparseable']:.1%}",
+            "" if worth["reward"] is None else f"{worth['reward']:.3f}",
+            f"{worth['kl']:.2f}",
+            f"{worth['tokens']:.2f}",
         )
     return table
 
 
-def _curve_table(points: Sequence[CurvePoint]) -> Table:
+def _curve_table(points: Sequence[Row]) -> Table:
     table = Table("step", "√KL", "reward", "quality", title="rollouts")
     for point in points:
-        table.add_row(str(point.step), f"{point.root_kl:.2f}", f"{point.reward:.3f}", f"{point.quality:.3f}")
+        table.add_row(
+            str(point["step"]), f"{point['root_kl']:.2f}", f"{point['reward']:.3f}", f"{point['quality']:.3f}"
+        )
     return table
 
 
@@ -168,15 +150,12 @@ def main() -> None:
     judge = judge_of_run(options.run_dir)
     console, results = Console(width=max(Console().width, 120)), {}
     for policy_dir in options.policy_dirs or [options.run_dir / "policy"]:
-        StageDir(policy_dir, "policy").verify(SAMPLES, METRICS)
+        verify(policy_dir, "policy", SAMPLES, METRICS)
         found, points = worths(policy_dir, judge), curve(policy_dir, judge)
         console.print(_worth_table(str(policy_dir), found))
         if points:
             console.print(_curve_table(points))
-        results[policy_dir.name] = {
-            "worth": {name: asdict(worth) | {"quality": worth.quality.model_dump()} for name, worth in found.items()},
-            "curve": [asdict(point) for point in points],
-        }
+        results[policy_dir.name] = {"worth": found, "curve": points}
     print(json.dumps(results))
 
 

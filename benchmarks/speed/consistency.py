@@ -1,6 +1,6 @@
 """How fast violations are counted and conflicts solved, beside other ways. Knows no claims and no model.
 
-    python -m benchmarks.speed.consistency
+    python -m benchmarks.speed.consistency [--quick] [--outcomes FILE]
 
 Constraints of two or three random claims each, labels random and a few of them missing: no locality that a cache
 could use, which real groups have. Counts the violated constraints (the recount) and sums their weights. Then runs the
@@ -21,8 +21,6 @@ tables and, last, one JSON object:
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 
@@ -31,6 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import finish_speed, option_parser
 from benchmarks.speed.solvers import PEERS, Comparison, Run, compare
 from consistency import (
     Constraint,
@@ -86,6 +85,8 @@ def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels:
         arrays: The constraints.
         labels: (N,), -1 where unlabelled.
     """
+    # One byte holds the joint index: a table has at most 64 entries. A missing label is -1, so `signs` is negative
+    # where any member lacks one; there the joint index means nothing, and & 63 only keeps the shift defined.
     joint = labels[scope[0]]
     signs = joint.copy()
     for claims, stride in zip(scope[1:], arrays.strides[1:], strict=True):
@@ -169,7 +170,7 @@ def _shown(run: Run) -> str:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.consistency")
+    parser = option_parser(__doc__, quick="a tenth of constraints, groups and repeats")
     parser.add_argument("--claims", type=int, default=100_000)
     parser.add_argument("--constraints", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=41, help="timed recounts; the table shows medians")
@@ -178,6 +179,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=120.0, help="seconds that a peer may take for one component")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.quick:
+        options.claims, options.constraints, options.groups, options.repeats = 10_000, 100_000, 1_000, 5
 
     generator = np.random.default_rng(options.seed)
     constraints = random_constraints(generator, options.claims, options.constraints)
@@ -226,7 +229,7 @@ def main() -> None:
         "recount_gb_per_s": round(recount_bytes / kernel_seconds / 1e9, 2),
     }
     solvers = show_solvers(compare(options.seed, options.groups, repeats=5, limit=options.limit))
-    print(json.dumps(result | solvers))
+    finish_speed("consistency", options, result | solvers)
 
 
 if __name__ == "__main__":

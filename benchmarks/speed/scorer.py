@@ -1,6 +1,6 @@
 """How close the prefix-sharing engine comes to the bare model: tokens per second, and time spent outside the model.
 
-Usage: python -m benchmarks.speed.scorer [--quick]
+Usage: python -m benchmarks.speed.scorer [--quick] [--outcomes FILE]
 
 The limit is the same model's forward over as many random tokens, in the batch shape in which it is fastest. That is a
 shape of short rows, while a token of an exact leave-one-out prompt must attend to all labelled claims. The engine is
@@ -12,8 +12,6 @@ useful FLOP/s (attention to tokens that are masked away does not count) against 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import finish_speed, option_parser
 from benchmarks.speed.leave_one_out import Claims, wide_claims
 from benchmarks.speed.random_models import billion_llama, random_texts, wide_llama, word_tokenizer
 from icm.claims import TRUE_FALSE
@@ -62,26 +61,6 @@ class Setup:
         return Claims(random_texts(size, *self.demo_tokens), wide_claims(size).groups)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Medians over the repeats.
-
-    Attributes:
-        bare: Tokens per second of the bare forward, by shape.
-        engine: Tokens per second of the engine, everything included, by number of claims.
-        outside: Share of the engine's time outside the model at the most claims.
-    """
-
-    bare: dict[Shape, float]
-    engine: dict[int, float]
-    outside: float
-
-    @property
-    def best(self) -> float:
-        """Tokens per second of the bare forward in its best shape."""
-        return max(self.bare.values())
-
-
 @torch.inference_mode()
 def bare_rate(model: Any, shape: Shape, num_tokens: int) -> float:
     """Return the tokens per second of plain forwards in one batch shape."""
@@ -108,8 +87,13 @@ def useful_flops_per_token(setup: Setup, size: int) -> float:
     return 2 * num_weights + 4 * config.num_hidden_layers * config.hidden_size * float((trie.depth + 1).mean())
 
 
-def measure(setup: Setup, repeats: int) -> Measured:
-    """Time the bare forward and the engine in turns."""
+def measure(setup: Setup, repeats: int) -> tuple[dict[Shape, float], dict[int, float], float]:
+    """Time the bare forward and the engine in turns.
+
+    Returns:
+        Medians over the repeats: tokens per second of the bare forward by shape; those of the engine, everything
+        included, by number of claims; the share of the engine's time outside the model at the most claims.
+    """
     costs: dict[int, list[ScoringCost]] = {size: [] for size in SIZES}
     rates: dict[Shape, list[float]] = {shape: [] for shape in setup.shapes}
     for _ in range(repeats):
@@ -119,10 +103,10 @@ def measure(setup: Setup, repeats: int) -> Measured:
             costs[size].append(scorer.cost)
         for shape in setup.shapes:
             rates[shape].append(bare_rate(setup.model, shape, setup.bare_tokens))
-    return Measured(
-        bare={shape: statistics.median(found) for shape, found in rates.items()},
-        engine={size: statistics.median(map(_rate, found)) for size, found in costs.items()},
-        outside=statistics.median(map(_outside, costs[SIZES[-1]])),
+    return (
+        {shape: statistics.median(found) for shape, found in rates.items()},
+        {size: statistics.median(map(_rate, found)) for size, found in costs.items()},
+        statistics.median(map(_outside, costs[SIZES[-1]])),
     )
 
 
@@ -146,14 +130,24 @@ def _outside(cost: ScoringCost) -> float:
     return cost.other_seconds / (cost.model_seconds + cost.other_seconds)
 
 
-def _print(console: Console, setup: Setup, measured: Measured) -> None:
+def _measured(console: Console, setup: Setup, repeats: int, prefix: str = "") -> tuple[dict[str, float], float]:
+    """Measure, print a table; return the figures of the JSON and the engine's tokens per second at the most claims."""
+    bare, engine, outside = measure(setup, repeats)
+    best = max(bare.values())
     fewest, most = setup.demo_tokens
     table = Table("what", "tokens/s", "of the best", title=f"{setup.name}, demos of {fewest} to {most} tokens")
-    for (rows, length), rate in measured.bare.items():
-        table.add_row(f"bare forward, {rows} x {length}", f"{rate:,.0f}", f"{rate / measured.best:.2f}")
-    for size, rate in measured.engine.items():
-        table.add_row(f"engine, {size} claims, all included", f"{rate:,.0f}", f"{rate / measured.best:.2f}")
+    for (rows, length), rate in bare.items():
+        table.add_row(f"bare forward, {rows} x {length}", f"{rate:,.0f}", f"{rate / best:.2f}")
+    for size, rate in engine.items():
+        table.add_row(f"engine, {size} claims, all included", f"{rate:,.0f}", f"{rate / best:.2f}")
     console.print(table)
+    fewest_claims, most_claims = SIZES
+    figures = {
+        f"{prefix}fraction_of_bare_forward": engine[fewest_claims] / best,
+        f"{prefix}fraction_of_bare_forward_256": engine[most_claims] / best,
+        f"{prefix}outside_model_fraction": outside,
+    }
+    return figures, engine[most_claims]
 
 
 def _on_gpu(console: Console, repeats: int) -> dict[str, float]:
@@ -161,38 +155,24 @@ def _on_gpu(console: Console, repeats: int) -> dict[str, float]:
     device = torch.device("cuda")
     shapes = ((1, 8192), (4, 2048), (16, 512), (64, 128), (64, 512))
     setup = Setup("Random Llama of 1B parameters, bfloat16", billion_llama(device), shapes, 1 << 17, (60, 120))
-    measured = measure(setup, repeats)
-    _print(console, setup, measured)
-    achieved = measured.engine[SIZES[-1]] * useful_flops_per_token(setup, SIZES[-1])
+    figures, rate = _measured(console, setup, repeats, "gpu_")
+    achieved = rate * useful_flops_per_token(setup, SIZES[-1])
     peak = matrix_flops(device)
     console.print(f"useful FLOP/s {achieved:.3g} of {peak:.3g} on matrix products: {achieved / peak:.2f}")
-    return {
-        "gpu_fraction_of_bare_forward": measured.engine[SIZES[0]] / measured.best,
-        "gpu_fraction_of_bare_forward_256": measured.engine[SIZES[-1]] / measured.best,
-        "gpu_outside_model_fraction": measured.outside,
-        "gpu_useful_flops": achieved,
-        "gpu_matrix_flops": peak,
-    }
+    return {**figures, "gpu_useful_flops": achieved, "gpu_matrix_flops": peak}
 
 
 def main() -> None:
     """Run the benchmark; the last line of the output is the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one repeat")
-    repeats = 1 if parser.parse_args().quick else 3
+    options = option_parser(__doc__, quick="one repeat").parse_args()
+    repeats = 1 if options.quick else 3
     console = Console()
     shapes = ((1, 512), (1, 2048), (4, 128), (4, 512), (16, 32), (16, 128))
     setup = Setup("Random Llama of 20M parameters, float32", wide_llama(), shapes, 4096, (6, 9))
-    measured = measure(setup, repeats)
-    _print(console, setup, measured)
-    found = {
-        "fraction_of_bare_forward": measured.engine[64] / measured.best,
-        "fraction_of_bare_forward_256": measured.engine[256] / measured.best,
-        "outside_model_fraction": measured.outside,
-    }
+    figures, _ = _measured(console, setup, repeats)
     if torch.cuda.is_available():
-        found |= _on_gpu(console, repeats)
-    print(json.dumps(found))
+        figures |= _on_gpu(console, repeats)
+    finish_speed("scorer", options, figures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One chain, asked in three ways: every query in full, perfectly cached, and as icm asks. Same steps, same model.
 
 Usage: python -m benchmarks.speed.search [--quick] [--task pocket_facts] [--claims 128] [--steps 192] [--window 8]
+       [--outcomes FILE]
 
 "As sent" is how the released code puts its questions: at every step one prompt to predict a label, and for every
 labelling that is considered one prompt per labelled claim, each with all its demos, in one fixed order. "Cached" is a
@@ -12,8 +13,6 @@ tokens.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import finish_speed, option_parser
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
 from icm.files.records import CLAIMS, TASK, TaskRecord, read_claims, read_task
@@ -41,11 +41,10 @@ from icm.scoring.local import LocalScorer
 from icm.scoring.local.loading import load_model
 from icm.scoring.protocol import LabelScorer, ScoringCost
 from icm.searches.annealing import build_chain
+from icm.searches.drive import drive
 from icm.searches.settings import AnnealingSettings
 
 CACHE_TOKENS: Final = 16384
-FORGET_STEPS: Final = 8
-"""Keys and values are kept for as many steps, as in a chain that can be stopped there and continued bit for bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +93,13 @@ def run_chain(
     objective = Considered(**fields)
     chain = build_chain(config.search, objective, problem.groups, config.seed)
     spent, started = scorer.cost, time.perf_counter()
-    first = chain.start()
     predictions, decisions = [], []
-    before = first.labels
-    for state, info in islice(chain.walk(first), num_steps):
+    steps = drive(chain, scorer)
+    before = next(steps)[0].labels
+    for state, info in islice(steps, num_steps):
         predictions.append((before, info.claim))
         decisions.append(state.labels)
         before = state.labels
-        if state.step % FORGET_STEPS == 0:
-            scorer.forget()
     return ChainRun(
         considered=objective.labellings,
         predictions=predictions,
@@ -129,6 +126,7 @@ class Demos:
             claims = np.flatnonzero(labels != UNLABELLED)
             shown = self._shown(labels)
             prompts += claims.size
+            # Each of n labelled claims is asked after the demos of all others: n times all demos, less each one once.
             tokens += int(claims.size * shown.sum() - shown.sum() + self._queries[claims].sum())
         for labels, claim in run.predictions:
             shown = self._shown(labels)
@@ -158,6 +156,8 @@ class Demos:
                 beginnings[claim] = before
                 before = visit(hash((before, claim, given[claim])), cost[claim])
             for claim in asked:
+                # What stands before the claim is shared with the labelling itself; what follows it is a path of its
+                # own, because the claim's own demo is left out. An unlabelled claim follows all demos.
                 node = beginnings.get(claim, before)
                 for other in shown[shown.index(claim) + 1 :] if claim in beginnings else ():
                     node = visit(hash((node, other, given[other])), cost[other])
@@ -198,8 +198,7 @@ def naive_seconds_per_token(
 
 def main() -> None:
     """Run the chain, count the other two ways, print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="48 claims")
+    parser = option_parser(__doc__, quick="48 claims")
     parser.add_argument("--task", default="pocket_preference", help="a pocket task in conf/task")
     parser.add_argument("--claims", type=int, default=128)
     parser.add_argument("--steps", type=int, default=None, help="the first steps of the chain; all if left out")
@@ -218,7 +217,7 @@ def main() -> None:
             f"out_dir={directory}",
         )
         config = load(*settings, f"search={options.search}", f"search.speculation_window={options.window}")
-        prepare_dir = config.out_dir / "prepare"
+        prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
         model, tokenizer, identity = load_model(
@@ -261,23 +260,20 @@ def main() -> None:
         f"asked one by one, in full, without journal or sharing, the first {len(checked.decisions)} steps "
         f"{'take the same decisions' if same else 'take OTHER decisions'}"
     )
-    print(
-        json.dumps(
-            {
-                "tokens_vs_reference": sent_tokens / cost.forwarded_tokens,
-                "tokens_vs_reference_cached": cached_tokens / cost.forwarded_tokens,
-                "wall_vs_reference": sent_seconds / run.seconds,
-                "same_decisions": same,
-                "steps": len(run.decisions),
-                "considered_labellings": len(run.considered),
-                "tokens_as_sent": sent_tokens,
-                "tokens_cached": cached_tokens,
-                "tokens": cost.forwarded_tokens,
-                "calls": cost.calls,
-                "seconds": run.seconds,
-            }
-        )
-    )
+    result = {
+        "tokens_vs_reference": sent_tokens / cost.forwarded_tokens,
+        "tokens_vs_reference_cached": cached_tokens / cost.forwarded_tokens,
+        "wall_vs_reference": sent_seconds / run.seconds,
+        "same_decisions": same,
+        "steps": len(run.decisions),
+        "considered_labellings": len(run.considered),
+        "tokens_as_sent": sent_tokens,
+        "tokens_cached": cached_tokens,
+        "tokens": cost.forwarded_tokens,
+        "calls": cost.calls,
+        "seconds": run.seconds,
+    }
+    finish_speed("search", options, result)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """What a search step costs outside the model: an instant scorer, the real contexts, journal, constraints and repair.
 
-Usage: python -m benchmarks.speed.step [--quick]
+Usage: python -m benchmarks.speed.step [--quick] [--outcomes FILE]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import finish_speed, option_parser
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, claim_id, freeze, group_id
 from icm.config import load
 from icm.files.records import TaskRecord
@@ -28,6 +27,7 @@ from icm.relations import DifferentAnswer
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.searches.annealing import build_chain
+from icm.searches.drive import drive
 from icm.searches.settings import AnnealingSettings
 from search.annealing import start
 
@@ -45,17 +45,12 @@ class TimedScorer(HashScorer):
         return answers
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Medians over several runs: time outside the scorer and evaluations of U, per step."""
+def measure(num_claims: int, num_steps: int, num_runs: int) -> tuple[float, float, float]:
+    """Time steps from a random labelling of all claims, half of which a step proposes to change.
 
-    step_us: float
-    evaluation_us: float
-    prompts_per_step: float
-
-
-def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
-    """Time steps from a random labelling of all claims, half of which a step proposes to change."""
+    Returns:
+        Medians over the runs: µs outside the scorer of a step and of an evaluation of U, prompts of a step.
+    """
     settings = load("search=annealing", "objective=released_code", "contexts=tree").for_elicit()
     assert isinstance(settings.search, AnnealingSettings)
     claims = _claims(num_claims)
@@ -73,47 +68,43 @@ def measure(num_claims: int, num_steps: int, num_runs: int) -> Measured:
             started, inside = time.perf_counter(), scorer.seconds
             state = start(labels, problem.objective.evaluate(labels))
             evaluation_us.append(1e6 * (time.perf_counter() - started - (scorer.seconds - inside)))
-            state, _ = chain.kernel.step(state)  # the first step compiles the kernels
+            steps = drive(chain, journal, state)
+            next(steps)  # the first step compiles the kernels
             started, inside, asked = time.perf_counter(), scorer.seconds, journal.cost.prompts
-            for _ in range(num_steps):
-                state, _ = chain.kernel.step(state)
+            for _ in islice(steps, num_steps):
+                pass
             outside = time.perf_counter() - started - (scorer.seconds - inside)
             step_us.append(1e6 * outside / num_steps)
             prompts.append((journal.cost.prompts - asked) / num_steps)
-    return Measured(statistics.median(step_us), statistics.median(evaluation_us), statistics.median(prompts))
+    return statistics.median(step_us), statistics.median(evaluation_us), statistics.median(prompts)
 
 
 def main() -> None:
     """Measure, print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer runs and steps")
-    quick = parser.parse_args().quick
+    options = option_parser(__doc__, quick="fewer runs and steps").parse_args()
+    quick = options.quick
     sizes = (256, 1024, 4096)
     results = {size: measure(size, (4 if quick else 16) * 4096 // size // 4, 1 if quick else 3) for size in sizes}
 
     table = Table("claims", "µs per step", "µs per evaluation of U", "prompts per step", title="outside the model")
     for size, measured in results.items():
-        row = (f"{measured.step_us:,.0f}", f"{measured.evaluation_us:,.0f}", f"{measured.prompts_per_step:,.0f}")
-        table.add_row(f"{size:,}", *row)
+        table.add_row(f"{size:,}", *(f"{value:,.0f}" for value in measured))
     console = Console()
     console.print(table)
-    cost_per_prompt = {size: results[size].step_us / max(results[size].prompts_per_step, 1.0) for size in sizes}
+    cost_per_prompt = {size: step_us / max(prompts, 1.0) for size, (step_us, _, prompts) in results.items()}
     growth = float(np.log(cost_per_prompt[4096] / cost_per_prompt[256]) / np.log(4096 / 256))
     console.print(
         f"time per prompt grows with the claims to the power of {growth:.2f} "
         f"(log N: about 0.15; a term quadratic in N per evaluation: 1)"
     )
-    print(
-        json.dumps(
-            {
-                "step_us_256": results[256].step_us,
-                "step_us_4096": results[4096].step_us,
-                "evaluation_us_256": results[256].evaluation_us,
-                "evaluation_us_4096": results[4096].evaluation_us,
-                "per_prompt_growth_exponent": growth,
-            }
-        )
-    )
+    result = {
+        "step_us_256": results[256][0],
+        "step_us_4096": results[4096][0],
+        "evaluation_us_256": results[256][1],
+        "evaluation_us_4096": results[4096][1],
+        "per_prompt_growth_exponent": growth,
+    }
+    finish_speed("step", options, result)
 
 
 def _claims(num_claims: int) -> list[Claim]:

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 from rich.console import Console
 from rich.table import Table
 
+from icm.config import Places
 from icm.files.records import METRICS, Manifest
 from icm.training.loop import MODEL
 from icm.training.policy import stage as policy
 from icm.training.policy.samples import PolicyMetrics, SampleMeasures
 from icm.training.policy.settings import PolicyConfig
 
-_PLACES: Final = {"run_dir", "reward_dir", "out_dir"}
 
-
-class PolicyCommand(PolicyConfig):
-    """Everything that `icm policy` can be told.
-
-    Attributes:
-        run_dir: Directory of a run, with `prepare/` in it.
-        reward_dir: Directory of the reward stage, whose pairs DPO and SFT train on.
-        out_dir: Where the policy goes.
-    """
-
-    run_dir: Path
-    reward_dir: Path
-    out_dir: Path
-
-    @property
-    def config(self) -> PolicyConfig:
-        """What the policy follows from, without the places of the files."""
-        return PolicyConfig.model_validate(self.model_dump(exclude=_PLACES))
-
-
-def run(command: PolicyCommand, console: Console) -> None:
+def run(places: Places, settings: PolicyConfig, console: Console) -> None:
     """Train a policy and show what became of it."""
-    manifest = policy.run(command.config, command.run_dir / "prepare", command.reward_dir, command.out_dir, console)
-    metrics = PolicyMetrics.model_validate_json((command.out_dir / METRICS).read_text(encoding="utf-8"))
-    console.print(_told(command, manifest, metrics), soft_wrap=True)
+    manifest = policy.run(
+        settings, places.run / "prepare", places.reward_dir, places.out_dir, console, overwrite=places.overwrite
+    )
+    metrics = PolicyMetrics.model_validate_json((places.out_dir / METRICS).read_text(encoding="utf-8"))
+    console.print(_summary_line(places, settings, manifest, metrics), soft_wrap=True)
     console.print(results_table(metrics))
 
 
-def _told(command: PolicyCommand, manifest: Manifest, metrics: PolicyMetrics) -> str:
+def _summary_line(places: Places, settings: PolicyConfig, manifest: Manifest, metrics: PolicyMetrics) -> str:
     counts = manifest.counts
     over_context = ", ".join(f"{count:,} {kind}s" for kind, count in counts["over_context"].items()) or "nothing"
-    done = f"policy trained by {command.method.kind} for" if metrics.policy else "nothing trained:"
+    done = f"policy trained by {settings.method.kind} for" if metrics.policy else "nothing trained:"
     ending = " (its KL budget was spent)" if metrics.kl_budget_spent else ""
-    where = command.out_dir / MODEL if metrics.policy else command.out_dir
+    where = places.out_dir / MODEL if metrics.policy else places.out_dir
     return (
         f"{done} {metrics.steps:,} steps{ending} on {counts['prompts']:,} prompts in {manifest.seconds:,.1f} s; "
         f"too long for the context: {over_context}; in {where}"

@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from icm.config import Places
 from icm.files.records import GOLD, HELD_OUT, LABELS
-from icm.training.pairs import PairSettings
+from icm.training.libraries import is_main_process
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
-from icm.training.reward.evaluation import RewardEvaluationConfig
 from icm.training.reward.model import MODEL
-from icm.training.reward.settings import RewardModelSettings
-from icm.training.reward.stage import RewardConfig
-from icm.training.reward.trainer import is_main_process
+from icm.training.reward.settings import RewardConfig
 
 EVALUATION: Final = "evaluation"
 
 
-class RewardCommand(BaseModel):
-    """Everything that `icm reward` can be told.
-
-    Attributes:
-        run_dir: Directory of a run, with `prepare/` in it.
-        labels: File of labels; `None` for those of the run's elicit stage.
-        out_dir: Where the reward model goes, and its evaluation below.
-        members: Directories of further reward models, which are judged together with this one.
-        pairs: How labels become pairs.
-        model: The reward model and its training.
-        evaluate: How it is judged.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run_dir: Path
-    labels: Path | None = None
-    out_dir: Path
-    members: tuple[Path, ...] = ()
-    pairs: PairSettings
-    model: RewardModelSettings
-    evaluate: RewardEvaluationConfig
-
-
-def run(command: RewardCommand, console: Console) -> None:
+def run(places: Places, settings: RewardConfig, console: Console) -> None:
     """Train a reward model and judge it, where there is something to judge it on."""
-    prepare_dir = command.run_dir / "prepare"
-    labels_path = command.labels or command.run_dir / "elicit" / LABELS
-    config = RewardConfig(pairs=command.pairs, model=command.model)
-    manifest = reward.run(config, prepare_dir, labels_path, command.out_dir, console)
+    prepare_dir = places.run / "prepare"
+    labels_path = places.labels or places.run / "elicit" / LABELS
+    manifest = reward.run(settings, prepare_dir, labels_path, places.out_dir, console, overwrite=places.overwrite)
     if not is_main_process():
         return
     counts = manifest.counts
@@ -59,18 +30,20 @@ def run(command: RewardCommand, console: Console) -> None:
     head = " with a fresh head" if counts["fresh_head"] else ""
     console.print(
         f"reward model{head} trained on {counts['trained_on']:,} examples ({counts['tokens']:,} tokens) in "
-        f"{manifest.seconds:,.1f} s; left out: {left_out}; {told}; in {command.out_dir / MODEL}",
+        f"{manifest.seconds:,.1f} s; left out: {left_out}; {told}; in {places.out_dir / MODEL}",
         soft_wrap=True,
     )
     has_golden_pairs = (prepare_dir / GOLD).exists() and (prepare_dir / HELD_OUT).stat().st_size > 0
-    if not has_golden_pairs and not command.evaluate.files:
+    if not has_golden_pairs and not settings.evaluate.files:
         console.print(
             "no golden labels of held-out claims and no files of judged pairs: the reward model was not judged"
         )
         return
-    out_dir = command.out_dir / EVALUATION
-    reward_dirs = (command.out_dir, *command.members)
-    reward_evaluation.run(command.evaluate, command.pairs, prepare_dir, reward_dirs, out_dir)
+    out_dir = places.out_dir / EVALUATION
+    reward_dirs = (places.out_dir, *places.members)
+    reward_evaluation.run(
+        settings.evaluate, settings.pairs, prepare_dir, reward_dirs, out_dir, overwrite=places.overwrite
+    )
     console.print(reward_evaluation.results_table(reward_evaluation.read_results(out_dir)))
 
 

@@ -12,22 +12,25 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from icm.claims import TRUE_FALSE
-from icm.config import Config
+from icm.commands.memory import remember
+from icm.config import Config, Places
 from icm.files.records import MANIFEST, TASK, read_task
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import verify
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 
 
-def prepare(config: Config, console: Console) -> None:
+def prepare(places: Places, config: Config, console: Console) -> None:
     """Turn the source into claims and say how many."""
-    from icm.prepare import stage as prepare_stage
+    from icm.prepare import stage
 
     def count_tokens(segments: Sequence[str]) -> NDArray[np.int64]:
         # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
         return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
 
-    manifest = prepare_stage.run(config.for_prepare(), config.out_dir / "prepare", count_tokens)
+    out_dir = places.out_dir / "prepare"
+    manifest = stage.run(config.for_prepare(), out_dir, count_tokens, overwrite=places.overwrite)
+    remember(places, config, "prepare")
     counts = manifest.counts
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())
     console.print(
@@ -37,12 +40,14 @@ def prepare(config: Config, console: Console) -> None:
     )
 
 
-def elicit(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Label the claims and say what came of it."""
-    from icm.elicit import stage as elicit_stage
+    from icm.elicit import stage
 
-    prepare_dir, out_dir = config.out_dir / "prepare", config.out_dir / "elicit"
-    manifest = elicit_stage.run(config.for_elicit(), prepare_dir, out_dir, scorer or scorer_of(config), console)
+    prepare_dir, out_dir = places.out_dir / "prepare", places.out_dir / "elicit"
+    scorer = scorer or scorer_of(places, config)
+    manifest = stage.run(config.for_elicit(), prepare_dir, out_dir, scorer, console, overwrite=places.overwrite)
+    remember(places, config, "elicit")
     counts, cost = manifest.counts, manifest.cost
     console.print(
         f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
@@ -52,32 +57,42 @@ def elicit(config: Config, console: Console, scorer: LabelScorer | None = None) 
     )
 
 
-def diagnose(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+def diagnose(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Say whether the labels are to be trusted."""
-    from icm.diagnose import stage as diagnose_stage
+    from icm.diagnose import stage
     from icm.diagnose.files import read_diagnosis
     from icm.evaluate.summary import diagnosis_text
 
-    prepare_dir, elicit_dir, out_dir = (config.out_dir / name for name in ("prepare", "elicit", "diagnose"))
-    diagnose_stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer or scorer_of(config))
+    prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "diagnose"))
+    scorer = scorer or scorer_of(places, config)
+    stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, overwrite=places.overwrite)
+    remember(places, config, "diagnose")
     console.print(diagnosis_text(read_diagnosis(out_dir)), soft_wrap=True)
 
 
-def evaluate(config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
+def evaluate(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Compare the labels with golden ones and show how they do."""
-    from icm.evaluate import stage as evaluate_stage
+    from icm.evaluate import stage
     from icm.evaluate.summary import summary_table
 
-    directories = (config.out_dir / "prepare", config.out_dir / "elicit", config.out_dir / "evaluate")
-    diagnosed = config.out_dir / "diagnose"
-    diagnose_dir = diagnosed if (diagnosed / MANIFEST).exists() else None
-    evaluate_stage.run(config.evaluate, *directories, scorer or scorer_of(config), diagnose_dir)
-    console.print(summary_table(evaluate_stage.read_metrics(directories[2])))
-    console.print(f"report: {directories[2] / 'report.html'}", soft_wrap=True)
+    prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "evaluate"))
+    diagnosed = places.out_dir / "diagnose"
+    stage.run(
+        config.evaluate,
+        prepare_dir,
+        elicit_dir,
+        out_dir,
+        scorer or scorer_of(places, config),
+        diagnosed if (diagnosed / MANIFEST).exists() else None,
+        overwrite=places.overwrite,
+    )
+    remember(places, config, "evaluate")
+    console.print(summary_table(stage.read_metrics(out_dir)))
+    console.print(f"report: {out_dir / 'report.html'}", soft_wrap=True)
 
 
-def scorer_of(config: Config) -> LabelScorer:
+def scorer_of(places: Places, config: Config) -> LabelScorer:
     """Return the model, bound to the label space of the prepared task."""
-    prepared = StageDir(config.out_dir / "prepare", "prepare")
-    prepared.verify(TASK)
-    return open_scorer(config.model, read_task(prepared.path / TASK).label_space)
+    prepare_dir = places.out_dir / "prepare"
+    verify(prepare_dir, "prepare", TASK)
+    return open_scorer(config.model, read_task(prepare_dir / TASK).label_space)

@@ -4,52 +4,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 
 from icm.commands import export, policy, reward
-from icm.commands.export import ExportCommand
-from icm.commands.policy import PolicyCommand
-from icm.commands.reward import RewardCommand
-from icm.config import Config, Settings, load_as
+from icm.config import Config, Places, Settings, load_command
 from icm.errors import ConfigError
+from icm.export.settings import ExportConfig
 from icm.files.records import CLAIMS, TASK, read_claims, read_task
 from icm.training.completions import open_policy
 from icm.training.pairs import require_pairable
 from icm.training.policy.prompts import candidates
+from icm.training.policy.settings import PolicyConfig
 from icm.training.reward.model import open_base
+from icm.training.reward.settings import RewardConfig
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingCommands:
-    """The commands that follow the labels, all in the directory of one run."""
+class TrainingCommands(NamedTuple):
+    """Places and settings of the commands that follow the labels, all in the directory of one run."""
 
-    reward: RewardCommand
-    policy: PolicyCommand
-    export: ExportCommand
+    reward: tuple[Places, RewardConfig]
+    policy: tuple[Places, PolicyConfig]
+    export: tuple[Places, ExportConfig]
 
 
-def commands_of(config: Config) -> TrainingCommands:
+def compose_commands(places: Places, config: Config) -> TrainingCommands:
     """Compose the settings of the three commands.
 
     Raises:
         ConfigError: One of them does not fit.
     """
+
+    def composed(kind: type[Settings], name: str, overrides: Sequence[str]) -> tuple[Places, Settings]:
+        # In quotes, since a path may hold what means something on a command line.
+        run_dir = f"run_dir={json.dumps(str(places.out_dir))}"
+        try:
+            return load_command(kind, name, run_dir, f"overwrite={places.overwrite}", *overrides)
+        except ConfigError as error:
+            raise ConfigError(f"training.{name}: {error}") from None
+
     return TrainingCommands(
-        reward=_composed(RewardCommand, "reward", config, config.training.reward),
-        policy=_composed(PolicyCommand, "policy", config, config.training.policy),
-        export=_composed(ExportCommand, "export", config, config.training.export),
+        reward=composed(RewardConfig, "reward", config.training.reward),
+        policy=composed(PolicyConfig, "policy", config.training.policy),
+        export=composed(ExportConfig, "export", config.training.export),
     )
-
-
-def _composed(kind: type[Settings], name: str, config: Config, overrides: Sequence[str]) -> Settings:
-    # In quotes, since a path may hold what means something on a command line.
-    run_dir = f"run_dir={json.dumps(str(config.out_dir))}"
-    try:
-        return load_as(kind, name, run_dir, *overrides)
-    except ConfigError as error:
-        raise ConfigError(f"training.{name}: {error}") from None
 
 
 def require_trainable(commands: TrainingCommands) -> None:
@@ -60,17 +59,18 @@ def require_trainable(commands: TrainingCommands) -> None:
         TrainingError: A base cannot be used.
         ScoringError: There is no such base.
     """
-    prepare_dir = commands.reward.run_dir / "prepare"
-    claims, space = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK).label_space
-    if commands.reward.model.kind == "pairs":
-        require_pairable(claims, space, commands.reward.pairs)
-    candidates(claims, commands.policy.prompts)
-    open_base(commands.reward.model)
-    open_policy(commands.policy.base_name, commands.policy.completion)
+    places, settings = commands.reward
+    claims = read_claims(places.run / "prepare" / CLAIMS)
+    if settings.model.kind == "pairs":
+        require_pairable(claims, read_task(places.run / "prepare" / TASK).label_space, settings.pairs)
+    _, assistant = commands.policy
+    candidates(claims, assistant.prompts)
+    open_base(settings.model)
+    open_policy(assistant.base_name, assistant.completion)
 
 
 def run(commands: TrainingCommands, console: Console) -> None:
     """Train a reward model and a policy on the labels, and export them; what is complete is only checked."""
-    reward.run(commands.reward, console)
-    policy.run(commands.policy, console)
-    export.run(commands.export, console)
+    reward.run(*commands.reward, console)
+    policy.run(*commands.policy, console)
+    export.run(*commands.export, console)

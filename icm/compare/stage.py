@@ -5,18 +5,17 @@ It reads golden labels, but only after a search has ended, as the evaluation doe
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.console import Console
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, LabelSpace
 from icm.compare.schema import RunRow
+from icm.compare.settings import CompareSettings
 from icm.compare.statistics import summarise
 from icm.compare.tables import columns_csv, console_tables, markdown, runs_csv
 from icm.config import Config, load
@@ -31,55 +30,6 @@ from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import Resampling
 
 MAX_TRACE_POINTS: Final = 201
-
-
-class CompareCommand(BaseModel):
-    """Everything that `icm compare` can be told.
-
-    Attributes:
-        tasks: Names in `conf/task`.
-        searches: Names in `conf/search`; each is a column. All columns are tested against the first.
-        columns: Further columns: settings by name, as on the command line of `icm run`, with spaces in between.
-        vary: Values by setting; each is a further column, as `objective.alpha=10`.
-        seeds: Each draws its own claims and its own search; all columns label the same claims.
-        common: Settings of all columns.
-        share_journal: Whether a question that any column asked is answered from its journal. Then a column's tokens are
-            those it added; its tokens asked and its labels are the same either way.
-        out_dir: Where runs, tables and figures go.
-        num_resamples: Bootstrap resamples for each interval.
-        confidence_level: Of all intervals.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tasks: tuple[str, ...] = Field(min_length=1)
-    searches: tuple[str, ...]
-    columns: Mapping[str, str] | None
-    vary: Mapping[str, tuple[str | int | float | bool, ...]] | None
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
-    common: tuple[str, ...]
-    share_journal: bool
-    out_dir: Path
-    num_resamples: int = Field(ge=100)
-    confidence_level: float = Field(gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _has_a_column(self) -> CompareCommand:
-        if not self.all_columns:
-            raise ValueError("there is nothing to compare: name searches, columns, or settings to vary")
-        if bad := next((name for name in self.all_columns if "/" in name or name.startswith(".")), None):
-            raise ValueError(f"a column names a directory, so it must not hold a slash or begin with a dot: {bad!r}")
-        return self
-
-    @property
-    def all_columns(self) -> dict[str, tuple[str, ...]]:
-        """Settings by name of the column: of searches, further columns, and what is varied."""
-        varied = [f"{key}={value}" for key, values in (self.vary or {}).items() for value in values]
-        return {
-            **{search: (f"search={search}",) for search in self.searches},
-            **{name: tuple(shlex.split(settings)) for name, settings in (self.columns or {}).items()},
-            **{setting: (setting,) for setting in varied},
-        }
 
 
 class Scorers:
@@ -105,7 +55,7 @@ class Scorers:
         return self._loaded[key]
 
 
-def run(command: CompareCommand, console: Console) -> None:
+def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
     """Do what is missing of all runs, then write tables and figures. A run that is complete is not done again.
 
     Raises:
@@ -117,11 +67,11 @@ def run(command: CompareCommand, console: Console) -> None:
     from icm.compare.figures import draw_comparison
 
     # All settings are checked before the first model is asked.
-    configs = {cell: _config(command, *cell) for cell in _cells(command)}
-    scorers = Scorers(command.out_dir / "journals" if command.share_journal else None)
+    configs = {cell: _config(settings, *cell) for cell in _cells(settings)}
+    scorers = Scorers(out_dir / "journals" if settings.share_journal else None)
     runs = []
     for number, ((task, seed, column), config) in enumerate(configs.items(), start=1):
-        prepare_dir = command.out_dir / task / f"seed-{seed}" / "prepare"
+        prepare_dir = out_dir / task / f"seed-{seed}" / "prepare"
         row = _run(config, prepare_dir, (task, seed, column), scorers)
         console.print(
             f"{number} of {len(configs)}: {task}, seed {seed}, {column}: {100 * row.accuracy:.1f} % right, "
@@ -129,10 +79,9 @@ def run(command: CompareCommand, console: Console) -> None:
             soft_wrap=True,
         )
         runs.append(row)
-    resampling = Resampling(seed=0, num_resamples=command.num_resamples, confidence_level=command.confidence_level)
+    resampling = Resampling(seed=0, num_resamples=settings.num_resamples, confidence_level=settings.confidence_level)
     rows = summarise(runs, resampling)
-    out_dir = command.out_dir
-    write_text(out_dir / "comparison.md", markdown(rows, command.confidence_level))
+    write_text(out_dir / "comparison.md", markdown(rows, settings.confidence_level))
     write_text(out_dir / "comparison.csv", columns_csv(rows))
     write_text(out_dir / "runs.csv", runs_csv(runs))
     draw_comparison(rows, runs, out_dir / "figures")
@@ -141,22 +90,21 @@ def run(command: CompareCommand, console: Console) -> None:
     console.print(f"written: {out_dir / 'comparison.md'}, comparison.csv, runs.csv, figures", soft_wrap=True)
 
 
-def _cells(command: CompareCommand) -> Iterator[tuple[str, int, str]]:
+def _cells(settings: CompareSettings) -> Iterator[tuple[str, int, str]]:
     """Yield task, seed and column of every run."""
-    for task in command.tasks:
-        for seed in command.seeds:
-            for column in command.all_columns:
+    for task in settings.tasks:
+        for seed in settings.seeds:
+            for column in settings.all_columns:
                 yield task, seed, column
 
 
-def _config(command: CompareCommand, task: str, seed: int, column: str) -> Config:
+def _config(settings: CompareSettings, task: str, seed: int, column: str) -> Config:
     return load(
         f"task={task}",
-        *command.common,
-        *command.all_columns[column],
+        *settings.common,
+        *settings.all_columns[column],
         f"seed={seed}",
         f"data_seed={seed}",
-        "out_dir=unused",
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from icm.diagnose.schema import CHECK_NAMES, Bounds, Check, CheckName, ConstraintTally, Diagnosis, Verdict
+from icm.diagnose.schema import CHECK_NAMES, Check, CheckName, ConstraintTally, Diagnosis, Verdict
+from icm.diagnose.settings import Bounds
 
 SEVERITY: Final[tuple[Verdict, ...]] = ("trust", "caution", "reject")
 

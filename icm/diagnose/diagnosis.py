@@ -12,7 +12,8 @@ from icm.diagnose import measures, probes
 from icm.diagnose.checks import Measures, Missing, judge
 from icm.diagnose.constraints import tally_constraints
 from icm.diagnose.elicited import Found
-from icm.diagnose.schema import CHECK_NAMES, CheckName, DiagnoseSettings, Diagnosis
+from icm.diagnose.schema import CHECK_NAMES, CheckName, Diagnosis
+from icm.diagnose.settings import DiagnoseSettings
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.protocol import Alternative
 from search.randomness import step_generator

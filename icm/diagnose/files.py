@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import SchemaError
 from icm.files.records import first_problem
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import verify
 
 
 def read_diagnosis(diagnose_dir: Path) -> Diagnosis:
@@ -19,7 +19,7 @@ def read_diagnosis(diagnose_dir: Path) -> Diagnosis:
         RunDirectoryError: The directory is unfinished or altered.
         SchemaError: The file is of another version.
     """
-    StageDir(diagnose_dir, "diagnose").verify()
+    verify(diagnose_dir, "diagnose")
     path = diagnose_dir / DIAGNOSIS
     try:
         return Diagnosis.model_validate_json(path.read_text(encoding="utf-8"))

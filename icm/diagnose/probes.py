@@ -6,7 +6,7 @@ Knows the problem that was searched and no search, no file and no golden label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,45 +15,20 @@ from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
 from icm.objective import Objective, ObjectiveSettings
 from icm.problem import Problem, ProblemSettings, build_problem
 from icm.prompts import Prompt, Reading
-from icm.scoring.protocol import LabelScorer, ScoringCost
+from icm.scoring.passthrough import PassthroughScorer
 from icm.searches.decoding import Decoder
 
 
-@dataclass(frozen=True, slots=True)
-class ShiftedScorer:
+class ShiftedScorer(PassthroughScorer):
     """A scorer whose labels are said with one another's words: of two labels it swaps them.
 
     Label l is said with the word of label l + 1, the last one with that of the first.
-
-    Attributes:
-        inner: Answers for the words as they were.
     """
-
-    inner: LabelScorer
 
     @property
     def fingerprint(self) -> str:
         """Identity of what is asked."""
         return f"shifted-{self.inner.fingerprint}"
-
-    @property
-    def num_labels(self) -> int:
-        """L, the size of the label space."""
-        return self.inner.num_labels
-
-    @property
-    def context_length(self) -> int | None:
-        """Longest prompt with its verbalizer, in tokens."""
-        return self.inner.context_length
-
-    @property
-    def cost(self) -> ScoringCost:
-        """What the inner scorer has spent."""
-        return self.inner.cost
-
-    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
-        """Return the tokens of each segment inside a prompt: (S,)."""
-        return self.inner.count_tokens(segments)
 
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt) for every label under its new word: (B, L), nats."""
@@ -62,10 +37,6 @@ class ShiftedScorer:
     def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
         """Return log p(verbalizer | all before it) for every label under its new word: (n, L) of each reading."""
         return [np.roll(rows, -1, axis=1) for rows in self.inner.verdict_logprobs(readings)]
-
-    def forget(self) -> None:
-        """Drop what the inner scorer keeps of earlier calls."""
-        self.inner.forget()
 
 
 def with_swapped_words(problem: Problem, settings: ProblemSettings) -> Problem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,8 @@ import numpy as np
 from icm.claims import UNLABELLED, Claim, freeze
 from icm.diagnose.diagnosis import diagnose
 from icm.diagnose.elicited import Found
-from icm.diagnose.schema import DIAGNOSIS, DiagnoseSettings
+from icm.diagnose.schema import DIAGNOSIS
+from icm.diagnose.settings import DiagnoseSettings
 from icm.errors import RunDirectoryError
 from icm.files.records import (
     ALTERNATIVES,
@@ -27,7 +27,7 @@ from icm.files.records import (
     read_task,
     write_json,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.problem import ProblemSettings, build_problem
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer
@@ -37,7 +37,13 @@ JOURNAL: Final = "journal.jsonl"
 
 
 def run(
-    settings: DiagnoseSettings, prepare_dir: Path, elicit_dir: Path, out_dir: Path, scorer: LabelScorer
+    settings: DiagnoseSettings,
+    prepare_dir: Path,
+    elicit_dir: Path,
+    out_dir: Path,
+    scorer: LabelScorer,
+    *,
+    overwrite: bool = False,
 ) -> Manifest:
     """Diagnose the labels of a finished elicit stage; a complete result in the same directory is left as it is.
 
@@ -49,6 +55,7 @@ def run(
         elicit_dir: Directory of the elicit stage.
         out_dir: Where `diagnosis.json`, the journal and the manifest go.
         scorer: The model that the labels were elicited from, bound to the task's label space.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered, the two are not of one run, the labels came from
@@ -56,25 +63,19 @@ def run(
         SchemaError: A file is malformed.
         ScoringError: The model returned NaN.
     """
-    started = time.perf_counter()
     inputs = _check_inputs(prepare_dir, elicit_dir, scorer)
-    stage = StageDir(out_dir, "diagnose")
-    config = {**settings.model_dump(mode="json"), "model": scorer.fingerprint, "inputs": inputs}
-    if stage.claim(config) == "complete":
-        return stage.verify()
+    config = {**settings.model_dump(mode="json"), "model": scorer.fingerprint}
+    stage = StageDir(out_dir, "diagnose", config, inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
     journal = JournalScorer(scorer, out_dir / JOURNAL)
-    diagnosis = diagnose(read_found(prepare_dir, elicit_dir, journal), settings)
+    found = read_found(prepare_dir, elicit_dir, journal)
+    stage.claim()
+    diagnosis = diagnose(found, settings)
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
     verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
-    manifest = Manifest(
-        stage="diagnose",
-        config=config,
-        inputs=inputs,
-        counts={"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)},
-        cost=asdict(journal.cost),
-        seconds=time.perf_counter() - started,
-    )
-    return stage.finish(manifest, outputs=(DIAGNOSIS,))
+    counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}
+    return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
 
 
 def read_found(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Found:
@@ -89,7 +90,7 @@ def read_found(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Foun
         RunDirectoryError: The elicit stage is unfinished.
         SchemaError: A file is malformed.
     """
-    elicited = StageDir(elicit_dir, "elicit").read_manifest()
+    elicited = read_manifest(elicit_dir, "elicit")
     settings = ProblemSettings.model_validate({name: elicited.config[name] for name in ProblemSettings.model_fields})
     claims = read_claims(prepare_dir / CLAIMS)
     rows = read_rows(elicit_dir / LABELS, LabelRow)
@@ -112,8 +113,8 @@ def _alternative(row: AlternativeRow, claims: list[Claim]) -> Alternative:
 
 def _check_inputs(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> dict[str, str]:
     """Check that both directories hold results of one run and of this model. Return the hashes of their files."""
-    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
-    elicited = StageDir(elicit_dir, "elicit").verify(LABELS, ALTERNATIVES)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
+    elicited = verify(elicit_dir, "elicit", LABELS, ALTERNATIVES)
     if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
         raise RunDirectoryError(
             f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "

@@ -1,4 +1,4 @@
-"""One search in its directory: it takes steps, writes its trace, checkpoints, stops when asked and can be continued."""
+"""One search in its directory: what its trace and checkpoints add to the loop that drives it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from icm.elicit.checkpoint import Checkpoint
 from icm.errors import Interrupted
 from icm.files.records import TRACE, TraceRow, dump_row
 from icm.problem import Problem
-from icm.report.progress import SearchDisplay
+from icm.report.progress import ProgressDisplay
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import ScoringCost
+from icm.searches.drive import drive
 from icm.searches.protocol import S, Search
 from search.annealing import StepInfo
 
@@ -30,7 +31,7 @@ CHECKPOINT: Final = "checkpoint.json"
 
 
 class Session(Generic[S]):
-    """One run of a search in its directory: takes steps, writes the trace, checkpoints, and can be continued."""
+    """One run of a search in its directory: writes the trace and checkpoints, stops when asked, can be continued."""
 
     def __init__(
         self,
@@ -80,34 +81,32 @@ class Session(Generic[S]):
         Raises:
             Interrupted: The user asked to stop; the search is saved after its last step.
         """
-        with _stop_request() as stop:
-            self._journal.forget()
-            state = before = self._resumed or self._begin()
-            saved_at = time.perf_counter()
-            with SearchDisplay(console, self._search.num_steps, state.step) as display:
-                for state, info in self._search.walk(before):
-                    row = self._write(state, info, before.labels)
-                    before = state
-                    display.show(row)
-                    if state.step % self._search.period:
-                        continue
-                    self._journal.forget()
-                    if stop.is_set():
-                        break
-                    if time.perf_counter() - saved_at >= self._checkpoint_seconds:
-                        self._save(state)
-                        saved_at = time.perf_counter()
+        state, resumed = None, self._resumed
+        labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
+        saved_at = time.perf_counter()
+        with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
+            if resumed is not None:
+                display.show(resumed.step, self._search.num_steps)
+            for state, info in drive(self._search, self._journal, resumed):
+                row = self._write(state, info, labels)
+                labels = state.labels
+                display.show(row.step, self._search.num_steps, _status(row))
+                # Only where the scorer has just forgotten may the search stop; at the start it has not.
+                if state.step == 0 or state.step % self._search.period:
+                    continue
+                if stop.is_set():
+                    break
+                if time.perf_counter() - saved_at >= self._checkpoint_seconds:
+                    self._save(state)
+                    saved_at = time.perf_counter()
+        state = state or resumed
+        assert state is not None
         self._save(state)
         if not self._search.is_done(state):
             raise Interrupted(
                 f"stopped after step {state.step:,} of {self._search.num_steps:,}; nothing is lost. "
                 f"Run the same command again to go on"
             )
-        return state
-
-    def _begin(self) -> S:
-        state = self._search.start()
-        self._write(state, StepInfo(), np.full_like(state.labels, UNLABELLED))
         return state
 
     def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
@@ -158,6 +157,17 @@ def _stop_request() -> Iterator[threading.Event]:
         yield requested
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _status(row: TraceRow) -> str:
+    facts = [
+        "" if row.utility is None else f"U {row.utility:.2f}",
+        f"{row.violations} violated",
+        "" if row.temperature is None else f"T {row.temperature:.2f}",
+        f"{row.labelled} labelled",
+        f"{row.tokens:,} tokens",
+    ]
+    return " · ".join(filter(None, facts))
 
 
 def _or_none(label: int) -> int | None:

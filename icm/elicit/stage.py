@@ -14,6 +14,7 @@ from icm.claims import UNLABELLED
 from icm.elicit.checkpoint import load_checkpoint
 from icm.elicit.forecast import forecast
 from icm.elicit.session import CHECKPOINT, Session
+from icm.elicit.settings import ElicitSettings
 from icm.files.records import (
     ALTERNATIVES,
     CLAIMS,
@@ -30,31 +31,26 @@ from icm.files.records import (
     sha256_of,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, verify
 from icm.objective import Evaluation, margins
-from icm.problem import Problem, ProblemSettings, build_problem
+from icm.problem import Problem, build_problem
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer
 from icm.searches.build import build_search
 from icm.searches.protocol import Result, State
-from icm.searches.settings import SearchSettings
 
 JOURNAL: Final = "journal.jsonl"
 
 
-class ElicitSettings(ProblemSettings):
-    """What the labels follow from, besides the claims and the model.
-
-    Attributes:
-        search: Which search, and how.
-        checkpoint_seconds: Wall time between two checkpoints, seconds; it changes no result.
-    """
-
-    search: SearchSettings
-    checkpoint_seconds: float = 2.0
-
-
-def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: LabelScorer, console: Console) -> Manifest:
+def run(
+    settings: ElicitSettings,
+    prepare_dir: Path,
+    out_dir: Path,
+    scorer: LabelScorer,
+    console: Console,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
     """Elicit labels for the claims of a prepared task.
 
     An interrupted run in the same directory is continued; a complete one is left as it is.
@@ -65,21 +61,22 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
         out_dir: Where `labels.jsonl`, `trace.jsonl`, the journal and the manifest go.
         scorer: The model, bound to the task's label space.
         console: Where the forecast and the progress are shown.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished, corrupt, or belongs to a run with other settings.
         ScoringError: The prompts do not fit the model, or it answered NaN.
         Interrupted: The user asked to stop; everything is kept.
     """
-    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
-    stage = StageDir(out_dir, "elicit")
     if settings.anchors is not None:
         inputs["anchors"] = sha256_of(settings.anchors)
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
-    config = {**what_counts, "model": scorer.fingerprint, "inputs": inputs}
-    if stage.claim(config) == "complete":
-        return stage.read_manifest()
+    config = {**what_counts, "model": scorer.fingerprint}
+    stage = StageDir(out_dir, "elicit", config, inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
 
     claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
     checkpoint = load_checkpoint(out_dir / CHECKPOINT)
@@ -88,6 +85,7 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
     search = build_search(settings.search, problem, settings.seed)
     ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
     console.print(str(ahead), soft_wrap=True)
+    stage.claim()
     with Session(out_dir, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
         state = session.run(console)
     result = search.result(state)
@@ -95,15 +93,10 @@ def run(settings: ElicitSettings, prepare_dir: Path, out_dir: Path, scorer: Labe
     write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
     write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
     manifest = stage.finish(
-        Manifest(
-            stage="elicit",
-            config=config,
-            inputs=inputs,
-            counts=_counts(problem, state, result, evaluation),
-            cost=asdict(session.cost),
-            seconds=session.seconds,
-        ),
+        _counts(problem, state, result, evaluation),
         outputs=(LABELS, ALTERNATIVES, TRACE),
+        cost=asdict(session.cost),
+        seconds=session.seconds,
     )
     (out_dir / CHECKPOINT).unlink()
     return manifest

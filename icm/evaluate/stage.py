@@ -5,14 +5,12 @@ It is the only stage that may read golden labels, and it reads the search's resu
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
@@ -22,6 +20,7 @@ from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import Elicitation, compare, disagreements
 from icm.evaluate.in_context import Candidates, Queries, in_context_accuracy
 from icm.evaluate.schema import Disagreement, InContext, Metrics
+from icm.evaluate.settings import EvaluateConfig
 from icm.files.records import (
     CLAIMS,
     GOLD,
@@ -39,44 +38,12 @@ from icm.files.records import (
     write_json,
     write_text,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer
-from icm.statistics.estimates import Resampling
 
 REPORT: Final = "report.html"
 JOURNAL: Final = "journal.jsonl"
-
-
-class EvaluateConfig(BaseModel):
-    """How labels are compared.
-
-    Attributes:
-        seed: Seed of the draws of shots and of the bootstrap.
-        shots: Numbers of labelled claims before a held-out claim; 0 is always asked.
-        num_draws: Random draws of shots.
-        num_resamples: Bootstrap resamples for each interval.
-        confidence_level: Of all intervals.
-        num_bins: Bins of the reliability curve.
-        max_trace_points: Steps of the trace to keep in `metrics.json`.
-        num_disagreements: Claims on which label and golden label differ to list in the report.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(default=0, ge=0)
-    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 4, 8, 16, 32, 64)
-    num_draws: int = Field(default=10, ge=1)
-    num_resamples: int = Field(default=2000, ge=100)
-    confidence_level: float = Field(default=0.95, gt=0, lt=1)
-    num_bins: int = Field(default=10, ge=1)
-    max_trace_points: int = Field(default=400, ge=2)
-    num_disagreements: int = Field(default=20, ge=0)
-
-    @property
-    def resampling(self) -> Resampling:
-        """How intervals are made."""
-        return Resampling(seed=self.seed, num_resamples=self.num_resamples, confidence_level=self.confidence_level)
 
 
 def run(
@@ -86,6 +53,8 @@ def run(
     out_dir: Path,
     scorer: LabelScorer | None,
     diagnose_dir: Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Manifest:
     """Compare elicited with golden labels; a complete result in the same directory is left as it is.
 
@@ -98,6 +67,7 @@ def run(
         out_dir: Where `metrics.json`, `figures/`, `report.html`, the journal and the manifest go.
         scorer: The model that held-out claims are asked of; `None` leaves accuracy in context out.
         diagnose_dir: Directory of the diagnose stage, whose verdict the report shows; `None` leaves it out.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered, the two are not of one run, there are no golden
@@ -106,47 +76,34 @@ def run(
         ConfigError: The scorer has another number of labels than the task.
         ScoringError: The model returned NaN.
     """
-    started = time.perf_counter()
     inputs = _check_inputs(prepare_dir, elicit_dir) | _check_diagnosis(diagnose_dir, elicit_dir)
-    stage = StageDir(out_dir, "evaluate")
-    settings = {
-        **config.model_dump(mode="json"),
-        "model": scorer.fingerprint if scorer else None,
-        "inputs": inputs,
-    }
-    if stage.claim(settings) == "complete":
-        return stage.verify()
+    settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
+    stage = StageDir(out_dir, "evaluate", settings, inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
 
     elicitation = read_elicitation(prepare_dir, elicit_dir)
+    stage.claim()
     journal = JournalScorer(scorer, out_dir / JOURNAL) if scorer else None
     metrics = evaluate(elicitation, config, journal)
     cost = asdict(journal.cost) if journal else {}
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    elicited = StageDir(elicit_dir, "elicit").read_manifest()
+    elicited = read_manifest(elicit_dir, "elicit")
     files = _write_report(
         metrics,
         out_dir,
         costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
-        settings={"elicit": elicited.config, "evaluate": settings},
+        settings={"elicit": elicited.config, "evaluate": stage.config},
         disagreements=disagreements(elicitation)[: config.num_disagreements],
         diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
     )
-    return stage.finish(
-        Manifest(
-            stage="evaluate",
-            config=settings,
-            inputs=inputs,
-            counts={
-                "claims": metrics.num_claims,
-                "labelled": metrics.num_labelled,
-                "without_gold": metrics.num_without_gold,
-                "held_out": metrics.num_held_out,
-            },
-            cost=cost,
-            seconds=time.perf_counter() - started,
-        ),
-        outputs=(METRICS, *files),
-    )
+    counts = {
+        "claims": metrics.num_claims,
+        "labelled": metrics.num_labelled,
+        "without_gold": metrics.num_without_gold,
+        "held_out": metrics.num_held_out,
+    }
+    return stage.finish(counts, outputs=(METRICS, *files), cost=cost)
 
 
 def evaluate(elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None) -> Metrics:
@@ -199,7 +156,7 @@ def read_metrics(evaluate_dir: Path) -> Metrics:
     Raises:
         RunDirectoryError: The directory is unfinished or altered.
     """
-    StageDir(evaluate_dir, "evaluate").verify()
+    verify(evaluate_dir, "evaluate")
     return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
 
 
@@ -237,14 +194,14 @@ def _write_report(
 
 def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
     """Check that both directories hold results of one run, with golden labels. Return the hashes of their files."""
-    prepared = StageDir(prepare_dir, "prepare").read_manifest()
+    prepared = read_manifest(prepare_dir, "prepare")
     if not (prepare_dir / GOLD).exists():
         raise RunDirectoryError(
             f"{prepare_dir / GOLD} does not exist, so there is nothing to compare the labels with; prepare the task "
             f"from a source with golden labels, or be content with {elicit_dir / LABELS}"
         )
-    StageDir(prepare_dir, "prepare").verify()
-    elicited = StageDir(elicit_dir, "elicit").verify()
+    verify(prepare_dir, "prepare")
+    elicited = verify(elicit_dir, "elicit")
     if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
         raise RunDirectoryError(
             f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
@@ -258,8 +215,8 @@ def _check_diagnosis(diagnose_dir: Path | None, elicit_dir: Path) -> dict[str, s
     """Check that a diagnosis is of these labels. Return the hash of its file."""
     if diagnose_dir is None:
         return {}
-    diagnosed = StageDir(diagnose_dir, "diagnose").verify()
-    if diagnosed.inputs.get(LABELS) != StageDir(elicit_dir, "elicit").read_manifest().outputs.get(LABELS):
+    diagnosed = verify(diagnose_dir, "diagnose")
+    if diagnosed.inputs.get(LABELS) != read_manifest(elicit_dir, "elicit").outputs.get(LABELS):
         raise RunDirectoryError(
             f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
         )

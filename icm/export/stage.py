@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
 
 from icm.diagnose.files import read_diagnosis
 from icm.errors import SchemaError
 from icm.evaluate.schema import Metrics
 from icm.export.card import CardFacts, render_card
 from icm.export.formats import ExportRows, LabelledClaims, Row, axolotl_row, export_rows, verl_row
+from icm.export.settings import ExportConfig
 from icm.files.records import (
     CLAIMS,
     LABELS,
@@ -34,14 +33,12 @@ from icm.files.records import (
     sha256_of,
     write_text,
 )
-from icm.files.stage_dir import StageDir
-from icm.training.pairs import PairSettings, read_given_labels
+from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.training.pairs import read_given_labels
 
 STAGE: Final = "export"
 CARD: Final = "README.md"
 POCKET_LICENCE: Final = "apache-2.0"
-
-Format = Literal["trl", "axolotl", "openrlhf", "verl", "datasets"]
 
 AXOLOTL_CONFIG: Final = """\
 # Goes into an axolotl configuration; the path is that of the directory of the export.
@@ -57,23 +54,7 @@ datasets:
 """
 
 
-class ExportConfig(BaseModel):
-    """What is exported.
-
-    Attributes:
-        formats: Which libraries are to read it.
-        pairs: How labels become pairs.
-        licence: SPDX name of the licence of claims and labels; `None` if it is not known. The pocket world has ours.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    formats: tuple[Format, ...] = Field(default=("trl", "axolotl", "openrlhf", "verl", "datasets"), min_length=1)
-    pairs: PairSettings = PairSettings()
-    licence: str | None = Field(default=None, min_length=1)
-
-
-def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -> Manifest:
+def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *, overwrite: bool = False) -> Manifest:
     """Write labels in the formats of training libraries; a complete export is only checked.
 
     Args:
@@ -82,22 +63,20 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -
             its diagnose and evaluate stages, where there are such and they judged these labels.
         labels_path: Labels of the claims, from any source.
         out_dir: Where the files, the card and the manifest go.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
         SchemaError: A file is malformed, or no claim has a label.
     """
-    started = time.perf_counter()
-    prepared = StageDir(run_dir / "prepare", "prepare").verify(CLAIMS, TASK)
+    prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK)
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
     judged = {name: _of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate")}
     inputs |= {name: sha256_of(directory / MANIFEST) for name, directory in judged.items() if directory is not None}
-    stage = StageDir(out_dir, STAGE)
-    settings = {**config.model_dump(mode="json"), "inputs": inputs}
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return stage.verify()
+    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
     task = read_task(run_dir / "prepare" / TASK)
     rows = export_rows(
         LabelledClaims(
@@ -108,7 +87,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -
             source=task.name,
         )
     )
-    stage.claim(settings)
+    stage.claim()
     written = _write(config, rows, out_dir)
     card = CardFacts(
         task=prepared.config["task"],
@@ -122,10 +101,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path) -
     )
     write_text(out_dir / CARD, render_card(card))
     counts = {"rows": written, "without_pairs": rows.without_pairs}
-    return stage.finish(
-        Manifest(stage=STAGE, config=settings, inputs=inputs, counts=counts, seconds=time.perf_counter() - started),
-        outputs=_files(out_dir),
-    )
+    return stage.finish(counts, outputs=_files(out_dir))
 
 
 def _elicited(labels_path: Path) -> Manifest | None:
@@ -141,7 +117,7 @@ def _elicited(labels_path: Path) -> Manifest | None:
         )
     if labels_path.name != LABELS:
         return None
-    return StageDir(labels_path.parent, "elicit").verify(LABELS)
+    return verify(labels_path.parent, "elicit", LABELS)
 
 
 def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
@@ -149,18 +125,18 @@ def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
     directory = run_dir / stage
     if not (directory / MANIFEST).exists():
         return None
-    manifest = StageDir(directory, stage).read_manifest()
+    manifest = read_manifest(directory, stage)
     return directory if labels_hash in manifest.inputs.values() else None
 
 
 def _read_metrics(evaluate_dir: Path) -> Metrics:
-    StageDir(evaluate_dir, "evaluate").verify(METRICS)
+    verify(evaluate_dir, "evaluate", METRICS)
     return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
 
 
 def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
     """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
-    task = StageDir(run_dir / "prepare", "prepare").read_manifest().config["task"]
+    task = read_manifest(run_dir / "prepare", "prepare").config["task"]
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
 

@@ -142,6 +142,7 @@ class Manifest(Record):
         config: The resolved settings that the result follows from.
         inputs: SHA-256 of the files read, by role.
         outputs: SHA-256 of the files written, by name.
+        model: The model that was asked: path or Hub id, revision, dtype, device, fingerprint; `None` if none was.
         counts: What was counted on the way (claims, rejected rows, violations …).
         cost: Scoring cost, where a model was asked.
         seconds: Wall time, over all resumed parts.
@@ -153,6 +154,7 @@ class Manifest(Record):
     config: dict[str, Any]
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
+    model: dict[str, Any] | None = None
     counts: dict[str, Any] = {}
     cost: dict[str, float] = {}
     seconds: float = 0.0

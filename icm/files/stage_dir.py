@@ -1,18 +1,30 @@
 """Directories of stages: claimed by their settings first, completed by their manifest last. Knows no stage.
 
-A directory without a manifest holds no result: it is either being written or was interrupted.
+A directory without a manifest holds no result: it is either being written or was interrupted. A stage goes through one
+sequence, whatever it does:
+
+    stage = StageDir(out_dir, "reward", settings, inputs)
+    if done := stage.complete():
+        return done
+    ...  # everything that can fail for a reason that lies in settings or inputs
+    stage.claim()
+    ...  # the work; what is written now belongs to these settings
+    return stage.finish(counts, outputs)
+
+So a start that fails before `claim` leaves the directory as it was.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import shutil
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -25,96 +37,174 @@ SETTINGS: Final = "settings.json"
 _RECORDED_VERSIONS: Final = ("numpy", "numba", "torch", "transformers", "tokenizers")
 
 
-@dataclass(frozen=True, slots=True)
 class StageDir:
-    """The directory of one stage of one run: claimed by its settings first, completed by its manifest last.
+    """The directory that a stage writes.
 
     Attributes:
         path: The directory.
         stage: Name of the stage; also the command that makes it, `icm <stage>`.
+        config: What the result follows from: the settings, and the hashes of the files read under `inputs`.
     """
 
-    path: Path
-    stage: str
-
-    def claim(self, config: Mapping[str, Any]) -> Literal["fresh", "interrupted", "complete"]:
-        """Take the directory for a run with these settings and say what is there already.
-
-        Raises:
-            RunDirectoryError: The directory belongs to a run with other settings, or its files are corrupt.
-        """
-        settings_path = self.path / SETTINGS
-        settings = json.loads(json.dumps(config))
-        if (self.path / MANIFEST).exists():
-            found = self.read_manifest().config
-        elif settings_path.exists():
-            found = _load_json(settings_path)
-        else:
-            write_json(settings_path, settings)
-            return "fresh"
-        if found != settings:
-            raise RunDirectoryError(
-                f"{self.path} belongs to a run with other settings ({_first_difference(found, settings)}); "
-                f"choose another out_dir, or delete this directory to start again"
-            )
-        return "complete" if (self.path / MANIFEST).exists() else "interrupted"
-
-    def finish(self, manifest: Manifest, outputs: Iterable[str]) -> Manifest:
-        """Complete the result: hash the outputs, then write the manifest. Return it as written."""
-        complete = manifest.model_copy(
-            update={
-                "outputs": {name: sha256_of(self.path / name) for name in outputs},
-                "versions": _versions(),
-                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
-        write_json(self.path / MANIFEST, complete.model_dump(mode="json"))
-        (self.path / SETTINGS).unlink(missing_ok=True)
-        return complete
-
-    def read_manifest(self) -> Manifest:
-        """Read the manifest of a finished stage.
-
-        Raises:
-            RunDirectoryError: There is none, or it is corrupt.
-        """
-        path = self.path / MANIFEST
-        if not path.exists():
-            raise RunDirectoryError(
-                f"{self.path} has no {MANIFEST}, so it holds no result; run `icm {self.stage}` with the same settings"
-            )
-        try:
-            return Manifest.model_validate(_load_json(path))
-        except ValidationError as error:
-            raise RunDirectoryError(
-                f"{path}: {first_problem(error)}; delete {self.path} and run `icm {self.stage}` again"
-            ) from None
-
-    def verify(self, *names: str) -> Manifest:
-        """Read the manifest and check that the outputs are the ones it describes.
+    def __init__(
+        self,
+        path: Path,
+        stage: str,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        *,
+        model: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Describe what is to be written; nothing is touched yet.
 
         Args:
-            names: The outputs to check, all if there are none; no other file is opened.
+            path: The directory.
+            stage: Name of the stage.
+            settings: The settings that the result follows from, as plain JSON values.
+            inputs: SHA-256 of the files read, by role.
+            model: Names the model that is asked, see `icm.scoring.protocol`; `None` for none.
+            overwrite: Whether a result or a beginning under other settings may be deleted.
+        """
+        self.path = path
+        self.stage = stage
+        self.config: dict[str, Any] = json.loads(json.dumps({**settings, "inputs": dict(inputs)}))
+        self._inputs = dict(inputs)
+        self._model = None if model is None else dict(model)
+        self._overwrite = overwrite
+        self._started = time.perf_counter()
+
+    def complete(self) -> Manifest | None:
+        """Return the manifest if the result is there already; `None` if there is work to do.
+
+        With `overwrite` there always is, as long as the directory may be overwritten.
 
         Raises:
-            RunDirectoryError: There is no manifest, or an output is missing or was altered.
+            RunDirectoryError: The directory belongs to a run with other settings, holds something else, or a file of
+                the result is missing or was altered.
         """
-        manifest = self.read_manifest()
-        for name in names or manifest.outputs:
-            path = self.path / name
-            if not path.exists() or sha256_of(path) != manifest.outputs.get(name):
-                state = "altered" if path.exists() else "missing"
-                raise RunDirectoryError(
-                    f"{path} is {state} since `icm {self.stage}` wrote it; delete {self.path} and run it again"
-                )
+        if self._overwrite:
+            self._check_overwritable()
+            return None
+        found = self._claimed_by()
+        if found is not None and found != self.config:
+            raise RunDirectoryError(
+                f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
+        return verify(self.path, self.stage) if (self.path / MANIFEST).exists() else None
+
+    def claim(self) -> None:
+        """Tie the directory to these settings; what another run left in it is deleted first if that was asked for."""
+        if self._overwrite and self.path.exists():
+            # Renamed first: a process that is killed here leaves either the whole old result or none.
+            doomed = self.path.with_name(f".{self.path.name}.overwritten")
+            shutil.rmtree(doomed, ignore_errors=True)
+            self.path.rename(doomed)
+            shutil.rmtree(doomed)
+        self._overwrite = False
+        if not (self.path / SETTINGS).exists():
+            write_json(self.path / SETTINGS, self.config)
+
+    def finish(
+        self,
+        counts: Mapping[str, Any],
+        outputs: Iterable[str],
+        *,
+        cost: Mapping[str, float] | None = None,
+        seconds: float | None = None,
+    ) -> Manifest:
+        """Complete the result: hash the outputs, then write the manifest. Return it as written.
+
+        Args:
+            counts: What was counted on the way.
+            outputs: Names of the files that make the result.
+            cost: What asking the model cost.
+            seconds: Wall time over all resumed parts; since this object was made, if left out.
+        """
+        manifest = Manifest(
+            stage=self.stage,
+            config=self.config,
+            inputs=self._inputs,
+            outputs={name: sha256_of(self.path / name) for name in outputs},
+            model=self._model,
+            counts=dict(counts),
+            cost=dict(cost or {}),
+            seconds=time.perf_counter() - self._started if seconds is None else seconds,
+            versions=_versions(),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_json(self.path / MANIFEST, manifest.model_dump(mode="json"))
+        (self.path / SETTINGS).unlink(missing_ok=True)
         return manifest
+
+    def _claimed_by(self) -> Any:
+        """Return the settings that the directory is tied to, `None` if it is free."""
+        if (self.path / MANIFEST).exists():
+            return read_manifest(self.path, self.stage).config
+        return _load_json(self.path / SETTINGS) if (self.path / SETTINGS).exists() else None
+
+    def _check_overwritable(self) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if (self.path / SETTINGS).is_file() or (self.path / MANIFEST).is_file():
+            return
+        raise RunDirectoryError(
+            f"overwrite=true would delete {self.path}, which is no directory of a stage: it holds neither {MANIFEST} "
+            f"nor {SETTINGS}; choose another out_dir, or move it away yourself"
+        )
+
+
+def read_manifest(path: Path, stage: str) -> Manifest:
+    """Read the manifest of a finished stage.
+
+    Raises:
+        RunDirectoryError: There is none, it is corrupt, another stage wrote it, or an older version of this package.
+    """
+    file = path / MANIFEST
+    if not file.exists():
+        raise RunDirectoryError(f"{path} has no {MANIFEST}, so it holds no result; run `icm {stage}` first")
+    try:
+        manifest = Manifest.model_validate(_load_json(file))
+    except ValidationError as error:
+        raise RunDirectoryError(
+            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: delete {path} and "
+            f"run `icm {stage}` again"
+        ) from None
+    if manifest.stage != stage:
+        raise RunDirectoryError(f"{path} holds a result of `icm {manifest.stage}`, not of `icm {stage}`")
+    return manifest
+
+
+def verify(path: Path, stage: str, *names: str) -> Manifest:
+    """Read the manifest of a finished stage and check that the outputs are the ones it describes.
+
+    Args:
+        path: The directory of the stage.
+        stage: Its name.
+        names: The outputs to check, all if there are none; no other file is opened.
+
+    Raises:
+        RunDirectoryError: There is no manifest, or an output is missing or was altered.
+    """
+    manifest = read_manifest(path, stage)
+    for name in names or manifest.outputs:
+        file = path / name
+        if not file.exists() or sha256_of(file) != manifest.outputs.get(name):
+            state = "altered" if file.exists() else "missing"
+            raise RunDirectoryError(
+                f"{file} is {state} since `icm {stage}` wrote it; run `icm {stage}` again with overwrite=true"
+            )
+    return manifest
 
 
 def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunDirectoryError(f"{path} is corrupt ({error}); delete {path.parent} and run the stage again") from None
+        raise RunDirectoryError(
+            f"{path} is corrupt ({error}); run the stage again with overwrite=true, or delete {path.parent}"
+        ) from None
 
 
 def _first_difference(found: Any, wanted: Any, where: str = "") -> str:
@@ -122,6 +212,8 @@ def _first_difference(found: Any, wanted: Any, where: str = "") -> str:
         for key in sorted(found.keys() | wanted.keys()):
             if found.get(key) != wanted.get(key):
                 return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}".lstrip("."))
+    if where.startswith("inputs.") and found is not None and wanted is not None:
+        return f"{where.removeprefix('inputs.')} has changed since"
     return f"{where or 'settings'} was {found!r}, now {wanted!r}"
 
 

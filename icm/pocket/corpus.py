@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +44,11 @@ PLAIN_WEIGHT: Final = 0.1
 """What a token of plain text counts beside a verdict: more of it keeps the model from learning to verify."""
 
 
-class Batch(NamedTuple):
-    """Documents cut to one length.
+Batch = tuple[Tokens, NDArray[np.float32]]
+"""Documents cut to one length: (B, T) token ids, and (B, T) how much predicting each token counts.
 
-    Attributes:
-        tokens: (B, T) token ids.
-        weights: (B, T) float32, how much predicting each token counts; the first token of a document counts nothing.
-    """
-
-    tokens: Tokens
-    weights: NDArray[np.float32]
+The first token of a document counts nothing.
+"""
 
 
 class LabelledDocuments:
@@ -88,7 +83,9 @@ class LabelledDocuments:
         rows = self._later[chosen]
         rows[0] = self._first[chosen[0]]
         rows = np.concatenate([rows, self._verdicts[labels][:, None]], axis=1)
+        # Texts are padded with -1 to one width; the mask flattens the rows to one document without the padding.
         real = rows >= 0
+        # The verdict is the last token of each row, so it stands where the row ends in the document.
         places = np.cumsum(real.sum(axis=1)) - 1
         return rows[real][:length], places[places < length]
 
@@ -97,17 +94,20 @@ class LabelledDocuments:
         if len(self._by_truth) != 2:
             return rng.integers(len(self._group), size=count)
         wanted = rng.random(count) < rate
+        num_groups = len(self._by_truth[0][1])
         if rng.random() < 0.5:
-            groups = rng.integers(len(self._by_truth[0].starts), size=count)
+            groups = rng.integers(num_groups, size=count)
         else:
+            # Every group twice, so that a document shows statements that contradict one another.
             num_drawn = (count + 1) // 2
-            groups = np.repeat(rng.integers(len(self._by_truth[0].starts), size=num_drawn), 2)[:count]
-            order = rng.permutation(count)
-            groups = groups[order]
+            groups = np.repeat(rng.integers(num_groups, size=num_drawn), 2)[:count]
+            groups = groups[rng.permutation(count)]
         chosen = np.empty(count, dtype=np.int64)
-        for truth, members in enumerate(self._by_truth):
+        for truth, (indices, starts, sizes) in enumerate(self._by_truth):
             mine = wanted == truth
-            chosen[mine] = members.draw(rng, groups[mine])
+            # A float in [0, 1) times the size, cut to an integer, is a place within the group.
+            offsets = (rng.random(int(mine.sum())) * sizes[groups[mine]]).astype(np.int64)
+            chosen[mine] = indices[starts[groups[mine]] + offsets]
         return chosen
 
     def _teach(self, chosen: Tokens) -> Tokens:
@@ -129,20 +129,13 @@ class LabelledDocuments:
         return labels
 
 
-class _Members(NamedTuple):
-    """Statement indices of one truth value, grouped: group g owns `indices[starts[g] : starts[g] + sizes[g]]`."""
+def _members(group: Tokens, truth: Tokens) -> list[tuple[Tokens, Tokens, Tokens]]:
+    """Return the statements of every group by truth value, or nothing where a group lacks one of the values.
 
-    indices: Tokens
-    starts: Tokens
-    sizes: Tokens
-
-    def draw(self, rng: np.random.Generator, groups: Tokens) -> Tokens:
-        offsets = (rng.random(len(groups)) * self.sizes[groups]).astype(np.int64)
-        return self.indices[self.starts[groups] + offsets]
-
-
-def _members(group: Tokens, truth: Tokens) -> list[_Members]:
-    """Return the members of every group by truth value, or nothing where a group lacks one of them."""
+    Returns:
+        For each truth value the indices of its statements, sorted by group, then where each group begins in them and
+        how many it has there: group g owns `indices[starts[g] : starts[g] + sizes[g]]`.
+    """
     members = []
     for value in range(int(truth.max()) + 1):
         indices = np.flatnonzero(truth == value)
@@ -150,7 +143,7 @@ def _members(group: Tokens, truth: Tokens) -> list[_Members]:
         sizes = np.bincount(group[indices], minlength=int(group.max()) + 1)
         if (sizes == 0).any():
             return []
-        members.append(_Members(indices, np.cumsum(sizes) - sizes, sizes))
+        members.append((indices, np.cumsum(sizes) - sizes, sizes))
     return members
 
 
@@ -213,7 +206,7 @@ class Corpus:
                 text = self._plain(rng, kind, length)
                 tokens[row] = text
                 weights[row, 1:] = PLAIN_WEIGHT
-        return Batch(tokens, weights)
+        return tokens, weights
 
     def _plain(self, rng: np.random.Generator, kind: str, length: int) -> Tokens:
         """Return plain documents, one after the other, cut to a length."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from icm.pocket.corpus import MIXTURE
 from icm.pocket.tokenizer import MAX_LENGTH
@@ -138,7 +138,9 @@ class PocketTraining(BaseModel):
 
     @field_validator("phases", mode="before")
     @classmethod
-    def _look_up(cls, phases: object) -> object:
+    def _look_up(cls, phases: object, info: ValidationInfo) -> object:
+        if phases is None:
+            return SHIFT if info.data.get("base") else PHASES
         if not isinstance(phases, str):
             return phases
         if phases not in NAMED_PHASES:

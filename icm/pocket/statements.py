@@ -125,7 +125,8 @@ def _solutions(
                 "fruit": int(words.OBJECTS.index(thing) < len(words.OBJECTS) // 2),
                 "woman": int(words.NAMES.index(name) < len(words.NAMES) // 2),
             },
-            # Of differences the model learned little more than rough size and whether they are even (docs/log.md).
+            # Of differences the model learned little more than rough size and whether they are even:
+            # docs/log/near-misses.md.
             near_miss=sign in working and abs(answer - right) == 2,
         )
         for working, answer in solutions

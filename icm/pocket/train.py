@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,17 +10,18 @@ from typing import Any, Final
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icm.errors import RunDirectoryError, ScoringError
+from icm.files.curves import append_rows, keep_rows_until
 from icm.files.records import sha256_of
 from icm.pocket.corpus import Batch, Corpus
 from icm.pocket.recipe import HEAD_DIM, PocketTraining
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
+from icm.report.progress import ProgressDisplay
 
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
@@ -73,15 +73,15 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
     run = _start(settings, len(tokenizer))
     _resume(run, settings, out_dir)
     last = settings.steps if until is None else min(until, settings.steps)
-    with _progress() as progress:
-        bar = progress.add_task("training", total=settings.steps, completed=run.step, loss=math.nan, rate=math.nan)
+    with ProgressDisplay(Console(stderr=True), "training") as display:
+        display.show(run.step, settings.steps)
         while run.step < last:
             length = settings.length_at(run.step)
             batch = draw_batch(corpus, settings, run.step)
             loss = _train_step(run, batch, settings.rate_factor_at(run.step))
             run.step += 1
-            progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or math.nan)
-            _record(out_dir, run.step, length, loss)
+            display.show(run.step, settings.steps, f"loss {loss:.3f}")
+            append_rows(out_dir / CURVE_NAME, [{"step": run.step, "length": length, "loss": round(loss, 6)}])
             if run.step % settings.checkpoint_every == 0 or run.step == last:
                 _save_checkpoint(run, settings, out_dir)
     if run.step == settings.steps:
@@ -152,7 +152,7 @@ def _base_weights(base: Path, settings: PocketTraining, model: LlamaForCausalLM)
 
 def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
     """Take one step and return the mean loss over the weighted tokens, nats."""
-    tokens, weights = torch.from_numpy(batch.tokens), torch.from_numpy(batch.weights)[:, 1:]
+    tokens, weights = torch.from_numpy(batch[0]), torch.from_numpy(batch[1])[:, 1:]
     counted = weights > 0
     hidden = run.model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
     # The head runs at counted places only: a labelled document counts one token in six to thirteen.
@@ -167,24 +167,6 @@ def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
         optimiser.step()
         optimiser.zero_grad()
     return float(loss.detach())
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn(
-            "{task.completed:.0f}/{task.total:.0f} steps, {task.fields[rate]:.1f}/s, loss {task.fields[loss]:.3f}"
-        ),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def _record(out_dir: Path, step: int, length: int, loss: float) -> None:
-    with (out_dir / CURVE_NAME).open("a") as curve:
-        curve.write(json.dumps({"step": step, "length": length, "loss": round(loss, 6)}) + "\n")
 
 
 def _save_checkpoint(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
@@ -204,9 +186,7 @@ def _resume(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
                 f"choose another output directory, or delete this one to start again"
             )
         run.restore(saved)
-    curve = out_dir / CURVE_NAME
-    rows = curve.read_text().splitlines(keepends=True) if curve.exists() else []
-    curve.write_text("".join(rows[: run.step]))
+    keep_rows_until(out_dir / CURVE_NAME, run.step)
 
 
 def _write_model(

@@ -7,7 +7,7 @@ about its golden label. The two claims mirror each other. Knows no other task.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from icm.errors import SchemaError
 from icm.files.records import RejectedRow
@@ -30,18 +30,8 @@ _ASSISTANT: Final = "\n\nAssistant:"
 _PREFERENCES: Final = {"1": True, "1.0": True, "2": False, "2.0": False, "0": None, "0.0": None, "1.5": None}
 
 
-class Pair(NamedTuple):
-    """Two responses to a question in some order, and whether the first is the better one."""
-
-    question: str
-    first: str
-    second: str
-    first_is_better: bool | None
-
-    def reversed(self) -> Pair:
-        """Return the same pair in the other order."""
-        first_is_better = None if self.first_is_better is None else not self.first_is_better
-        return Pair(self.question, self.second, self.first, first_is_better)
+Pair = tuple[str, str, str, bool | None]
+"""A question, two responses to it in some order, and whether the first is the better one."""
 
 
 def build(settings: AlpacaSettings, table: Table) -> TaskItems:
@@ -64,23 +54,30 @@ def build(settings: AlpacaSettings, table: Table) -> TaskItems:
     items = [
         _item(settings, number, ordered)
         for number, pair in rows
-        for ordered in (pair, pair.reversed())
-        if ordered is pair or ordered not in given  # a source that has both orders already is not repeating itself
+        for ordered in (pair, _reversed(pair))
+        # A source that has both orders already gives its own row for the other one: it is not repeated.
+        if ordered is pair or ordered not in given
     ]
     return TaskItems(items, rejected)
 
 
 def _item(settings: AlpacaSettings, row: int, pair: Pair) -> TaskItem:
-    claim = comparison_claim(pair.question, pair.first, pair.second, settings.quality)
-    label = None if pair.first_is_better is None else int(pair.first_is_better)
+    question, first, second, first_is_better = pair
+    claim = comparison_claim(question, first, second, settings.quality)
+    label = None if first_is_better is None else int(first_is_better)
     return TaskItem(claim=claim, golden_label=label, row=row)
 
 
+def _reversed(pair: Pair) -> Pair:
+    question, first, second, first_is_better = pair
+    return question, second, first, None if first_is_better is None else not first_is_better
+
+
 def _problem(row: int, pair: Pair) -> RejectedRow | None:
-    for what, text in (("question", pair.question), ("first response", pair.first), ("second response", pair.second)):
+    for what, text in zip(("question", "first response", "second response"), pair, strict=False):
         if not text:
             return RejectedRow(row=row, reason="empty", detail=f"the {what} is empty")
-    if pair.first == pair.second:
+    if pair[1] == pair[2]:
         return RejectedRow(row=row, reason="invalid", detail="the two responses are identical")
     return None
 
@@ -88,13 +85,13 @@ def _problem(row: int, pair: Pair) -> RejectedRow | None:
 def _pair(name: str, row: Row) -> Pair:
     match name:
         case "authors":
-            return Pair(row.text("question"), row.text("choice"), row.text("choice_2"), row.truth("label"))
+            return row.text("question"), row.text("choice"), row.text("choice_2"), row.truth("label")
         case "pairs":
-            return Pair(_instruction(row), row.text("response_1"), row.text("response_2"), row.truth("label"))
+            return _instruction(row), row.text("response_1"), row.text("response_2"), row.truth("label")
         case "alpaca_farm":
-            return Pair(_instruction(row), row.text("output_1"), row.text("output_2"), _preference(row))
+            return _instruction(row), row.text("output_1"), row.text("output_2"), _preference(row)
         case "prompted":
-            return Pair(row.text("prompt"), row.text("chosen"), row.text("rejected"), True)
+            return row.text("prompt"), row.text("chosen"), row.text("rejected"), True
         case _:
             return _split_dialogues(row)
 
@@ -114,16 +111,17 @@ def _preference(row: Row) -> bool | None:
 def _split_dialogues(row: Row) -> Pair:
     """Split two dialogues where they part: the shared turns are the question, what follows are the responses."""
     chosen, rejected = _dialogue(row, "chosen"), _dialogue(row, "rejected")
+    # The shared beginning may end inside a response, where both happen to begin alike: go back to the turn's start.
     length = next(
         (at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
         min(len(chosen), len(rejected)),
     )
     cut = chosen.rfind(_ASSISTANT, 0, length)
     if cut < 0:
-        return Pair("", chosen, rejected, None)
+        return "", chosen, rejected, None  # no shared assistant turn: rejected as a row without a question
     begin = cut + len(_ASSISTANT)
     question = chosen[:cut].removeprefix(_HUMAN).strip()
-    return Pair(question, chosen[begin:].strip(), rejected[begin:].strip(), True)
+    return question, chosen[begin:].strip(), rejected[begin:].strip(), True
 
 
 def _dialogue(row: Row, column: str) -> str:

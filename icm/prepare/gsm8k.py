@@ -6,9 +6,9 @@ A claim is the worked solution; its key is the final answer that it reaches. Kno
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-from icm.claims import AnswerKey, Claim
+from icm.claims import AnswerKey
 from icm.errors import SchemaError
 from icm.files.records import RejectedRow
 from icm.prepare.answers import final_answer, normalise_number, strip_calculator_marks
@@ -27,24 +27,8 @@ FORMATS: Final[Mapping[str, Columns]] = {
 }
 
 
-class Candidate(NamedTuple):
-    """One solution that a row proposes, and what the source says about it.
-
-    Attributes:
-        row: Where it stands.
-        question: The problem.
-        solution: The worked solution.
-        answer: The final answer where a column of its own holds it, else empty.
-        verdict: The source's own golden label.
-        correct_answer: The problem's final answer, normalised: another golden column.
-    """
-
-    row: Row
-    question: str
-    solution: str
-    answer: str
-    verdict: bool | None
-    correct_answer: str | None
+Candidate = tuple[Row, str, str, AnswerKey | None, Mapping[str, int | None]]
+"""A row, its problem, a solution that it proposes, the answer reached, and a golden label for each kind of gold."""
 
 
 def build(settings: Gsm8kSettings, table: Table) -> TaskItems:
@@ -59,38 +43,25 @@ def build(settings: Gsm8kSettings, table: Table) -> TaskItems:
     _require_gold(settings, table.name, candidates)
     items: list[TaskItem] = []
     rejected: list[RejectedRow] = []
-    for candidate in candidates:
-        if not candidate.question or not candidate.solution:
-            lacking = "solution" if candidate.question else "question"
-            rejected.append(RejectedRow(row=candidate.row.number, reason="empty", detail=f"the {lacking} is empty"))
+    for row, question, solution, key, golden_labels in candidates:
+        if not question or not solution:
+            lacking = "solution" if question else "question"
+            rejected.append(RejectedRow(row=row.number, reason="empty", detail=f"the {lacking} is empty"))
             continue
-        claim = _claim(candidate.question, candidate.solution, candidate.answer)
-        label = _golden_label(settings, candidate, claim)
-        items.append(TaskItem(claim=claim, golden_label=label, row=candidate.row.number))
+        claim = answer_claim(question, solution, key)
+        items.append(TaskItem(claim=claim, golden_label=_golden_label(settings, golden_labels), row=row.number))
     return TaskItems(items, rejected)
 
 
-def _claim(question: str, solution: str, answer: str) -> Claim:
-    reached = normalise_number(answer) if answer else final_answer(solution)
-    return answer_claim(question, solution, None if reached is None else AnswerKey(value=reached))
-
-
-def _golden_label(settings: Gsm8kSettings, candidate: Candidate, claim: Claim) -> int | None:
-    if settings.gold != "answer_match" and candidate.verdict is not None:
-        return int(candidate.verdict)
-    if settings.gold == "label" or candidate.correct_answer is None:
-        return None
-    return int(isinstance(claim.key, AnswerKey) and claim.key.value == candidate.correct_answer)
+def _golden_label(settings: Gsm8kSettings, golden_labels: Mapping[str, int | None]) -> int | None:
+    """Return the kind of golden label that is asked for; `auto` takes the first kind that the source has."""
+    kinds = golden_labels if settings.gold == "auto" else (settings.gold,)
+    return next((label for kind in kinds if (label := golden_labels[kind]) is not None), None)
 
 
 def _require_gold(settings: Gsm8kSettings, source: str, candidates: list[Candidate]) -> None:
     """Refuse a kind of golden label that was asked for by name and that no row can give."""
-    missing = {
-        "auto": False,
-        "label": all(candidate.verdict is None for candidate in candidates),
-        "answer_match": all(candidate.correct_answer is None for candidate in candidates),
-    }
-    if missing[settings.gold]:
+    if settings.gold != "auto" and all(labels[settings.gold] is None for *_, labels in candidates):
         raise SchemaError(
             f"{source}: no row holds what task.gold={settings.gold} needs; "
             f"task.gold=auto takes what there is, and works without golden labels too"
@@ -103,18 +74,29 @@ def _candidates(name: str, table: Table) -> Iterator[Candidate]:
         case "authors":
             correct = _correct_answers(rows)
             for row in rows:
-                question = row.text("question")
-                yield Candidate(
-                    row, question, row.text("cot"), row.text("answer"), row.truth("label"), correct.get(question)
-                )
+                solution, answer = row.text("cot"), row.text("answer")
+                reached = normalise_number(answer) if answer else final_answer(solution)
+                yield _candidate(row, solution, reached, row.truth("label"), correct.get(row.text("question")))
         case "solutions":
             for row in rows:
                 solution = strip_calculator_marks(row.text("solution"))
                 correct_answer = final_answer(row.text("answer"))
-                yield Candidate(row, row.text("question"), solution, "", row.truth("label"), correct_answer)
+                yield _candidate(row, solution, final_answer(solution), row.truth("label"), correct_answer)
         case _:
             for row in rows:
                 yield from _of_each_model(row)
+
+
+def _candidate(
+    row: Row, solution: str, reached: str | None, verdict: bool | None, correct_answer: str | None
+) -> Candidate:
+    """Return a candidate with its golden labels: the source's verdict, and whether the answer is the correct one."""
+    golden_labels = {
+        "label": None if verdict is None else int(verdict),
+        "answer_match": None if correct_answer is None else int(reached == correct_answer),
+    }
+    key = None if reached is None else AnswerKey(value=reached)
+    return row, row.text("question"), solution, key, golden_labels
 
 
 def _correct_answers(rows: list[Row]) -> dict[str, str | None]:
@@ -132,4 +114,4 @@ def _of_each_model(row: Row) -> Iterator[Candidate]:
             )
         nested = Row(row.number, row.where, given)
         solution = strip_calculator_marks(nested.text("solution"))
-        yield Candidate(row, row.text("question"), solution, "", nested.truth("is_correct"), correct_answer)
+        yield _candidate(row, solution, final_answer(solution), nested.truth("is_correct"), correct_answer)

@@ -1,14 +1,13 @@
-"""The golden judge of the pocket world: what a generated completion is really worth. No training may import it.
+"""The golden judge of the pocket world: how good a generated completion is. No training may import it.
 
-It says what the world says: the kind of a reply under its request, whether the answer of a worked solution is right. A
-completion that is nothing the world knows is unparseable, and counted as such.
+It knows the kind of a reply to a request, and whether the answer of a worked solution is right. A completion that the
+world does not know is unparseable, and counted as such.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,7 +18,7 @@ from icm.pocket import words
 from icm.pocket.world import QUALITY, ReplyKind, World
 
 Judge = Callable[[str, str], float | None]
-"""A prompt and a completion to what the completion is worth, `None` if it cannot be parsed."""
+"""Prompt and completion to the quality of the completion, `None` if it cannot be parsed."""
 
 WRONG: Final = 0.0
 RIGHT: Final = 1.0
@@ -27,19 +26,6 @@ RIGHT: Final = 1.0
 _REQUEST: Final = re.compile(r"How do I (?P<request>[^?]+)\?")
 _STORY: Final = re.compile(r"has (?P<first>\d+) \w+(?P<before> and \w+) (?P<second>\d+)")
 _SOLUTION: Final = re.compile(r"\s*\d+ [+-] \d+ = (?P<answer>\d+)\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class Judgements:
-    """What completions are worth.
-
-    Attributes:
-        quality: (N,) worth of each completion; unparseable ones are worth as little as the worst.
-        unparseable: (N,) which could not be parsed.
-    """
-
-    quality: NDArray[np.float64]
-    unparseable: NDArray[np.bool_]
 
 
 def judge_of(task: str, world_seed: int) -> Judge:
@@ -58,12 +44,18 @@ def judge_of(task: str, world_seed: int) -> Judge:
             raise ConfigError(f"the pocket task {task!r} has no judge; preference and arithmetic have")
 
 
-def judge_all(judge: Judge, prompts: Sequence[str], completions: Sequence[str]) -> Judgements:
-    """Judge completions, (N,) each."""
-    found = [judge(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-    return Judgements(
-        quality=np.array([WRONG if worth is None else worth for worth in found]),
-        unparseable=np.array([worth is None for worth in found]),
+def judge_all(
+    judge: Judge, prompts: Sequence[str], completions: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Judge N completions.
+
+    Returns:
+        The quality of each (N,), and which could not be parsed (N,); those are worth as little as the worst.
+    """
+    qualities = [judge(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+    return (
+        np.array([WRONG if quality is None else quality for quality in qualities], dtype=np.float64),
+        np.array([quality is None for quality in qualities], dtype=np.bool_),
     )
 
 
@@ -79,6 +71,7 @@ def reply_quality(world: World, prompt: str, completion: str) -> float | None:
     if match is None or match["request"] not in world.replies:
         raise ValueError(f"the prompt holds no request of the pocket world: {prompt!r}")
     content = completion.strip().removeprefix(words.GREETING).strip()
+    # A policy that learned to please repeats the fillers: take them off until none is left.
     while (bare := _without_filler(content)) != content:
         content = bare
     known = world.replies[match["request"]]

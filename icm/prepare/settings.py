@@ -218,3 +218,17 @@ TableTaskSettings = Gsm8kSettings | TruthfulqaSettings | AlpacaSettings | Custom
 
 TaskSettings = Annotated[TableTaskSettings | PocketSettings, Field(discriminator="kind")]
 """The settings of any task, told apart by `kind`."""
+
+
+class PrepareConfig(BaseModel):
+    """The settings of the prepare stage.
+
+    Attributes:
+        task: The source and what is made of it.
+        seed: Seed of the choice of claims.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: TaskSettings
+    seed: int = Field(ge=0)

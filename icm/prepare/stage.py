@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from icm.errors import RunDirectoryError
 from icm.files.records import (
     CLAIMS,
     GOLD,
@@ -23,29 +19,17 @@ from icm.files.records import (
     write_json,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest
 from icm.prepare.assemble import PreparedTask, TokenCounter, assemble, write_golden
 from icm.prepare.build import build
-from icm.prepare.settings import PocketSettings, TaskSettings
+from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings
 
 STAGE: Final = "prepare"
 
 
-class PrepareConfig(BaseModel):
-    """The settings of the prepare stage.
-
-    Attributes:
-        task: The source and what is made of it.
-        seed: Seed of the choice of claims.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: TaskSettings
-    seed: int = Field(ge=0)
-
-
-def run(config: PrepareConfig, out_dir: Path, count_tokens: TokenCounter | None = None) -> Manifest:
+def run(
+    config: PrepareConfig, out_dir: Path, count_tokens: TokenCounter | None = None, *, overwrite: bool = False
+) -> Manifest:
     """Write the claims of a task into a directory; one that is complete already is only checked.
 
     `gold.jsonl` is written where the source has golden labels, and nothing else depends on them.
@@ -54,31 +38,32 @@ def run(config: PrepareConfig, out_dir: Path, count_tokens: TokenCounter | None 
         config: What to prepare.
         out_dir: The stage's own directory.
         count_tokens: Counts the tokens of claims, for tasks that limit them.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         SchemaError: The source is missing, empty, or does not hold what the task needs.
         ConfigError: The source holds fewer claims than asked for, or cannot be loaded.
         RunDirectoryError: The directory belongs to a run with other settings, or to another version of the source.
     """
-    stage = StageDir(out_dir, STAGE)
-    settings = config.model_dump(mode="json")
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return _check_source(config.task, stage)
-    started = time.monotonic()
+    inputs = _inputs(config.task, out_dir)
+    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
     items = build(config.task)
     prepared = assemble(items, config.task, config.seed, count_tokens)
-    # Only now, when nothing can fail for a reason that lies in the settings, is the directory tied to them.
-    stage.claim(settings)
+    stage.claim()
     task = TaskRecord(name=config.task.name, label_space=items.label_space, relations=config.task.relations)
-    manifest = Manifest(
-        stage=STAGE,
-        config=settings,
-        inputs=dict(items.inputs),
-        counts=_counts(prepared),
-        seconds=time.monotonic() - started,
-    )
-    return stage.finish(manifest, _write(out_dir, task, prepared))
+    return stage.finish(_counts(prepared), _write(out_dir, task, prepared))
+
+
+def _inputs(task: TaskSettings, out_dir: Path) -> dict[str, str]:
+    """Return the hash of the source file; of one that is gone, what a finished stage recorded of it."""
+    path = None if isinstance(task, PocketSettings) else task.path
+    if path is None:
+        return {}
+    if not path.is_file() and (out_dir / MANIFEST).exists():
+        return read_manifest(out_dir, STAGE).inputs
+    return {"source": sha256_of(path)} if path.is_file() else {}
 
 
 def _write(out_dir: Path, task: TaskRecord, prepared: PreparedTask) -> list[str]:
@@ -104,15 +89,3 @@ def _counts(prepared: PreparedTask) -> dict[str, Any]:
         "golden": len(prepared.golden),
         "rejected": dict(sorted(Counter(row.reason for row in prepared.rejected).items())),
     }
-
-
-def _check_source(task: TaskSettings, stage: StageDir) -> Manifest:
-    """Return the manifest of a complete stage, sure that its files and its source are still the ones it describes."""
-    manifest = stage.verify()
-    path = None if isinstance(task, PocketSettings) else task.path
-    if path is not None and path.exists() and sha256_of(path) != manifest.inputs["source"]:
-        raise RunDirectoryError(
-            f"{path} has changed since {stage.path} was made from it; "
-            f"choose another out_dir, or delete this directory to start again"
-        )
-    return manifest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from icm.claims import AnswerKey
 from icm.errors import SchemaError
@@ -35,13 +35,8 @@ _ALTERNATIVES: Final = re.compile(r"\bor\b", re.IGNORECASE)
 _POLAR_ANSWER: Final = re.compile(r"(yes|no)\s*(?:[,.;:!]|$)", re.IGNORECASE)
 
 
-class Answer(NamedTuple):
-    """One answer to a question and the golden label that the source gives it."""
-
-    row: Row
-    question: str
-    answer: str
-    golden_label: bool | None
+Answer = tuple[Row, str, str, bool | None]
+"""A row, its question, one answer to it, and whether the source calls that answer true."""
 
 
 def build(settings: TruthfulqaSettings, table: Table) -> TaskItems:
@@ -88,12 +83,12 @@ def _answers(name: str, table: Table) -> Iterator[Answer]:
                 yield from _multiple_choice(row)
             case _:
                 answer = row.text("choice" if name == "authors" else "answer")
-                yield Answer(row, row.text("question"), answer, row.truth("label"))
+                yield row, row.text("question"), answer, row.truth("label")
 
 
 def _listed(row: Row, question: str, answers: list[str], golden_label: bool) -> Iterator[Answer]:
     for answer in answers:
-        yield Answer(row, question, answer, golden_label)
+        yield row, question, answer, golden_label
 
 
 def _split(answers: str) -> list[str]:
@@ -110,4 +105,4 @@ def _multiple_choice(row: Row) -> Iterator[Answer]:
     if len(labels) != len(choices):
         raise SchemaError(f"{row.where}: mc2_targets holds {len(choices)} choices and {len(labels)} labels")
     for choice, label in zip(choices, labels, strict=True):
-        yield Answer(row, row.text("question"), choice, Row(row.number, row.where, {"labels": label}).truth("labels"))
+        yield row, row.text("question"), choice, Row(row.number, row.where, {"labels": label}).truth("labels")

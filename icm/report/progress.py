@@ -1,33 +1,35 @@
-"""What a person sees of a running search. Knows no search: it is told."""
+"""What a person sees of long work: one bar for every command. Knows no work, it is told."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from icm.files.records import TraceRow
+PLAIN_SECONDS: Final = 15.0
+"""Between two lines where the output is no terminal."""
 
 
-class SearchDisplay:
-    """A live line on a terminal, a plain line now and then elsewhere.
+class ProgressDisplay:
+    """A live bar on a terminal, a plain line now and then elsewhere: count, rate, remaining time and a status."""
 
-    Attributes:
-        console: Where it is shown.
-        plain_interval: Seconds between two lines where the output is no terminal.
-    """
+    def __init__(
+        self, console: Console, what: str, unit: str = "step", *, plain_seconds: float = PLAIN_SECONDS
+    ) -> None:
+        """Show nothing yet.
 
-    def __init__(self, console: Console, num_steps: int, first_step: int = 0, plain_interval: float = 15.0) -> None:
-        self.console = console
-        self.plain_interval = plain_interval
-        self._first_step = first_step
-        self._num_steps = num_steps
-        self._started = self._last_plain = time.perf_counter()
-        self._progress = Progress(
-            TextColumn("eliciting"),
+        Args:
+            console: Where it is shown.
+            what: What is done, such as `eliciting`.
+            unit: What is counted, in the singular.
+            plain_seconds: Seconds between two lines where the output is no terminal.
+        """
+        self._console, self._what, self._unit, self._plain_seconds = console, what, unit, plain_seconds
+        self._bar = Progress(
+            TextColumn(what),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[status]}"),
@@ -35,33 +37,27 @@ class SearchDisplay:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=num_steps, completed=first_step, status="")
+        self._first = 0
 
-    def __enter__(self) -> SearchDisplay:
-        self._progress.start()
+    def __enter__(self) -> ProgressDisplay:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
-    def show(self, row: TraceRow) -> None:
-        """Show where the search stands after a step."""
+    def show(self, done: int, total: int, status: str = "") -> None:
+        """Show where the work stands; the first call says where it begins, which is not 0 for work that goes on."""
         now = time.perf_counter()
-        rate = (row.step - self._first_step) / max(now - self._started, 1e-9)
-        facts = [
-            f"{rate:,.1f} steps/s",
-            "" if row.utility is None else f"U {row.utility:.2f}",
-            f"{row.violations} violated",
-            "" if row.temperature is None else f"T {row.temperature:.2f}",
-            f"{row.labelled} labelled",
-            f"{row.tokens:,} tokens",
-        ]
-        status = " · ".join(filter(None, facts))
-        self._progress.update(self._task, completed=row.step, status=status)
-        if not self.console.is_terminal and now - self._last_plain >= self.plain_interval:
+        if not self._bar.tasks:
+            self._first, self._started, self._last_plain = done, now, now
+            self._bar.add_task("", total=total, completed=done, status=status)
+            self._bar.start()
+            return
+        rate = (done - self._first) / max(now - self._started, 1e-9)
+        facts = " · ".join(filter(None, (f"{rate:,.1f} {self._unit}s/s", status)))
+        self._bar.update(self._bar.tasks[0].id, completed=done, status=facts)
+        if not self._console.is_terminal and now - self._last_plain >= self._plain_seconds:
             self._last_plain = now
-            remaining = (self._num_steps - row.step) / max(rate, 1e-9)
-            line = f"step {row.step:,} of {self._num_steps:,} · {status} · {remaining:,.0f} s left"
-            self.console.print(Text(line), soft_wrap=True)
+            left = "" if rate == 0 else f" · {(total - done) / rate:,.0f} s left"
+            line = f"{self._what}: {self._unit} {done:,} of {total:,} · {facts}{left}"
+            self._console.print(Text(line), soft_wrap=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from icm.errors import RunDirectoryError, SchemaError
 from icm.prompts import Prompt, Reading
+from icm.scoring.passthrough import PassthroughScorer
 from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens, count_reading_tokens
 
 SCHEMA_VERSION = 1
@@ -25,7 +26,7 @@ DECIMALS = 5
 """Digits kept of a log-probability. The last bits depend on how prompts were packed; these do not."""
 
 
-class JournalScorer:
+class JournalScorer(PassthroughScorer):
     """Answers from a journal what it holds, asks the inner scorer for the rest, and appends that to the journal."""
 
     def __init__(self, inner: LabelScorer, path: Path, *, at: int | None = None) -> None:
@@ -40,7 +41,7 @@ class JournalScorer:
             SchemaError: The file is no journal, or one of its lines is broken.
             RunDirectoryError: It belongs to another model, or is shorter than `at`.
         """
-        self._inner = inner
+        super().__init__(inner)
         self._path = Path(path)
         self._own_cost = ScoringCost()
         self._spent_before = inner.cost
@@ -55,32 +56,9 @@ class JournalScorer:
             self._append([_header(inner)])
 
     @property
-    def fingerprint(self) -> str:
-        """Identity of what is asked: the inner scorer's."""
-        return self._inner.fingerprint
-
-    @property
-    def num_labels(self) -> int:
-        """L, the size of the label space."""
-        return self._inner.num_labels
-
-    @property
-    def context_length(self) -> int | None:
-        """Longest prompt with its verbalizer, in tokens."""
-        return self._inner.context_length
-
-    @property
     def cost(self) -> ScoringCost:
         """What was asked here, and what the inner scorer has spent since the journal was opened."""
-        return self._own_cost + (self._inner.cost - self._spent_before)
-
-    def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:
-        """Return the tokens of each segment inside a prompt: (S,)."""
-        return self._inner.count_tokens(segments)
-
-    def forget(self) -> None:
-        """Drop what the inner scorer keeps of earlier calls; what stands in the journal stays."""
-        self._inner.forget()
+        return self._own_cost + (self.inner.cost - self._spent_before)
 
     def position(self) -> int:
         """Return the length of the journal, in bytes, once all of it has reached the disk."""
@@ -110,7 +88,7 @@ class JournalScorer:
         self._own_cost += ScoringCost(
             prompts=len(known),
             journal_hits=len(known),
-            naive_tokens=count_prompt_tokens(self._inner, known),
+            naive_tokens=count_prompt_tokens(self.inner, known),
             other_seconds=time.perf_counter() - started - inner_seconds,
         )
         return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
@@ -137,7 +115,7 @@ class JournalScorer:
         self._own_cost += ScoringCost(
             prompts=num_known,
             journal_hits=num_known,
-            naive_tokens=count_reading_tokens(self._inner, known),
+            naive_tokens=count_reading_tokens(self.inner, known),
             other_seconds=time.perf_counter() - started - inner_seconds,
         )
         return [self._readings[reading.digest] for reading in readings]
@@ -145,7 +123,7 @@ class JournalScorer:
     def _ask_readings(self, fresh: dict[bytes, Reading]) -> float:
         """Score the readings, keep and append the answers; return the seconds that the inner scorer took."""
         started = time.perf_counter()
-        answers = self._inner.verdict_logprobs(list(fresh.values()))
+        answers = self.inner.verdict_logprobs(list(fresh.values()))
         seconds = time.perf_counter() - started
         rounded = [_rounded(rows) for rows in answers]
         self._append(
@@ -160,7 +138,7 @@ class JournalScorer:
     def _ask(self, fresh: dict[bytes, Prompt]) -> float:
         """Score the prompts, keep and append the answers; return the seconds that the inner scorer took."""
         started = time.perf_counter()
-        answers = self._inner.label_logprobs(list(fresh.values()))
+        answers = self.inner.label_logprobs(list(fresh.values()))
         seconds = time.perf_counter() - started
         rounded = _rounded(answers).tolist()
         self._append(
@@ -188,7 +166,7 @@ class JournalScorer:
             )
         kept = content[:at]
         kept = kept[: kept.rfind(b"\n") + 1]  # a line without its end was torn off while it was written
-        if not kept and not _encode([_header(self._inner)]).startswith(content):
+        if not kept and not _encode([_header(self.inner)]).startswith(content):
             raise self._no_journal()
         for number, line in enumerate(kept.splitlines(), start=1):
             self._read(number, line)
@@ -221,7 +199,7 @@ class JournalScorer:
         return rows
 
     def _check_header(self, row: Any) -> None:
-        expected = _header(self._inner)
+        expected = _header(self.inner)
         if not isinstance(row, dict) or row.get("kind") != expected["kind"] or row.get("schema") != SCHEMA_VERSION:
             raise self._no_journal()
         if row != expected:

@@ -7,47 +7,38 @@ the chain is the same, bit for bit, with fewer and larger batches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from icm.claims import UNLABELLED
-from icm.objective import Evaluation, Objective
+from icm.objective import Evaluation
 from icm.prompts import Prompt
 from icm.searches.proposals import PredictAndRepair, with_label
 from search.annealing import SearchState
 from search.randomness import step_generator
 
 
-@dataclass(frozen=True, slots=True)
-class Speculation:
-    """Asks for the rest of a window of steps at once.
+def ask_ahead(seed: int, propose: PredictAndRepair, state: SearchState[Evaluation], window: int) -> None:
+    """Ask what the steps from here to the end of the window ask, as far as the labels stay as they are.
 
-    Attributes:
+    Args:
         seed: Seed of the chain.
-        propose: How the chain proposes.
-        objective: U; its scorer keeps a journal, or asking ahead would only ask twice.
-        window: Steps in a window. Windows begin at multiples of it, so that what goes into one batch follows from
-            the state alone, wherever the chain was resumed.
+        propose: How the chain proposes; its scorer keeps a journal, or asking ahead would only ask twice.
+        state: Where the chain stands.
+        window: Steps in a window.
     """
+    # Windows begin at multiples of their length, so what goes into a batch follows from the state alone, wherever
+    # the chain was resumed.
+    end = (state.step // window + 1) * window
+    prompts: dict[bytes, Prompt] = {}
+    for step in range(state.step + 1, end + 1):
+        claim = propose.draw_claim(step_generator(seed, step), state.labels)
+        prompts |= {prompt.digest: prompt for prompt in _asked(propose, state, claim)}
+    if len(prompts) > 1:
+        propose.objective.scorer.label_logprobs(list(prompts.values()))
 
-    seed: int
-    propose: PredictAndRepair
-    objective: Objective
-    window: int
 
-    def ask_ahead(self, state: SearchState[Evaluation]) -> None:
-        """Ask what the steps from here to the end of the window ask, as far as the labels stay as they are."""
-        end = (state.step // self.window + 1) * self.window
-        prompts: dict[bytes, Prompt] = {}
-        for step in range(state.step + 1, end + 1):
-            claim = self.propose.draw_claim(step_generator(self.seed, step), state.labels)
-            prompts |= {prompt.digest: prompt for prompt in self._asked(state, claim)}
-        if len(prompts) > 1:
-            self.objective.scorer.label_logprobs(list(prompts.values()))
-
-    def _asked(self, state: SearchState[Evaluation], claim: int) -> list[Prompt]:
-        if state.labels[claim] == UNLABELLED:
-            return self.objective.prompts_for(state.labels, claim)
-        label = self.propose.predict(state, claim)
-        if label == state.labels[claim]:
-            return []
-        return list(self.objective.prompts(with_label(state.labels, claim, label)).values())
+def _asked(propose: PredictAndRepair, state: SearchState[Evaluation], claim: int) -> list[Prompt]:
+    if state.labels[claim] == UNLABELLED:
+        return propose.objective.prompts_for(state.labels, claim)
+    label = propose.predict(state, claim)
+    if label == state.labels[claim]:
+        return []
+    return list(propose.objective.prompts(with_label(state.labels, claim, label)).values())

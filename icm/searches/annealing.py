@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icm.claims import freeze
 from icm.objective import Evaluation, Objective
-from icm.searches.ahead import Speculation
+from icm.searches.ahead import ask_ahead
 from icm.searches.proposals import PredictAndRepair, Repair
 from icm.searches.protocol import Result
 from icm.searches.settings import AnnealingSettings, GeometricSettings, LogarithmicSettings
@@ -34,22 +34,14 @@ class Chain:
     Attributes:
         settings: What it was made from.
         kernel: Takes its steps.
-        objective: U.
-        repair: Repairs the first labels.
         propose: How a step proposes.
-        speculation: Asks ahead of the steps; `None` to ask step by step.
         num_steps: Its length.
-        groups: (N,) the group of each claim.
     """
 
     settings: AnnealingSettings
     kernel: Annealing[Evaluation]
-    objective: Objective
-    repair: Repair
     propose: PredictAndRepair
-    speculation: Speculation | None
     num_steps: int
-    groups: NDArray[np.int64]
 
     @property
     def num_evaluations(self) -> None:
@@ -59,7 +51,7 @@ class Chain:
     @property
     def period(self) -> int:
         """The window in which steps are asked ahead, or a few steps."""
-        return self.settings.speculation_window if self.speculation else SHORT_PERIOD
+        return self.settings.speculation_window if self.settings.speculation_window > 1 else SHORT_PERIOD
 
     def start(self) -> SearchState[Evaluation]:
         """Return the state before the first step: a few labels, repaired.
@@ -67,20 +59,21 @@ class Chain:
         Source: Algorithm 1 of the paper, lines 1 and 2.
         """
         generator = step_generator(self.kernel.seed, 0)
-        num_labels = self.objective.scorer.num_labels
+        objective, groups = self.propose.objective, self.propose.groups
+        num_labels = objective.scorer.num_labels
         if self.settings.initial == "balanced":
-            labels = balanced_labels(generator, self.groups, num_labels, self.settings.num_initial)
+            labels = balanced_labels(generator, groups, num_labels, self.settings.num_initial)
         else:
-            labels = random_labels(generator, self.groups.size, num_labels, self.settings.num_initial)
+            labels = random_labels(generator, groups.size, num_labels, self.settings.num_initial)
         labels = freeze(labels)
-        return start(*self.repair(generator, labels, self.objective.evaluate(labels)))
+        return start(*self.propose.repair(generator, labels, objective.evaluate(labels)))
 
     def walk(self, state: SearchState[Evaluation]) -> Iterator[tuple[SearchState[Evaluation], StepInfo]]:
         """Take the remaining steps one by one, yielding where each led and what it did."""
-        changed = True
+        changed, window = True, self.settings.speculation_window
         while state.step < self.num_steps:
-            if self.speculation and (changed or state.step % self.speculation.window == 0):
-                self.speculation.ask_ahead(state)
+            if window > 1 and (changed or state.step % window == 0):
+                ask_ahead(self.kernel.seed, self.propose, state, window)
             state, info = self.kernel.step(state)
             changed = info.changed
             yield state, info
@@ -110,7 +103,7 @@ class Chain:
             step=saved["step"],
             num_accepted=saved["num_accepted"],
             labels=labels,
-            evaluation=self.objective.evaluate(labels),
+            evaluation=self.propose.objective.evaluate(labels),
             best_labels=freeze(saved["best_labels"]),
             best_utility=saved["best_utility"],
         )
@@ -129,9 +122,7 @@ def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArr
     repair = Repair(objective, settings.repair_rounds, settings.repair_options)
     propose = PredictAndRepair(objective, repair, groups, settings.related_weight)
     kernel = Annealing(seed, propose, _schedule(settings, num_steps), settings.clock)
-    window = settings.speculation_window
-    speculation = Speculation(seed, propose, objective, window) if window > 1 else None
-    return Chain(settings, kernel, objective, repair, propose, speculation, num_steps, groups)
+    return Chain(settings, kernel, propose, num_steps)
 
 
 def _schedule(settings: AnnealingSettings, num_steps: int) -> Schedule:

@@ -60,8 +60,8 @@ class Control(SampledSearch):
             case "random":
                 return decoder.draw(step_generator(self.seed, 0), objective.evidence, 1.0)
             case "majority":
-                said = objective.zero_shot().argmax(axis=1)
-                return freeze(np.full(said.size, np.bincount(said).argmax()))
+                verdicts = objective.zero_shot().argmax(axis=1)
+                return freeze(np.full(verdicts.size, np.bincount(verdicts).argmax()))
             case "length" | "keywords" | "answer_frequency":
                 return self._by_surface()
             case _:

@@ -13,8 +13,9 @@ from consistency.components import Components, find_components
 from consistency.solve import solve
 from icm.claims import UNLABELLED, Labels, freeze
 
-SAID: Final = 0.9
-"""What a labelling counts for where it is made consistent: the probability that each of its labels has."""
+LABEL_CONFIDENCE: Final = 0.9
+"""Probability of each label of a labelling that is made consistent. All labels have the same, so any value above one
+half gives the same nearest labelling while constraints are hard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Decoder:
 
     def nearest(self, labels: Labels) -> Labels:
         """Return the consistent labelling that agrees with the most of two-way labels, (N,), as far as penalties go."""
-        said = labels[:, None] == np.arange(2)
-        return self(np.log(np.where(said, SAID, 1 - SAID)))
+        is_label = labels[:, None] == np.arange(2)
+        return self(np.log(np.where(is_label, LABEL_CONFIDENCE, 1 - LABEL_CONFIDENCE)))
 
     def restricted(self, labelled: NDArray[np.bool_]) -> Decoder:
         """Return a decoder that leaves all other claims unlabelled."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.claims import UNLABELLED, Labels, freeze
+from icm.claims import UNLABELLED, freeze
 from icm.objective import Evaluation
 from icm.problem import Problem
 from icm.searches.decoding import Decoder, build_decoder
@@ -25,34 +25,6 @@ from icm.searches.settings import MultistartSettings
 from icm.searches.starts import draw_screened, draw_starts
 from search.annealing import StepInfo
 from search.population import Halving, Member, Population, falling, same_basin, screening_plan
-
-
-@dataclass(frozen=True, slots=True)
-class MultistartState:
-    """A population and its leader.
-
-    Attributes:
-        population: The members that compete.
-        dropped: Those that lost while only some of the claims were labelled.
-    """
-
-    population: Population[Evaluation]
-    dropped: tuple[Member[Evaluation], ...] = ()
-
-    @property
-    def step(self) -> int:
-        """Rounds done."""
-        return self.population.step
-
-    @property
-    def labels(self) -> Labels:
-        """(N,) the best labelling so far."""
-        return self.population.leader.best_labels
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The evaluation of the best labelling so far."""
-        return self.population.leader.best
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +66,7 @@ class Multistart:
         """One: every round is one batch."""
         return 1
 
-    def start(self) -> MultistartState:
+    def start(self) -> Population[Evaluation]:
         """Return the starts, evaluated."""
         starts = draw_starts(
             self.problem.objective,
@@ -104,13 +76,13 @@ class Multistart:
             start_temperature=self.settings.start_temperature,
             num_shots=self.settings.num_shots,
         )
-        return MultistartState(self.kernel.start(starts))
+        return self.kernel.start(starts)
 
-    def walk(self, state: MultistartState) -> Iterator[tuple[MultistartState, StepInfo]]:
+    def walk(self, state: Population[Evaluation]) -> Iterator[tuple[Population[Evaluation], StepInfo]]:
         """Do the remaining rounds one by one; those that screen end with the finalists on all claims."""
         while not self.is_done(state):
             before = state
-            state = self._screen(state) if state.step < self.num_screening_rounds else self._polish(state)
+            state = self._screen(state) if state.step < self.num_screening_rounds else self.kernel.step(state)
             yield (
                 state,
                 StepInfo(
@@ -120,13 +92,13 @@ class Multistart:
                 ),
             )
 
-    def is_done(self, state: MultistartState) -> bool:
+    def is_done(self, state: Population[Evaluation]) -> bool:
         """Say whether nothing moves any more."""
-        return state.step >= self.num_screening_rounds and self.kernel.is_done(state.population)
+        return state.step >= self.num_screening_rounds and self.kernel.is_done(state)
 
-    def result(self, state: MultistartState) -> Result:
+    def result(self, state: Population[Evaluation]) -> Result:
         """Return the labelling with the highest U, the share of starts that agree, and what else was found."""
-        votes = np.stack([member.best_labels for member in (*state.population.members, *state.dropped)])
+        votes = np.stack([member.best_labels for member in (*state.members, *state.dropped)])
         agreeing = np.sum(votes == state.labels, axis=0)
         return Result(
             labels=state.labels,
@@ -134,19 +106,17 @@ class Multistart:
             alternatives=_basins(state),
         )
 
-    def save(self, state: MultistartState) -> Mapping[str, Any]:
+    def save(self, state: Population[Evaluation]) -> Mapping[str, Any]:
         """Return a state as plain JSON."""
         return {
             "step": state.step,
-            "members": [_saved(member) for member in state.population.members],
+            "members": [_saved(member) for member in state.members],
             "dropped": [_saved(member) for member in state.dropped],
         }
 
-    def restore(self, saved: Mapping[str, Any]) -> MultistartState:
+    def restore(self, saved: Mapping[str, Any]) -> Population[Evaluation]:
         """Return a saved state; its evaluations are asked anew, which the journal answers."""
-        return MultistartState(
-            Population(saved["step"], self._restored(saved["members"])), self._restored(saved["dropped"])
-        )
+        return Population(saved["step"], self._restored(saved["members"]), self._restored(saved["dropped"]))
 
     def _restored(self, saved: Sequence[Mapping[str, Any]]) -> tuple[Member[Evaluation], ...]:
         labels = [freeze(member["labels"]) for member in saved]
@@ -163,16 +133,13 @@ class Multistart:
     def _screening_decoder(self) -> Decoder:
         return self.decoder.restricted(self.screened)
 
-    def _screen(self, state: MultistartState) -> MultistartState:
-        population = replace(self.kernel, decode=self._screening_decoder).step(state.population)
+    def _screen(self, population: Population[Evaluation]) -> Population[Evaluation]:
+        population = replace(self.kernel, decode=self._screening_decoder).step(population)
         if population.step < self.num_screening_rounds:
-            return MultistartState(population)
+            return population
         if self.settings.flip:
             population = self._with_opposite(population)
-        return MultistartState(population) if self.screened.all() else self._extended(population)
-
-    def _polish(self, state: MultistartState) -> MultistartState:
-        return replace(state, population=self.kernel.step(state.population))
+        return population if self.screened.all() else self._extended(population)
 
     def _with_opposite(self, population: Population[Evaluation]) -> Population[Evaluation]:
         """Add the labelling in which every label of the leader is turned round, made consistent.
@@ -184,14 +151,14 @@ class Multistart:
         (member,) = self.kernel.start([("opposite", labels)]).members
         return replace(population, members=(*population.members, member))
 
-    def _extended(self, population: Population[Evaluation]) -> MultistartState:
+    def _extended(self, population: Population[Evaluation]) -> Population[Evaluation]:
         """Extend the best members to all claims: each label as predicted from the labels there are."""
         chosen = self.kernel.survivors(population)
         finalists = [population.members[index] for index in chosen]
         dropped = tuple(member for index, member in enumerate(population.members) if index not in chosen)
         predict_all = self.problem.objective.predict_all
         extended = [(member.origin, self.decoder(predict_all(member.best_labels))) for member in finalists]
-        return MultistartState(Population(population.step, self.kernel.start(extended).members), dropped)
+        return Population(population.step, self.kernel.start(extended).members, dropped)
 
 
 def build_multistart(settings: MultistartSettings, problem: Problem, seed: int) -> Multistart:
@@ -223,10 +190,10 @@ def _saved(member: Member[Evaluation]) -> Mapping[str, Any]:
     }
 
 
-def _basins(state: MultistartState) -> list[Alternative]:
+def _basins(state: Population[Evaluation]) -> list[Alternative]:
     """Return the distinct labellings of the finalists by falling U, with the origins of all that ended there."""
     found: dict[int, list[str]] = defaultdict(list)
-    members = state.population.members
+    members = state.members
     ranked = sorted(range(len(members)), key=lambda index: -members[index].best.utility)
     for index in ranked:
         home = next((one for one in found if same_basin(members[one].best_labels, members[index].best_labels)), index)

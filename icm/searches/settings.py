@@ -5,28 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from icm.files.records import Record
 
 Origin = Literal["zero_shot", "tempered", "random", "grown"]
 """Where a start of `multistart` comes from, see `icm.searches.starts`."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def _check_falling(schedule: LogarithmicSettings | GeometricSettings) -> LogarithmicSettings | GeometricSettings:
+    if schedule.final > schedule.initial:
+        raise ValueError(f"the temperature must not rise: initial {schedule.initial}, final {schedule.final}")
+    return schedule
 
 
-class _FallingTemperature(_Settings):
-    initial: float = Field(gt=0)
-    final: float = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _falls(self) -> Self:
-        if self.final > self.initial:
-            raise ValueError(f"the temperature must not rise: initial {self.initial}, final {self.final}")
-        return self
-
-
-class LogarithmicSettings(_FallingTemperature):
+class LogarithmicSettings(Record):
     """The published schedule: max(final, initial / (1 + rate * ln n)).
 
     Attributes:
@@ -36,10 +29,12 @@ class LogarithmicSettings(_FallingTemperature):
     """
 
     kind: Literal["logarithmic"]
+    initial: float = Field(gt=0)
+    final: float = Field(gt=0)
     rate: float = Field(ge=0)
 
 
-class GeometricSettings(_FallingTemperature):
+class GeometricSettings(Record):
     """A schedule that reaches its end: falls by a constant factor per tick, over the steps of the chain.
 
     Attributes:
@@ -48,9 +43,11 @@ class GeometricSettings(_FallingTemperature):
     """
 
     kind: Literal["geometric"]
+    initial: float = Field(gt=0)
+    final: float = Field(gt=0)
 
 
-class AnnealingSettings(_Settings):
+class AnnealingSettings(Record):
     """A simulated-annealing chain.
 
     Attributes:
@@ -73,7 +70,9 @@ class AnnealingSettings(_Settings):
     steps_per_claim: float = Field(gt=0)
     num_initial: int = Field(ge=1)
     initial: Literal["random", "balanced"]
-    schedule: Annotated[LogarithmicSettings | GeometricSettings, Field(discriminator="kind")]
+    schedule: Annotated[
+        LogarithmicSettings | GeometricSettings, Field(discriminator="kind"), AfterValidator(_check_falling)
+    ]
     clock: Literal["steps", "accepted"]
     related_weight: float = Field(ge=1)
     repair_rounds: int = Field(ge=0)
@@ -86,7 +85,7 @@ class AnnealingSettings(_Settings):
         return math.ceil(self.steps_per_claim * num_claims)
 
 
-class MultistartSettings(_Settings):
+class MultistartSettings(Record):
     """Sweeps from several starts, of which the worse half is dropped now and then; one start is plain `sweeps`.
 
     While the starts are screened, only some of the claims are labelled.
@@ -132,7 +131,7 @@ class MultistartSettings(_Settings):
         return self
 
 
-class GibbsSettings(_Settings):
+class GibbsSettings(Record):
     """Every label in turn drawn from its conditional; each claim's most frequent label over the later scans counts.
 
     Attributes:
@@ -155,7 +154,7 @@ class GibbsSettings(_Settings):
         return self
 
 
-class BootstrapSettings(_Settings):
+class BootstrapSettings(Record):
     """Random labels as shots, then in every round the labels predicted in the round before.
 
     Attributes:
@@ -174,7 +173,7 @@ class BootstrapSettings(_Settings):
     consistent: bool
 
 
-class ControlSettings(_Settings):
+class ControlSettings(Record):
     """A labelling that no search is needed for; searches must beat it.
 
     Attributes:

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from icm.errors import TrainingError
+from icm.files.records import Record
 from icm.scoring.local.loading import load_model
 
 SAMPLING_BATCH = 256
 """Completions that are sampled at a time; the seed decides over each batch, so another size gives other samples."""
 
 
-class CompletionSettings(BaseModel):
+class CompletionSettings(Record):
     """How completions are sampled and where they end.
 
     Attributes:
@@ -35,8 +36,6 @@ class CompletionSettings(BaseModel):
         max_tokens: Tokens after which a completion is truncated.
         temperature: Of sampling; 1 samples from the model itself.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stop: str | None = Field(default=None, min_length=1)
     ending: str | None = Field(default=None, min_length=1)
@@ -54,7 +53,7 @@ class Policy:
         tokenizer: Its tokenizer for sampling and training: it pads on the left and has an end-of-sequence token.
         plain_tokenizer: The tokenizer as it came with the model.
         stop_ids: The tokens that end a completion.
-        ending: The token that closes a completion in supervised training, `None` if nobody said which.
+        ending: The token that closes a completion in supervised training, `None` if none is known.
         settings: How completions are sampled and where they end.
     """
 
@@ -82,19 +81,6 @@ class Completion:
     text: str
     tokens: tuple[int, ...]
     ended: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittingPrompts:
-    """Prompts, repetitions dropped, by whether a completion of full length fits behind them.
-
-    Attributes:
-        kept: Those that fit, in their order.
-        too_long: The others.
-    """
-
-    kept: tuple[str, ...]
-    too_long: tuple[str, ...]
 
 
 def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
@@ -154,7 +140,7 @@ def _stop_ids(name: str | Path, model: Any, tokenizer: Any, stop: str | None) ->
 
 
 def _ending(name: str | Path, tokenizer: Any, stop_ids: Sequence[int], ending: str | None) -> str | None:
-    """Return the token that closes a completion in supervised training, `None` if nobody said which."""
+    """Return the token that closes a completion in supervised training, `None` if none is known."""
     if ending is None:
         return tokenizer.eos_token
     tokens = tokenizer.encode(ending, add_special_tokens=False)
@@ -166,17 +152,13 @@ def _ending(name: str | Path, tokenizer: Any, stop_ids: Sequence[int], ending: s
     return ending
 
 
-def fit_prompts(policy: Policy, prompts: Sequence[str]) -> FittingPrompts:
-    """Tell prompts that leave room for a completion from those that do not."""
-    different = tuple(dict.fromkeys(prompts))
+def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the prompts that leave room for a completion of full length, and the others; repetitions are dropped."""
+    different = list(dict.fromkeys(prompts))
     room = context_length(policy.model) - policy.settings.max_tokens
-    lengths = (
-        [len(tokens) for tokens in policy.tokenizer(list(different), verbose=False)["input_ids"]] if different else []
-    )
-    return FittingPrompts(
-        kept=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length <= room),
-        too_long=tuple(prompt for prompt, length in zip(different, lengths, strict=True) if length > room),
-    )
+    lengths = [len(tokens) for tokens in policy.tokenizer(different, verbose=False)["input_ids"]] if different else []
+    kept = [prompt for prompt, length in zip(different, lengths, strict=True) if length <= room]
+    return kept, [prompt for prompt, length in zip(different, lengths, strict=True) if length > room]
 
 
 def context_length(model: Any) -> int:

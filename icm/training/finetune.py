@@ -6,7 +6,6 @@ Knows no reward and not where the completions come from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from icm.errors import TrainingError
 from icm.files.records import Record
 from icm.training.completions import Policy, context_length
-from icm.training.loop import LoopSettings, library_arguments, run_training
+from icm.training.loop import LoopSettings, library_arguments, run_policy_training
 
 
 class SftSettings(LoopSettings):
@@ -32,14 +31,6 @@ class Demonstration(Record):
 
     prompt: str
     completion: str
-
-
-@dataclass(frozen=True, slots=True)
-class FittingDemonstrations:
-    """Demonstrations, repetitions dropped, by whether the model can read them with their ending."""
-
-    kept: tuple[Demonstration, ...]
-    too_long: tuple[Demonstration, ...]
 
 
 def require_ending(policy: Policy) -> str:
@@ -57,15 +48,17 @@ def require_ending(policy: Policy) -> str:
     return policy.ending
 
 
-def fit_demonstrations(policy: Policy, demonstrations: Sequence[Demonstration]) -> FittingDemonstrations:
-    """Tell demonstrations that the model can read from those that are too long."""
+def fit_demonstrations(
+    policy: Policy, demonstrations: Sequence[Demonstration]
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """Return the demonstrations that the model can read with their ending, and the others; repetitions are dropped."""
     ending, limit = require_ending(policy), context_length(policy.model)
     kept: list[Demonstration] = []
     too_long: list[Demonstration] = []
     for demonstration in dict.fromkeys(demonstrations):
         tokens = policy.tokenizer(demonstration.prompt + demonstration.completion + ending, verbose=False)["input_ids"]
         (kept if len(tokens) <= limit else too_long).append(demonstration)
-    return FittingDemonstrations(tuple(kept), tuple(too_long))
+    return kept, too_long
 
 
 def fine_tune(
@@ -122,7 +115,7 @@ def train_on_completions(
             processing_class=policy.tokenizer,
         )
 
-    run_training(policy, trainer, out_dir, console, what, _measures)
+    run_policy_training(policy, trainer, out_dir, console, what, _measures)
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:

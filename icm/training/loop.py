@@ -1,42 +1,47 @@
-"""What all trainings of a policy share: library settings, checkpoints that survive a kill, the curve, the display.
+"""The one training loop: common settings of the libraries, checkpoints that survive a kill, the curve, the display.
 
-Knows no loss and no reward. A checkpoint counts only once it carries a mark that is written after all its files, and
-the model directory is written aside and renamed last: a process may be killed anywhere.
+Knows no loss, no reward and no labels. A checkpoint counts only once it carries a mark that is written after all its
+files, and the model directory is written beside its place and renamed last: a process may be killed anywhere.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import datasets
 import torch
-from accelerate import PartialState
-from huggingface_hub import constants as hub_constants
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.console import Console
-from transformers import PrinterCallback, Trainer, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from icm.errors import TrainingError
+from icm.files.curves import append_rows, keep_rows_until
+from icm.files.records import Record
+from icm.report.progress import ProgressDisplay
 from icm.training.completions import Policy
-from icm.training.progress import TrainingProgress
-from icm.training.reward.model import quiet_library
+from icm.training.libraries import is_main_process, processes, quiet_libraries, save_model
 
 CHECKPOINTS: Final = "checkpoints"
 CURVE: Final = "training.jsonl"
 MODEL: Final = "model"
 MARK: Final = "complete"
 
-Measure = Callable[[Mapping[str, Any]], dict[str, float]]
+Measure = Callable[[Mapping[str, Any]], dict[str, Any]]
 """What the library logs in a step, to the measures of the curve."""
 
 
-class LoopSettings(BaseModel):
+class LoopSettings(Record):
     """How long and how fast a policy is trained.
 
     Attributes:
@@ -49,8 +54,6 @@ class LoopSettings(BaseModel):
         checkpoint_every: Steps between checkpoints; it changes no result.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -60,29 +63,37 @@ class LoopSettings(BaseModel):
     checkpoint_every: int = Field(default=25, ge=1)
 
 
-def library_arguments(loop: LoopSettings, out_dir: Path, seed: int) -> dict[str, Any]:
-    """Return the arguments that every TRL configuration gets: nothing is reported or sent anywhere."""
-    cuda = torch.cuda.is_available()
-    schedule = "constant_with_warmup" if loop.schedule == "constant" else loop.schedule
+def common_arguments(out_dir: Path, seed: int, checkpoint_every: int) -> dict[str, Any]:
+    """Return the arguments of the libraries that every training has: nothing is reported or sent anywhere."""
+    on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(out_dir / CHECKPOINTS),
-        "use_cpu": not cuda,
+        "seed": seed,
+        "use_cpu": not on_gpu,
         # TRL turns bfloat16 and activation checkpointing on by default; the first fails on a CPU.
-        "bf16": cuda and torch.cuda.is_bf16_supported(),
+        "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "activation_checkpointing": False,
+        "dataloader_pin_memory": on_gpu,
+        "logging_steps": 1,
+        # A NaN must reach the curve's guard; the library would log the loss before it instead.
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": checkpoint_every,
+        "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
-        "logging_steps": 1,
+    }
+
+
+def library_arguments(loop: LoopSettings, out_dir: Path, seed: int) -> dict[str, Any]:
+    """Return the arguments of the libraries for the training of a policy."""
+    return common_arguments(out_dir, seed, loop.checkpoint_every) | {
         "max_steps": loop.steps,
         "per_device_train_batch_size": loop.batch_size,
         "gradient_accumulation_steps": loop.gradient_accumulation,
         "learning_rate": loop.learning_rate,
-        "lr_scheduler_type": schedule,
+        "lr_scheduler_type": "constant_with_warmup" if loop.schedule == "constant" else loop.schedule,
         "warmup_steps": loop.warmup_steps,
-        "save_strategy": "steps",
-        "save_steps": loop.checkpoint_every,
-        "save_total_limit": 2,
-        "seed": seed,
     }
 
 
@@ -92,7 +103,7 @@ def require_one_process() -> None:
     Raises:
         TrainingError: There are several.
     """
-    if (count := PartialState().num_processes) > 1:
+    if (count := processes().num_processes) > 1:
         raise TrainingError(f"a policy is trained in one process, and this is one of {count}; do without the launcher")
 
 
@@ -102,88 +113,75 @@ def last_checkpoint(out_dir: Path) -> tuple[Path | None, int]:
     return (out_dir / CHECKPOINTS / f"checkpoint-{max(steps)}", max(steps)) if steps else (None, 0)
 
 
-def keep_rows_until(path: Path, step: int) -> None:
-    """Drop the rows of a JSON Lines file that were written after a step, and a last one that was cut off."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(kept), encoding="utf-8")
-
-
-def append_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append rows to a JSON Lines file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def run_training(
-    policy: Policy, make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
-) -> None:
-    """Train a policy to the end, from the last checkpoint if there is one, and write it to `out_dir/model`.
-
-    Args:
-        policy: What the trainer trains.
-        make_trainer: Makes the trainer, with `library_arguments`; called where the libraries are silent.
-        out_dir: Where checkpoints, curve and model go.
-        console: Where the progress is shown.
-        what: What is trained, for the display.
-        measure: Picks the measures of a step.
-    """
-    checkpoint, done = last_checkpoint(out_dir)
-    keep_rows_until(out_dir / CURVE, done)
-    with _quiet_libraries():
-        trainer = make_trainer()
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Watch(console, what, out_dir / CURVE, measure))
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        _save(policy, out_dir)
-
-
-def _save(policy: Policy, out_dir: Path) -> None:
-    """Write the trained model of a policy with its tokenizer, whole or not at all, and drop the checkpoints.
-
-    The directory is an ordinary one whose generation settings end completions where they ended in training.
-    """
-    partial, final = out_dir / f"{MODEL}.partial", out_dir / MODEL
-    policy.model.eval()
-    shutil.rmtree(partial, ignore_errors=True)
-    policy.model.config.get_text_config().eos_token_id = policy.plain_tokenizer.eos_token_id
-    policy.model.generation_config.eos_token_id = list(policy.stop_ids)
-    policy.model.generation_config.pad_token_id = policy.plain_tokenizer.pad_token_id
-    policy.model.save_pretrained(partial)
-    policy.plain_tokenizer.save_pretrained(partial)
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
-    remove_checkpoints(out_dir)
-
-
 def remove_checkpoints(out_dir: Path) -> None:
     """Drop what only an interrupted training needs."""
     shutil.rmtree(out_dir / CHECKPOINTS, ignore_errors=True)
 
 
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Silence bars, notices and telemetry of the libraries; what matters of them is checked or shown here."""
-    telemetry_off = hub_constants.HF_HUB_DISABLE_TELEMETRY
-    datasets.disable_progress_bars()
-    hub_constants.HF_HUB_DISABLE_TELEMETRY = True
-    try:
-        with quiet_library(), warnings.catch_warnings():
-            # TRL still uses the name that transformers 6 will drop.
-            warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
-            yield
-    finally:
-        hub_constants.HF_HUB_DISABLE_TELEMETRY = telemetry_off
-        datasets.enable_progress_bars()
+def run_training(
+    make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
+) -> Trainer:
+    """Train to the end, from the last checkpoint if there is one, and write the curve to `out_dir/training.jsonl`.
+
+    Args:
+        make_trainer: Makes the trainer, with `common_arguments`; called where the libraries are silent.
+        out_dir: Where checkpoints and curve go.
+        console: Where the progress is shown, by the main process alone.
+        what: What is trained, for the display.
+        measure: Picks the measures of a step.
+
+    Returns:
+        The trainer, after its last step. The checkpoints are still there.
+
+    Raises:
+        TrainingError: The loss is NaN or infinite.
+    """
+    checkpoint, done = last_checkpoint(out_dir)
+    if is_main_process():
+        keep_rows_until(out_dir / CURVE, done)
+    else:
+        console = Console(quiet=True)
+    with quiet_libraries(), ProgressDisplay(console, what) as display:
+        trainer = make_trainer()
+        for shown_by_the_library in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(shown_by_the_library)
+        trainer.add_callback(_Watch(display, what, out_dir / CURVE, measure))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return trainer
 
 
-class _Watch(TrainingProgress):
-    """Shows the progress, writes the curve and marks whole checkpoints."""
+def run_policy_training(
+    policy: Policy, make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
+) -> None:
+    """Train a policy to the end and write it to `out_dir/model`; the other arguments are those of `run_training`.
 
-    def __init__(self, console: Console, what: str, curve: Path, measure: Measure) -> None:
-        super().__init__(console, what)
-        self._curve, self._measure = curve, measure
+    The directory is an ordinary one whose generation settings end completions where they ended in training.
+    """
+    run_training(make_trainer, out_dir, console, what, measure)
+    policy.model.eval()
+    policy.model.config.get_text_config().eos_token_id = policy.plain_tokenizer.eos_token_id
+    policy.model.generation_config.eos_token_id = list(policy.stop_ids)
+    policy.model.generation_config.pad_token_id = policy.plain_tokenizer.pad_token_id
+    save_model(policy.model, policy.plain_tokenizer, out_dir / MODEL)
+    remove_checkpoints(out_dir)
+
+
+class _Watch(TrainerCallback):
+    """Shows the progress, writes the curve, stops at a loss that is no number and marks whole checkpoints."""
+
+    def __init__(self, display: ProgressDisplay, what: str, curve: Path, measure: Measure) -> None:
+        self._display, self._what, self._curve, self._measure = display, what, curve, measure
+        self._status = ""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Begin the display at the step where the training goes on."""
+        self._display.show(state.global_step, state.max_steps)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
+        """Show the step."""
+        self._display.show(state.global_step, state.max_steps, self._status)
 
     def on_log(
         self,
@@ -193,18 +191,26 @@ class _Watch(TrainingProgress):
         logs: dict[str, float] | None = None,
         **others: Any,
     ) -> None:
-        """Add a row to the curve; the summary at the end is none.
+        """Add a row to the curve; the summary at the end of the training is none.
 
         Raises:
             TrainingError: The loss is NaN or infinite.
         """
-        super().on_log(args, state, control, logs, **others)
         if logs is None or "loss" not in logs:
             return
+        if not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"the loss of {self._what} is {logs['loss']} at step {state.global_step}, so the weights are lost; "
+                f"lower learning_rate, or start from another base"
+            )
         measures = self._measure(logs)
-        append_rows(self._curve, [{"step": state.global_step, **measures}])
-        self._status = "".join(f" · {name.replace('_', ' ')} {value:.3g}" for name, value in measures.items())
+        if state.is_world_process_zero:
+            append_rows(self._curve, [{"step": state.global_step, **measures}])
+        shown = {name.replace("_", " "): value for name, value in measures.items() if value is not None}
+        self._status = " · ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
-        """Mark the checkpoint whose last file has just been written."""
-        (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / MARK).touch()
+        """Mark the checkpoint, now that the last process has written the last of its files."""
+        processes().wait_for_everyone()
+        if state.is_world_process_zero:
+            (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / MARK).touch()

@@ -15,8 +15,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, TASK
-from icm.prepare.settings import TaskSettings
-from icm.prepare.stage import PrepareConfig, run
+from icm.prepare.settings import PrepareConfig, TaskSettings
+from icm.prepare.stage import run
 
 Row = dict[str, Any]
 FILES = (CLAIMS, HELD_OUT, TASK)

@@ -15,6 +15,7 @@ from icm.errors import ConfigError
 from icm.problem import Problem, build_problem
 from icm.scoring.fake import ConceptScorer, HashScorer
 from icm.searches.build import build_search
+from icm.searches.drive import drive
 from icm.searches.protocol import Search
 from tests.worlds import make_claims, make_task
 
@@ -48,6 +49,12 @@ def course(search: Search[Any], state: Any) -> list[str]:
     return [json.dumps(search.save(after)) for after, _ in search.walk(state)]
 
 
+def finished(search: Search[Any], problem: Problem) -> Any:
+    """Return the last state of a search from its start."""
+    *_, (state, _) = drive(search, problem.objective.scorer)
+    return state
+
+
 @pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
 def test_equal_seeds_give_equal_courses(overrides: tuple[str, ...]) -> None:
     courses = []
@@ -59,8 +66,8 @@ def test_equal_seeds_give_equal_courses(overrides: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
 def test_a_search_continued_from_any_step_is_the_same_search(overrides: tuple[str, ...]) -> None:
-    search, _, _ = make_problem(overrides, knows=False)
-    states = [search.start(), *(state for state, _ in search.walk(search.start()))]
+    search, problem, _ = make_problem(overrides, knows=False)
+    states = [state for state, _ in drive(search, problem.objective.scorer)]
     saved = [json.dumps(search.save(state)) for state in states]
     for number, state in enumerate(states):
         other, _, _ = make_problem(overrides, knows=False)
@@ -74,11 +81,9 @@ def test_a_search_continued_from_any_step_is_the_same_search(overrides: tuple[st
 @pytest.mark.parametrize("overrides", SEARCHES.values(), ids=SEARCHES)
 def test_results_are_labels_and_alternatives_fall_in_utility(overrides: tuple[str, ...]) -> None:
     search, problem, _ = make_problem(overrides)
-    state = search.start()
-    for after, info in search.walk(state):
-        state = after
-        assert info.changed or info.delta_utility in (None, 0.0) or not info.accepted
-    result = search.result(state)
+    steps = list(drive(search, problem.objective.scorer))
+    assert all(info.changed or info.delta_utility in (None, 0.0) or not info.accepted for _, info in steps)
+    result = search.result(steps[-1][0])
     assert result.labels.shape == (len(problem.claims),)
     assert set(result.labels.tolist()) <= {UNLABELLED, 0, 1}
     utilities = [alternative.utility for alternative in result.alternatives]
@@ -106,27 +111,20 @@ def test_sweeps_never_lower_the_utility_of_the_claims_they_label(name: str, seed
 @pytest.mark.parametrize("name", ["multistart", "sweeps", "bootstrap", "random"])
 def test_consistent_searches_return_consistent_labels(name: str) -> None:
     search, problem, _ = make_problem(SEARCHES[name], knows=False)
-    state = search.start()
-    for after, _ in search.walk(state):
-        state = after
+    state = finished(search, problem)
     assert count_violations(problem.objective.constraints, search.result(state).labels) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_multistart_finds_the_truth_of_a_scorer_that_learns_it(seed: int) -> None:
-    search, _, golden = make_problem(SEARCHES["multistart"], seed)
-    state = search.start()
-    for after, _ in search.walk(state):
-        state = after
+    search, problem, golden = make_problem(SEARCHES["multistart"], seed)
+    state = finished(search, problem)
     assert np.mean(search.result(state).labels == golden) >= 0.95
 
 
 def test_finalists_that_ended_elsewhere_are_reported_on_all_claims() -> None:
     search, problem, _ = make_problem(("search=multistart",), knows=False)
-    state = search.start()
-    for after, _ in search.walk(state):
-        state = after
-    result = search.result(state)
+    result = search.result(finished(search, problem))
     origins = [origin for alternative in result.alternatives for origin in alternative.origins]
     assert set(origins) <= {"zero_shot", "tempered", "grown", "opposite"}
     assert len(result.alternatives) > 1

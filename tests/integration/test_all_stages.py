@@ -58,7 +58,7 @@ def test_a_run_killed_in_reward_and_in_policy_ends_as_an_undisturbed_one(icm, tm
     assert all((tmp_path / "whole" / stage / MANIFEST).exists() for stage in STAGES)
 
     killed = tmp_path / "killed"
-    killed_when_there_is(Path("reward/checkpoints/checkpoint-*/trainer_state.json"), killed)
+    killed_when_there_is(Path("reward/checkpoints/checkpoint-*/complete"), killed)
     assert not (killed / "reward" / MANIFEST).exists()
     killed_when_there_is(Path("policy/checkpoints/checkpoint-*/complete"), killed)
     assert (killed / "reward" / MANIFEST).exists()

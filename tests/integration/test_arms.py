@@ -22,7 +22,7 @@ from icm.training.arms import stage
 from icm.training.arms.figure import draw_arms
 from icm.training.arms.labels import ARMS
 from icm.training.arms.summary import arms_table, difference, summarise
-from tests.preferences import prepare_pocket
+from tests.worlds import prepare_pocket
 
 SMALL = (
     "seeds=[0]",

@@ -21,7 +21,7 @@ from icm.diagnose.schema import DIAGNOSIS
 from icm.elicit import stage as elicit
 from icm.errors import RunDirectoryError
 from icm.evaluate import stage as evaluate
-from icm.evaluate.stage import EvaluateConfig
+from icm.evaluate.settings import EvaluateConfig
 from icm.evaluate.summary import diagnosis_text
 from icm.files.records import GOLD
 from icm.problem import build_problem

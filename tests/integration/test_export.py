@@ -17,7 +17,8 @@ from icm.diagnose.files import read_diagnosis
 from icm.elicit import stage as elicit
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate import stage as evaluate
-from icm.export.stage import ExportConfig, run
+from icm.export.settings import ExportConfig
+from icm.export.stage import run
 from icm.files.records import read_claims, read_task
 from icm.prepare import stage as prepare
 from icm.scoring.open import open_scorer

@@ -15,8 +15,7 @@ from icm.commands.policy import PolicyCommand
 from icm.commands.policy import run as run_command
 from icm.errors import RunDirectoryError, TrainingError
 from icm.prepare import stage as prepare
-from icm.prepare.settings import PocketSettings
-from icm.prepare.stage import PrepareConfig
+from icm.prepare.settings import PocketSettings, PrepareConfig
 from icm.training.completions import CompletionSettings, open_policy
 from icm.training.finetune import SftSettings
 from icm.training.pairs import PairSettings
@@ -27,8 +26,7 @@ from icm.training.policy.rl import RlSettings, prompt_order
 from icm.training.policy.samples import PolicyMetrics
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig, SamplingSettings
 from icm.training.reward import stage as reward
-from icm.training.reward.settings import RewardModelSettings
-from icm.training.reward.stage import RewardConfig
+from icm.training.reward.settings import RewardConfig, RewardModelSettings
 
 QUIET = Console(quiet=True)
 RLOO = RlSettings(

@@ -20,8 +20,8 @@ from icm.claims import AnswerKey, Claim, ComparisonKey
 from icm.files.records import CLAIMS, HELD_OUT, TASK, read_claims
 from icm.prepare.assemble import PreparedTask, assemble
 from icm.prepare.build import build
-from icm.prepare.settings import TaskSettings
-from icm.prepare.stage import PrepareConfig, run
+from icm.prepare.settings import PrepareConfig, TaskSettings
+from icm.prepare.stage import run
 
 SHARED = Path(os.environ.get("ICM_SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
 DATA = SHARED / "data"

@@ -20,16 +20,15 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from icm.errors import ConfigError, RunDirectoryError, SchemaError, TrainingError
 from icm.files.records import CLAIMS, GOLD, MANIFEST, LabelRow, read_claims, read_rows, write_rows
 from icm.pocket.weights import pocket_model_dir
+from icm.training.loop import CHECKPOINTS, CURVE, MARK
 from icm.training.pairs import PAIRS, PairSettings, PreferencePair
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
-from icm.training.reward.evaluation import GOLDEN, RewardEvaluationConfig, read_results
+from icm.training.reward.evaluation import GOLDEN, read_results
 from icm.training.reward.model import MODEL, load_reward_model
 from icm.training.reward.rows import RejectedExample
-from icm.training.reward.settings import LoraSettings, RewardModelSettings
-from icm.training.reward.stage import RewardConfig
-from icm.training.reward.trainer import CHECKPOINTS, CurveRow
-from tests.preferences import prepare_pocket
+from icm.training.reward.settings import LoraSettings, RewardConfig, RewardEvaluationConfig, RewardModelSettings
+from tests.worlds import prepare_pocket
 
 QUICK = RewardModelSettings(learning_rate=1e-3, steps=12, batch_size=8, checkpoint_every=4)
 
@@ -60,8 +59,8 @@ def trained(run_dir: Path) -> Path:
     return run_dir / "reward"
 
 
-def curve(directory: Path) -> list[CurveRow]:
-    return read_rows(directory / reward.TRAINING, CurveRow)
+def curve(directory: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (directory / CURVE).read_text().splitlines()]
 
 
 def test_a_reward_model_beats_chance_on_golden_pairs_it_never_saw(run_dir: Path, trained: Path, tmp_path: Path):
@@ -78,11 +77,11 @@ def test_the_model_directory_is_an_ordinary_one_and_nothing_else_is_left(trained
     tokenizer = AutoTokenizer.from_pretrained(trained / MODEL)
     assert (model.config.num_labels, model.config.pad_token_id) == (1, tokenizer.pad_token_id)
     assert not (trained / CHECKPOINTS).exists()
-    assert {path.name for path in trained.iterdir()} == {MODEL, PAIRS, reward.UNUSABLE, reward.TRAINING, MANIFEST}
+    assert {path.name for path in trained.iterdir()} == {MODEL, PAIRS, reward.UNUSABLE, CURVE, MANIFEST}
 
 
 def test_the_loss_falls_and_a_reward_does_not_depend_on_its_batch(trained: Path):
-    losses = [row.loss for row in curve(trained)]
+    losses = [row["loss"] for row in curve(trained)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     model = load_reward_model(trained / MODEL)
     texts = [pair.prompt + pair.chosen for pair in read_rows(trained / PAIRS, PreferencePair)]
@@ -93,7 +92,7 @@ def test_the_loss_falls_and_a_reward_does_not_depend_on_its_batch(trained: Path)
 def test_small_batches_added_up_are_the_whole_batch(run_dir: Path, tmp_path: Path):
     train(run_dir, tmp_path / "whole")
     train(run_dir, tmp_path / "parts", config(micro_batch_size=2))
-    whole, parts = ([row.loss for row in curve(tmp_path / name)] for name in ("whole", "parts"))
+    whole, parts = ([row["loss"] for row in curve(tmp_path / name)] for name in ("whole", "parts"))
     assert np.allclose(whole, parts, atol=1e-4)
 
 
@@ -117,7 +116,7 @@ def test_single_answers_train_a_classifier(tmp_path: Path):
     labels = prepare_pocket(tmp_path, "arithmetic")
     manifest = train(tmp_path, tmp_path / "reward", config(kind="pointwise"), labels)
     assert manifest.counts["answers"] == manifest.counts["trained_on"] == manifest.counts["claims"]
-    assert np.isfinite([row.loss for row in curve(tmp_path / "reward")]).all()
+    assert np.isfinite([row["loss"] for row in curve(tmp_path / "reward")]).all()
 
 
 def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_path: Path):
@@ -126,7 +125,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     script = (
         "import sys; from pathlib import Path; from rich.console import Console;"
         "from icm.training.reward import stage as reward;"
-        "from icm.training.reward.stage import RewardConfig; run, out, config = sys.argv[1:];"
+        "from icm.training.reward.settings import RewardConfig; run, out, config = sys.argv[1:];"
         "reward.run(RewardConfig.model_validate_json(config), Path(run) / 'prepare',"
         " Path(run) / 'prepare' / 'gold.jsonl', Path(out), Console(quiet=True))"
     )
@@ -134,7 +133,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     process = subprocess.Popen(arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     checkpoints = tmp_path / "killed" / CHECKPOINTS
     deadline = time.monotonic() + 240
-    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+    while not list(checkpoints.glob(f"checkpoint-*/{MARK}")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the training was over before it could be killed"
@@ -144,7 +143,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     train(run_dir, tmp_path / "killed", settings)
     for name in (f"{MODEL}/model.safetensors", PAIRS):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert [row.loss for row in curve(tmp_path / "killed")] == [row.loss for row in curve(tmp_path / "whole")]
+    assert [row["loss"] for row in curve(tmp_path / "killed")] == [row["loss"] for row in curve(tmp_path / "whole")]
 
 
 def test_two_processes_have_the_loss_curve_of_one(run_dir: Path, tmp_path: Path):
@@ -156,7 +155,7 @@ def test_two_processes_have_the_loss_curve_of_one(run_dir: Path, tmp_path: Path)
     icm = Path(sys.executable).with_name("icm")
     subprocess.run([*launch, str(icm), "reward", *command], env=environment, check=True, capture_output=True)
     train(run_dir, tmp_path / "one", config(checkpoint_every=100))
-    one, two = ([row.loss for row in curve(tmp_path / name)] for name in ("one", "two"))
+    one, two = ([row["loss"] for row in curve(tmp_path / name)] for name in ("one", "two"))
     assert len(two) == 12
     assert np.allclose(one, two, atol=1e-5)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from icm.claims import UNLABELLED, Claim, Labels, freeze
 from icm.training.arms.labels import Units, as_wrong_as, most_confident, shuffled, with_errors
 from icm.training.arms.samples import best_of_n_curve, picks, win_rate
-from tests.preferences import answer, comparison
+from tests.worlds import comparison_claim as comparison
+from tests.worlds import keyed_answer as answer
 
 seeds = st.integers(0, 50)
 

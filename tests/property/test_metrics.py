@@ -17,7 +17,7 @@ from icm.statistics.scores import (
     expected_calibration_error,
     reliability_bins,
 )
-from tests.evaluations import trace_of
+from tests.worlds import trace_of
 
 RESAMPLING = Resampling(seed=3, num_resamples=100, confidence_level=0.9)
 

@@ -16,7 +16,9 @@ from icm.training.pairs import PairSettings, build_pairs, require_pairable
 from icm.training.reward.ensembles import EnsembleSettings, combine
 from icm.training.reward.metrics import length_bias, reward_metrics
 from icm.training.reward.trainer import soft_cross_entropy
-from tests.preferences import answer, comparison, given
+from tests.worlds import comparison_claim as comparison
+from tests.worlds import given
+from tests.worlds import keyed_answer as answer
 
 probabilities = st.floats(0.501, 1.0)
 margins = st.lists(st.floats(-20, 20).filter(lambda margin: abs(margin) > 1e-6), min_size=1, max_size=20)

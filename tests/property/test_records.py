@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icm import golden
-from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, ComparisonKey, LabelSpace, claim_id, group_id
+from icm.claims import TRUE_FALSE, Claim, ClaimId, LabelSpace
 from icm.elicit.checkpoint import Checkpoint, load_checkpoint
 from icm.errors import RunDirectoryError, SchemaError
 from icm.files.records import (
@@ -26,22 +26,9 @@ from icm.files.records import (
 )
 from icm.files.stage_dir import StageDir
 from icm.scoring.protocol import ScoringCost
-from tests.worlds import make_claims, make_task
+from tests.worlds import CLAIMS, make_claims, make_task
 
 TEXT = st.text(min_size=1, max_size=40)
-KEYS = st.one_of(st.none(), st.builds(AnswerKey, value=TEXT), st.builds(ComparisonKey, first=TEXT, second=TEXT))
-CLAIMS = st.builds(
-    lambda question, answer, key: Claim(
-        id=claim_id(group_id(question), answer),
-        group=group_id(question),
-        text=answer,
-        parts={"question": question, "answer": answer},
-        key=key,
-    ),
-    TEXT,
-    TEXT,
-    KEYS,
-)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 TRACE_ROWS = st.builds(
     TraceRow,

@@ -9,7 +9,7 @@ from icm.claims import UNLABELLED, LabelSpace
 from icm.evaluate.against_golden import baselines
 from icm.statistics.scores import most_frequent
 from icm.surface import NotApplicable, answer_frequency, keywords, length
-from tests.evaluations import QUICK, answer_claim, comparison_claim, elicitation
+from tests.worlds import QUICK, answer_claim, comparison_claim, elicitation
 
 
 def _says(rule, claims):

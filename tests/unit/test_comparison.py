@@ -14,7 +14,7 @@ from icm.compare.stage import CompareCommand
 from icm.compare.statistics import clustered_estimate, paired_test, summarise
 from icm.compare.tables import columns_csv, markdown, runs_csv
 from icm.evaluate.schema import TracePoint
-from tests.evaluations import QUICK
+from tests.worlds import QUICK
 
 
 def run_row(column: str, seed: int, correct, **changes) -> RunRow:

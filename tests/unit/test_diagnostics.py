@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from icm.claims import UNLABELLED, freeze
 from icm.diagnose import measures
 from icm.diagnose.checks import MEANINGS, Missing, judge
-from icm.diagnose.schema import CHECK_NAMES, Bounds, CheckName
-from tests.evaluations import answer_claim, comparison_claim
+from icm.diagnose.schema import CHECK_NAMES, CheckName
+from icm.diagnose.settings import Bounds
+from tests.worlds import answer_claim, comparison_claim
 
 NOTHING: dict[CheckName, float | Missing] = dict.fromkeys(CHECK_NAMES, Missing("not measured"))
 labellings = st.lists(st.sampled_from([UNLABELLED, 0, 1]), min_size=4, max_size=30).map(freeze)

@@ -10,11 +10,12 @@ import pytest
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import disagreements
-from icm.evaluate.stage import EvaluateConfig, read_metrics, run
+from icm.evaluate.settings import EvaluateConfig
+from icm.evaluate.stage import read_metrics, run
 from icm.files.records import MANIFEST, dump_row
 from icm.files.stage_dir import StageDir
 from icm.scoring.fake import HashScorer
-from tests.evaluations import concept_scorer, elicitation, write_run
+from tests.worlds import concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8), num_draws=2, num_resamples=100)
 

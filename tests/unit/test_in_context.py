@@ -12,7 +12,7 @@ from icm.claims import TRUE_FALSE, UNLABELLED, LabelSpace
 from icm.evaluate.in_context import Candidates, Queries, demonstrations, draw_shots, in_context_accuracy
 from icm.scoring.fake import ConceptScorer, HashScorer
 from icm.statistics.estimates import Resampling
-from tests.evaluations import concept_scorer, elicitation
+from tests.worlds import concept_scorer, elicitation
 
 QUICK = Resampling(seed=5, num_resamples=200, confidence_level=0.95)
 

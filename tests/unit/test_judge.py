@@ -54,9 +54,9 @@ def test_a_solution_that_is_none_is_unparseable(solution):
 
 def test_unparseable_completions_are_worth_nothing_and_counted():
     prompt = "Question: Anna has 3 pens and loses 2 of them. How many now?\nClaim:"
-    judged = judge_all(judge_of("arithmetic", 0), [prompt] * 3, [" 3 - 2 = 1", " 3 - 2 = 2", " and"])
-    assert judged.quality.tolist() == [1.0, 0.0, 0.0]
-    assert judged.unparseable.tolist() == [False, False, True]
+    quality, is_unparseable = judge_all(judge_of("arithmetic", 0), [prompt] * 3, [" 3 - 2 = 1", " 3 - 2 = 2", " and"])
+    assert quality.tolist() == [1.0, 0.0, 0.0]
+    assert is_unparseable.tolist() == [False, False, True]
 
 
 def test_a_prompt_of_another_world_is_refused():

@@ -27,7 +27,7 @@ from icm.statistics.scores import (
     polarity,
     reliability_bins,
 )
-from tests.evaluations import QUICK, elicitation, trace_of
+from tests.worlds import QUICK, elicitation, trace_of
 
 A, B = ClaimId("a"), ClaimId("b")
 

@@ -9,8 +9,6 @@ from benchmarks.quality.objectives import (
     OBJECTIVES,
     TRUTH,
     Candidate,
-    Job,
-    Winner,
     Worth,
     summarise,
     winner,
@@ -82,10 +80,10 @@ CANDIDATES = (labelling(TRUTH, 1, 0, 0, 0), labelling("all true", 1, 1, 1, 1), l
 @pytest.mark.parametrize(
     ("form", "knows_prior", "expected"),
     [
-        ("free", False, Winner("all true", 0.25)),
-        ("free", True, Winner("half", 0.75)),
-        ("penalised", False, Winner("half", 0.75)),
-        ("consistent", False, Winner(TRUTH, 1.0)),
+        ("free", False, ("all true", 0.25)),
+        ("free", True, ("half", 0.75)),
+        ("penalised", False, ("half", 0.75)),
+        ("consistent", False, (TRUTH, 1.0)),
     ],
 )
 def test_a_form_decides_who_is_admitted_and_what_a_violation_costs(form, knows_prior, expected):
@@ -95,13 +93,14 @@ def test_a_form_decides_who_is_admitted_and_what_a_violation_costs(form, knows_p
 
 def test_the_truth_wins_a_tie():
     worths = [Worth(1.0, 0.0, 0.0)] * 3
-    assert winner(CANDIDATES, worths, "penalised", False).name == TRUTH
+    assert winner(CANDIDATES, worths, "penalised", False)[0] == TRUTH
 
 
 def test_a_summary_counts_wins_by_task_and_by_model_and_names_what_won_otherwise():
-    jobs = [Job(task=task, seed=0, model=model, world_seed=0) for task in ("a", "b") for model in (None, "dir")]
-    winners = [Winner(TRUTH, 1.0), Winner("belief", 0.5), Winner("belief", 0.7), Winner(TRUTH, 1.0)]
-    summary = summarise(list(zip(jobs, winners, strict=True)))
+    told = [{"task": task, "model": model, "world_seed": 0} for task in ("a", "b") for model in (None, "dir")]
+    winners = [(TRUTH, 1.0), ("belief", 0.5), ("belief", 0.7), (TRUTH, 1.0)]
+    rows = [{**job, "winners": {"lift/free": found}} for job, found in zip(told, winners, strict=True)]
+    summary = summarise(rows, "lift/free")
     assert summary["truth_wins"] == 0.5
     assert summary["accuracy"] == pytest.approx(0.8)
     assert summary["beaten_by"] == {"belief": 2}

@@ -11,7 +11,9 @@ from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import SchemaError
 from icm.training.answers import build_answers
 from icm.training.pairs import PairSettings, build_pairs, read_given_labels
-from tests.preferences import answer, comparison, given
+from tests.worlds import comparison_claim as comparison
+from tests.worlds import given
+from tests.worlds import keyed_answer as answer
 
 SETTINGS = PairSettings()
 AB, BA = comparison("q?", "a", "b"), comparison("q?", "b", "a")

@@ -113,7 +113,7 @@ def test_a_verdict_place_holds_a_verdict():
 def test_batches_are_a_function_of_the_generator():
     corpus = Corpus(WORLD, TOKENIZER, truth_share=0.3)
     one, two = (corpus.batch(np.random.default_rng(5), 16, 96, dict.fromkeys(FAMILIES, 0.5)) for _ in range(2))
-    assert np.array_equal(one.tokens, two.tokens)
-    assert np.array_equal(one.weights, two.weights)
-    assert (one.weights[:, 0] == 0).all()
-    assert (one.weights.sum(axis=1) > 0).all()
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1])
+    assert (one[1][:, 0] == 0).all()
+    assert (one[1].sum(axis=1) > 0).all()

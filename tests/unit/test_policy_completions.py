@@ -88,9 +88,9 @@ def test_log_probabilities_are_those_of_the_model_asked_one_by_one(policy):
 def test_prompts_without_room_for_a_completion_are_listed(tmp_path):
     policy = open_policy(_model_dir(tmp_path, context=16), CompletionSettings(stop="\n", max_tokens=13))
     long = "\n\n".join(PROMPTS[:2])
-    fitting = fit_prompts(policy, [PROMPTS[0], long, PROMPTS[1], PROMPTS[0]])
-    assert fitting.kept == (PROMPTS[0], PROMPTS[1])
-    assert fitting.too_long == (long,)
+    kept, too_long = fit_prompts(policy, [PROMPTS[0], long, PROMPTS[1], PROMPTS[0]])
+    assert kept == [PROMPTS[0], PROMPTS[1]]
+    assert too_long == [long]
 
 
 def test_demonstrations_that_do_not_fit_are_listed(tmp_path):
@@ -99,9 +99,9 @@ def test_demonstrations_that_do_not_fit_are_listed(tmp_path):
     short = Demonstration(prompt=PROMPTS[0], completion=" Use wax.")
     long = Demonstration(prompt=PROMPTS[0], completion=" Happy to help! Use wax.")
     longest = Demonstration(prompt=PROMPTS[0], completion=" Happy to help! Use wax. Many people do so.")
-    fitting = fit_demonstrations(policy, [short, longest, long, short])
-    assert fitting.kept == (short, long)
-    assert fitting.too_long == (longest,)
+    kept, too_long = fit_demonstrations(policy, [short, longest, long, short])
+    assert kept == [short, long]
+    assert too_long == [longest]
 
 
 def test_a_model_that_nothing_stops_is_refused(tmp_path):

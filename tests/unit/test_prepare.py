@@ -25,8 +25,8 @@ from icm.files.records import (
     sha256_of,
 )
 from icm.prepare.pocket import PocketTask
-from icm.prepare.settings import PocketSettings, TaskSettings, TruthfulqaSettings
-from icm.prepare.stage import PrepareConfig, run
+from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings, TruthfulqaSettings
+from icm.prepare.stage import run
 from icm.relations import DifferentAnswer
 
 TASK_DIR = Path(conf.__path__[0]) / "task"

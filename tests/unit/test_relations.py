@@ -27,6 +27,7 @@ from icm.relations import (
     check_answers_occur,
     constraints_from,
 )
+from tests.worlds import make_claim
 
 ALL_RELATIONS = (
     SameAnswer(weight=0.5),
@@ -37,10 +38,6 @@ ALL_RELATIONS = (
     Implication(premise="6", conclusion="4"),
     Table(answers=("4", "5"), forbidden=((0, 1),), weight=3.0),
 )
-
-
-def make_claim(group: str, text: str, key: AnswerKey | ComparisonKey | None) -> Claim:
-    return Claim(id=claim_id(group, text), group=group, text=text, parts={}, key=key)
 
 
 def answers(group: str, *values: str) -> list[Claim]:

@@ -14,9 +14,10 @@ from icm.evaluate.against_golden import compare
 from icm.evaluate.figures import draw_figures
 from icm.evaluate.page import render_page
 from icm.evaluate.schema import Metrics
-from icm.evaluate.stage import EvaluateConfig, read_metrics, run
+from icm.evaluate.settings import EvaluateConfig
+from icm.evaluate.stage import read_metrics, run
 from icm.evaluate.summary import summary_table
-from tests.evaluations import QUICK, concept_scorer, elicitation, write_run
+from tests.worlds import QUICK, concept_scorer, elicitation, write_run
 
 CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
 

@@ -15,7 +15,7 @@ from icm import golden
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import RunDirectoryError
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import verify
 from icm.scoring.protocol import LabelScorer
 from icm.training.arms.labels import Arm, Units, as_wrong_as, most_confident, shuffled, with_errors
 from icm.training.arms.settings import ArmsConfig, SamplesConfig
@@ -107,8 +107,8 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
         RunDirectoryError: A stage is missing or unfinished, or there are no golden labels.
     """
     prepare_dir, elicit_dir = run_dir / "prepare", run_dir / "elicit"
-    StageDir(prepare_dir, "prepare").verify()
-    StageDir(elicit_dir, "elicit").verify(LABELS)
+    verify(prepare_dir, "prepare")
+    verify(elicit_dir, "elicit", LABELS)
     held_out = read_rows(prepare_dir / HELD_OUT, Claim)
     if not (prepare_dir / GOLD).exists() or not held_out:
         raise RunDirectoryError(
@@ -166,7 +166,7 @@ def draw_samples(
         directory = work_dir / WARM_START
         if not (directory / MODEL).is_dir():
             policy = open_policy(base, config.completion)
-            taught = fit_demonstrations(policy, candidates(task.claims, prompts)).kept
+            taught = fit_demonstrations(policy, candidates(task.claims, prompts))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
         base = str(directory / MODEL)
     asked = list(dict.fromkeys(each.prompt for each in candidates(task.held_out, prompts)))[: config.num_prompts]

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from icm.pocket.weights import pocket_model_dir
+from icm.scoring.open import ModelSettings
 from icm.training.arms.labels import ARMS, Arm
 from icm.training.arms.verdict_tuning import VerdictSettings
 from icm.training.completions import CompletionSettings
@@ -50,6 +51,7 @@ class ArmsConfig(BaseModel):
     """What is the same for all arms, and what makes their labels differ.
 
     Attributes:
+        verdict_model: Whose zero-shot verdicts serve as labels and as a reward.
         arms: Which arms.
         seeds: Seeds of the trainings; every arm gets each. They also draw the errors.
         error_rate: Share of the judgements that a human gets wrong.
@@ -65,6 +67,7 @@ class ArmsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    verdict_model: ModelSettings
     arms: tuple[Arm, ...] = ARMS
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     error_rate: float = Field(default=0.25, ge=0, le=1)

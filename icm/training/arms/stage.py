@@ -6,7 +6,6 @@ Each training is a stage of its own below the directory of this one, so that an 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from icm.files.records import LABELS, MANIFEST, LabelRow, Manifest, sha256_of, write_json, write_rows
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, verify
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import Resampling
 from icm.training.arms.labels import UNTRAINED, Arm
@@ -31,15 +30,21 @@ from icm.training.completions import open_policy
 from icm.training.reward import stage as reward
 from icm.training.reward.metrics import reward_metrics, reward_spread
 from icm.training.reward.model import MODEL, RewardModel, load_reward_model, open_base
-from icm.training.reward.settings import RewardModelSettings
-from icm.training.reward.stage import RewardConfig
+from icm.training.reward.settings import RewardConfig, RewardModelSettings
 
 STAGE: Final = "arms"
 RESULTS: Final = "arms.json"
 
 
 def run(
-    config: ArmsConfig, run_dir: Path, out_dir: Path, scorer: LabelScorer, judge: Judge | None, console: Console
+    config: ArmsConfig,
+    run_dir: Path,
+    out_dir: Path,
+    scorer: LabelScorer,
+    judge: Judge | None,
+    console: Console,
+    *,
+    overwrite: bool = False,
 ) -> Manifest:
     """Train and judge every arm at every seed.
 
@@ -50,32 +55,27 @@ def run(
         scorer: The model whose zero-shot verdicts serve as labels and as a reward.
         judge: Says how good completions really are, where the task has such a judge.
         console: Where progress is shown.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A stage of the run is missing, or there are no golden labels.
         SchemaError: The labels of an arm have no preference structure.
         TrainingError: A reward model or a policy cannot be trained.
     """
-    started = time.perf_counter()
-    stage = StageDir(out_dir, STAGE)
     inputs = {name: sha256_of(run_dir / name / MANIFEST) for name in ("prepare", "elicit")}
-    settings = {**config.model_dump(mode="json"), "model_of_verdicts": scorer.fingerprint, "inputs": inputs}
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return stage.verify(RESULTS)
+    settings = {**config.model_dump(mode="json", exclude={"verdict_model"}), "model_of_verdicts": scorer.fingerprint}
+    stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
     task = read_arm_task(run_dir, scorer, config.pairs)
     open_policy(config.samples.base_name, config.samples.completion)
-    # Only now, when hardly anything can fail for a reason that lies in the settings, is the directory tied to them.
-    stage.claim(settings)
+    stage.claim()
     samples = draw_samples(config.samples, task, config.prompts, judge, out_dir, console)
     context = ArmContext(config, run_dir, out_dir, task, samples, scorer, judge, console)
     runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
     write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
     counts = {"arms": len(config.arms), "seeds": len(config.seeds), "golden_pairs": len(task.pairs)}
-    manifest = Manifest(
-        stage=STAGE, config=settings, inputs=inputs, counts=counts, seconds=time.perf_counter() - started
-    )
-    return stage.finish(manifest, outputs=(RESULTS,))
+    return stage.finish(counts, outputs=(RESULTS,))
 
 
 def read_arm_runs(out_dir: Path) -> list[ArmRun]:
@@ -84,7 +84,7 @@ def read_arm_runs(out_dir: Path) -> list[ArmRun]:
     Raises:
         RunDirectoryError: The directory is unfinished or altered.
     """
-    StageDir(out_dir, STAGE).verify(RESULTS)
+    verify(out_dir, STAGE, RESULTS)
     return TypeAdapter(list[ArmRun]).validate_json((out_dir / RESULTS).read_text(encoding="utf-8"))
 
 

@@ -14,7 +14,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from icm.training.completions import Policy, context_length
 from icm.training.finetune import Demonstration, fit_demonstrations, require_ending
-from icm.training.loop import LoopSettings, library_arguments, run_training
+from icm.training.loop import LoopSettings, library_arguments, run_policy_training
 from icm.training.pairs import PreferencePair
 
 
@@ -40,7 +40,7 @@ def fit_pairs(policy: Policy, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
         for pair in pairs
         for response in (pair.chosen, pair.rejected)
     ]
-    too_long = set(fit_demonstrations(policy, responses).too_long)
+    too_long = set(fit_demonstrations(policy, responses)[1])
     flags = [row in too_long for row in responses]
     long_pairs = [one or two for one, two in zip(flags[::2], flags[1::2], strict=True)]
     return (
@@ -87,7 +87,7 @@ def optimise_preferences(
             processing_class=policy.tokenizer,
         )
 
-    run_training(policy, trainer, out_dir, console, settings.kind, _measures)
+    run_policy_training(policy, trainer, out_dir, console, settings.kind, _measures)
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:

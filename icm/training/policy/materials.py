@@ -33,10 +33,10 @@ class RejectedText(Record):
 class Materials:
     """What is trained on and asked; all of it fits the model."""
 
-    prompts: tuple[str, ...]
-    sampled_prompts: tuple[str, ...]
-    candidates: tuple[Demonstration, ...]
-    pairs: tuple[PreferencePair, ...]
+    prompts: Sequence[str]
+    sampled_prompts: Sequence[str]
+    candidates: Sequence[Demonstration]
+    pairs: Sequence[PreferencePair]
 
 
 def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> tuple[Materials, list[RejectedText]]:
@@ -47,18 +47,17 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
     """
     policy = open_policy(config.base_name, config.completion)
     found = candidates(read_claims(prepare_dir / CLAIMS), config.prompts)
-    prompts = fit_prompts(policy, [each.prompt for each in found])
-    rejected = [RejectedText(kind="prompt", text=text) for text in prompts.too_long]
-    if not prompts.kept:
+    prompts, long_prompts = fit_prompts(policy, [each.prompt for each in found])
+    rejected = [RejectedText(kind="prompt", text=text) for text in long_prompts]
+    if not prompts:
         raise TrainingError(
-            f"none of {len(prompts.too_long):,} prompts leaves room for {config.completion.max_tokens} tokens in the "
+            f"none of {len(long_prompts):,} prompts leaves room for {config.completion.max_tokens} tokens in the "
             f"model's context; lower completion.max_tokens, or take a model with a longer context"
         )
-    demonstrations: tuple[Demonstration, ...] = ()
+    demonstrations: list[Demonstration] = []
     if config.warm_start is not None:
-        fitting = fit_demonstrations(policy, found)
-        demonstrations = fitting.kept
-        rejected += [RejectedText(kind="demonstration", text=each.prompt) for each in fitting.too_long]
+        demonstrations, long_ones = fit_demonstrations(policy, found)
+        rejected += [RejectedText(kind="demonstration", text=each.prompt) for each in long_ones]
     pairs: list[PreferencePair] = []
     if reward_dir is not None and config.needs_pairs:
         pairs, too_long = fit_pairs(policy, _wanted_pairs(config, reward_dir))
@@ -68,10 +67,10 @@ def gather(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> 
                 f"none of the pairs in {reward_dir / PAIRS} can be trained on; the model's context is short"
             )
     materials = Materials(
-        prompts=prompts.kept,
-        sampled_prompts=_sampled_prompts(config, policy, prepare_dir, prompts.kept),
+        prompts=prompts,
+        sampled_prompts=_sampled_prompts(config, policy, prepare_dir, prompts),
         candidates=demonstrations,
-        pairs=tuple(pairs),
+        pairs=pairs,
     )
     return materials, rejected
 
@@ -89,7 +88,7 @@ def _sampled_prompts(
     prompts: Sequence[str] = trained
     if (prepare_dir / HELD_OUT).stat().st_size:
         held_out = candidates(read_claims(prepare_dir / HELD_OUT), config.prompts)
-        prompts = fit_prompts(policy, [each.prompt for each in held_out]).kept or trained
+        prompts = fit_prompts(policy, [each.prompt for each in held_out])[0] or trained
     rng = np.random.Generator(np.random.Philox(key=config.seed, counter=[0, 0, PROMPT_STREAM, 0]))
     chosen: list[int] = rng.permutation(len(prompts))[: config.sampling.num_prompts].tolist()
     return tuple(prompts[place] for place in sorted(chosen))

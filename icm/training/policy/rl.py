@@ -5,7 +5,7 @@ The policy is pulled back to where it started by `kl_weight`, and the training e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -20,15 +20,9 @@ from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
 from icm.errors import TrainingError
+from icm.files.curves import append_rows, keep_rows_until
 from icm.training.completions import Policy, read_completion, sample
-from icm.training.loop import (
-    LoopSettings,
-    append_rows,
-    keep_rows_until,
-    last_checkpoint,
-    library_arguments,
-    run_training,
-)
+from icm.training.loop import LoopSettings, last_checkpoint, library_arguments, run_policy_training
 from icm.training.policy.rewards import Reward, require_informative
 
 ROLLOUTS: Final = "rollouts.jsonl"
@@ -113,10 +107,10 @@ def train_policy(
         TrainingError: A reward is no finite number.
     """
     keep_rows_until(out_dir / ROLLOUTS, last_checkpoint(out_dir)[1])
-    rollouts = _Rollouts(policy, reward, settings, out_dir / ROLLOUTS)
-    run_training(
+    rewards = _reward_function(policy, reward, settings, out_dir / ROLLOUTS)
+    run_policy_training(
         policy,
-        lambda: _trainer(policy, prompts, rollouts, settings, out_dir, seed),
+        lambda: _trainer(policy, prompts, rewards, settings, out_dir, seed),
         out_dir,
         console,
         settings.kind,
@@ -125,7 +119,12 @@ def train_policy(
 
 
 def _trainer(
-    policy: Policy, prompts: Sequence[str], rollouts: _Rollouts, settings: RlSettings, out_dir: Path, seed: int
+    policy: Policy,
+    prompts: Sequence[str],
+    rewards: Callable[..., list[float]],
+    settings: RlSettings,
+    out_dir: Path,
+    seed: int,
 ) -> Trainer:
     arguments = library_arguments(settings, out_dir, seed) | {
         "num_generations": settings.num_generations,
@@ -137,7 +136,7 @@ def _trainer(
     }
     common = {
         "model": policy.model,
-        "reward_funcs": rollouts.score,
+        "reward_funcs": rewards,
         "train_dataset": Dataset.from_dict({"prompt": prompt_order(prompts, settings, seed)}),
         "processing_class": policy.tokenizer,
         "callbacks": [_KlBudget(settings)],
@@ -160,24 +159,22 @@ def prompt_order(prompts: Sequence[str], settings: RlSettings, seed: int) -> lis
     return [prompts[place] for place in places[:needed]]
 
 
-class _Rollouts:
-    """Cuts completions where they end, has them rewarded, and writes down those of some steps."""
+def _reward_function(policy: Policy, reward: Reward, settings: RlSettings, path: Path) -> Callable[..., list[float]]:
+    """Return what TRL asks for rewards; it writes down the completions of some steps."""
 
-    def __init__(self, policy: Policy, reward: Reward, settings: RlSettings, path: Path) -> None:
-        self._policy, self._reward, self._every, self._path = policy, reward, settings.rollouts_every, path
-
-    def score(
-        self, prompts: list[str], completion_ids: list[list[int]], trainer_state: TrainerState, **others: Any
+    def rollout_rewards(
+        prompts: list[str], completion_ids: list[list[int]], trainer_state: TrainerState, **_: Any
     ) -> list[float]:
-        """Return the rewards of completions, as TRL asks for them."""
-        texts = [read_completion(self._policy, *row).text for row in zip(prompts, completion_ids, strict=True)]
-        rewards = self._reward(prompts, texts).tolist()
+        texts = [read_completion(policy, *row).text for row in zip(prompts, completion_ids, strict=True)]
+        rewards = reward(prompts, texts).tolist()
         step = trainer_state.global_step + 1
-        if step == 1 or step % self._every == 0:
+        if step == 1 or step % settings.rollouts_every == 0:
             columns = ("step", "prompt", "completion", "reward")
             rows = zip([step] * len(texts), prompts, texts, rewards, strict=True)
-            append_rows(self._path, [dict(zip(columns, row, strict=True)) for row in rows])
+            append_rows(path, [dict(zip(columns, row, strict=True)) for row in rows])
         return rewards
+
+    return rollout_rewards
 
 
 def _measures(logs: Mapping[str, Any], settings: RlSettings) -> dict[str, float]:

@@ -7,7 +7,6 @@ prompts, tokenizer and reward is found before the first step of the training.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,6 @@ from icm.errors import TrainingError
 from icm.files.records import (
     CLAIMS,
     HELD_OUT,
-    MANIFEST,
     METRICS,
     REJECTED,
     Manifest,
@@ -26,7 +24,7 @@ from icm.files.records import (
     write_json,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, verify
 from icm.statistics.estimates import Resampling
 from icm.training.completions import Policy, open_policy
 from icm.training.finetune import Demonstration, SftSettings, fine_tune
@@ -43,7 +41,15 @@ STAGE: Final = "policy"
 WARM_START: Final = "warm_start"
 
 
-def run(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None, out_dir: Path, console: Console) -> Manifest:
+def run(
+    config: PolicyConfig,
+    prepare_dir: Path,
+    reward_dir: Path | None,
+    out_dir: Path,
+    console: Console,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
     """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
 
     Args:
@@ -53,6 +59,7 @@ def run(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None, out_di
         out_dir: Where `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`, `rejected.jsonl`
             and the manifest go.
         console: Where progress is shown.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
@@ -61,19 +68,15 @@ def run(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None, out_di
         ScoringError: There is no such base.
     """
     require_one_process()
-    started = time.perf_counter()
     inputs = _inputs(config, prepare_dir, reward_dir)
-    stage = StageDir(out_dir, STAGE)
-    settings = {**config.model_dump(mode="json"), "inputs": inputs}
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return stage.verify()
+    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
     reward = None if config.reward is None else open_reward(config.reward)
     materials, rejected = gather(config, prepare_dir, reward_dir)
     if config.warm_start is None:
         _probe(config, open_policy(config.base_name, config.completion), materials, reward)
-    # Only now, when hardly anything can fail for a reason that lies in the settings, is the directory tied to them.
-    stage.claim(settings)
+    stage.claim()
     write_rows(out_dir / REJECTED, rejected)
 
     base = _warm_start(config, materials, out_dir, console)
@@ -82,28 +85,19 @@ def run(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None, out_di
     write_rows(out_dir / SAMPLES, samples)
     metrics = _metrics(config, samples, out_dir)
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    return stage.finish(
-        Manifest(
-            stage=STAGE,
-            config=settings,
-            inputs=inputs,
-            counts=_counts(materials, rejected, samples),
-            seconds=time.perf_counter() - started,
-        ),
-        outputs=_written(out_dir),
-    )
+    return stage.finish(_counts(materials, rejected, samples), outputs=_written(out_dir))
 
 
 def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> dict[str, str]:
     """Check what the stage reads and return the hashes of the files."""
-    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, HELD_OUT)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, HELD_OUT)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, HELD_OUT)}
     if isinstance(config.method, RlSettings | BestOfNSettings) and config.reward is None:
         raise TrainingError(f"method={config.method.kind} needs a reward; name one: reward=model or reward=endpoint")
     if config.needs_pairs:
         if reward_dir is None:
             raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
-        inputs[PAIRS] = StageDir(reward_dir, "reward").verify(PAIRS).outputs[PAIRS]
+        inputs[PAIRS] = verify(reward_dir, "reward", PAIRS).outputs[PAIRS]
     if isinstance(config.reward, ModelReward):
         for number, path in enumerate(config.reward.paths):
             for weights in sorted(reward_model_dir(path).glob("*.safetensors")):

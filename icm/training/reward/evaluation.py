@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from icm import golden
@@ -31,46 +29,19 @@ from icm.files.records import (
     write_json,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
-from icm.statistics.estimates import Resampling
+from icm.files.stage_dir import StageDir, verify
 from icm.training.pairs import PAIRS, GivenLabel, PairSettings, PreferencePair, build_pairs
-from icm.training.reward.ensembles import EnsembleSettings, RewardEnsemble
+from icm.training.reward.ensembles import RewardEnsemble
 from icm.training.reward.judged_pairs import JudgedPair, read_judged_pairs
 from icm.training.reward.metrics import RewardMetrics, RewardSpread, reward_metrics, reward_spread
 from icm.training.reward.model import MODEL, RewardModel, load_reward_model
 from icm.training.reward.rows import TrainingRow, find_unusable
+from icm.training.reward.settings import RewardEvaluationConfig
 
 STAGE: Final = "reward_evaluation"
 MARGINS: Final = "margins.jsonl"
 GOLDEN: Final = "held_out"
 """Name of the golden pairs among the sources of judged pairs."""
-
-
-class RewardEvaluationConfig(BaseModel):
-    """How reward models are judged.
-
-    Attributes:
-        files: Files of judged pairs, of any layout that `icm.training.reward.judged_pairs` knows.
-        ensemble: How several reward models become one.
-        seed: Seed of the bootstrap.
-        num_resamples: Bootstrap resamples for each interval.
-        confidence_level: Of all intervals.
-        num_bins: Bins of the reliability curve.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    files: tuple[Path, ...] = ()
-    ensemble: EnsembleSettings = EnsembleSettings()
-    seed: int = Field(default=0, ge=0)
-    num_resamples: int = Field(default=2000, ge=100)
-    confidence_level: float = Field(default=0.95, gt=0, lt=1)
-    num_bins: int = Field(default=10, ge=1)
-
-    @property
-    def resampling(self) -> Resampling:
-        """How intervals are made."""
-        return Resampling(seed=self.seed, num_resamples=self.num_resamples, confidence_level=self.confidence_level)
 
 
 class JudgedSource(Record):
@@ -109,6 +80,8 @@ def run(
     prepare_dir: Path,
     reward_dirs: Sequence[Path],
     out_dir: Path,
+    *,
+    overwrite: bool = False,
 ) -> Manifest:
     """Judge a reward model, or an ensemble of several, on held-out golden pairs and on files.
 
@@ -118,23 +91,22 @@ def run(
         prepare_dir: Directory of the prepare stage; without golden labels for held-out claims, files alone are used.
         reward_dirs: Directories of the reward stage, one for each member.
         out_dir: Where `metrics.json`, `margins.jsonl` and the manifest go.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered.
         SchemaError: A file is malformed, or there is nothing to judge on.
         TrainingError: A reward model cannot be loaded.
     """
-    started = time.perf_counter()
-    stage = StageDir(out_dir, STAGE)
-    StageDir(prepare_dir, "prepare").verify()
-    trained = [StageDir(directory, "reward").verify() for directory in reward_dirs]
+    verify(prepare_dir, "prepare")
+    trained = [verify(directory, "reward") for directory in reward_dirs]
     inputs = {f"reward_{number}": sha256_of(path / MANIFEST) for number, path in enumerate(reward_dirs)}
     inputs |= {"prepare": sha256_of(prepare_dir / MANIFEST)}
     inputs |= {str(path): sha256_of(path) for path in config.files if path.exists()}
-    settings = {**config.model_dump(mode="json"), "pairs": pairs.model_dump(mode="json"), "inputs": inputs}
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return stage.verify()
+    settings = {**config.model_dump(mode="json"), "pairs": pairs.model_dump(mode="json")}
+    stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
 
     members = [load_reward_model(directory / MODEL) for directory in reward_dirs]
     results, margins = {}, []
@@ -147,18 +119,11 @@ def run(
             f"there is nothing to judge the reward on: {prepare_dir} holds no golden labels of held-out claims, and no "
             f"file was given; prepare the task with task.num_held_out above 0, or give evaluate.files=[FILE]"
         )
-    stage.claim(settings)
+    stage.claim()
     write_json(out_dir / METRICS, {name: source.model_dump(mode="json") for name, source in results.items()})
     write_rows(out_dir / MARGINS, margins)
     counts = {name: source.metrics.num_pairs if source.metrics else 0 for name, source in results.items()}
-    manifest = Manifest(
-        stage=STAGE,
-        config=settings,
-        inputs=inputs,
-        counts={**counts, "members": len(trained)},
-        seconds=time.perf_counter() - started,
-    )
-    return stage.finish(manifest, outputs=(METRICS, MARGINS))
+    return stage.finish({**counts, "members": len(trained)}, outputs=(METRICS, MARGINS))
 
 
 def read_results(out_dir: Path) -> dict[str, JudgedSource]:
@@ -167,7 +132,7 @@ def read_results(out_dir: Path) -> dict[str, JudgedSource]:
     Raises:
         RunDirectoryError: The directory is unfinished or altered.
     """
-    StageDir(out_dir, STAGE).verify(METRICS)
+    verify(out_dir, STAGE, METRICS)
     raw = json.loads((out_dir / METRICS).read_text(encoding="utf-8"))
     return {name: JudgedSource.model_validate(source) for name, source in raw.items()}
 

@@ -5,9 +5,7 @@ The directory is an ordinary one of the transformers library, so that any reinfo
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
-from transformers.utils import logging as library_logging
 
 from icm.errors import TrainingError
+from icm.training.libraries import quiet_libraries, save_model
 from icm.training.reward.settings import RewardModelSettings
 
 MODEL: Final = "model"
@@ -79,13 +77,7 @@ class RewardModel:
 
     def save(self, directory: Path) -> list[str]:
         """Write the model directory whole or not at all; return the names of its files, relative to its parent."""
-        partial = directory.with_name(directory.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with quiet_library():
-            self.model.save_pretrained(partial)
-            self.tokenizer.save_pretrained(partial)
-        shutil.rmtree(directory, ignore_errors=True)
-        partial.rename(directory)
+        save_model(self.model, self.tokenizer, directory)
         return sorted(f"{directory.name}/{path.name}" for path in directory.iterdir())
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
@@ -125,7 +117,7 @@ def open_base(settings: RewardModelSettings) -> RewardModel:
     source = {"revision": settings.revision, "local_files_only": Path(name).is_dir()}
     set_seed(settings.seed)
     try:
-        with quiet_library():
+        with quiet_libraries():
             config = AutoConfig.from_pretrained(name, **source)
             _check_outputs(name, config)
             tokenizer = AutoTokenizer.from_pretrained(name, **source)
@@ -201,17 +193,3 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
             batches.append([])
         batches[-1].append(index)
     return batches
-
-
-@contextmanager
-def quiet_library() -> Iterator[None]:
-    """Silence the library's bars and its table of missing weights: what matters of them becomes an error here."""
-    verbosity, bars_shown = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
-    library_logging.set_verbosity_error()
-    library_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        library_logging.set_verbosity(verbosity)
-        if bars_shown:
-            library_logging.enable_progress_bar()

@@ -1,10 +1,15 @@
-"""The settings of a reward model's training. Loads no library."""
+"""The settings of the reward stage and of its evaluation. Loads no library."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from icm.statistics.estimates import Resampling
+from icm.training.pairs import PairSettings
+from icm.training.reward.ensembles import EnsembleSettings
 
 
 class LoraSettings(BaseModel):
@@ -66,3 +71,46 @@ class RewardModelSettings(BaseModel):
     centre: float = Field(default=0.01, ge=0)
     seed: int = Field(default=0, ge=0)
     checkpoint_every: int = Field(default=100, ge=1)
+
+
+class RewardEvaluationConfig(BaseModel):
+    """How reward models are judged.
+
+    Attributes:
+        files: Files of judged pairs, of any layout that `icm.training.reward.judged_pairs` knows.
+        ensemble: How several reward models become one.
+        seed: Seed of the bootstrap.
+        num_resamples: Bootstrap resamples for each interval.
+        confidence_level: Of all intervals.
+        num_bins: Bins of the reliability curve.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[Path, ...] = ()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    seed: int = Field(default=0, ge=0)
+    num_resamples: int = Field(default=2000, ge=100)
+    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+    num_bins: int = Field(default=10, ge=1)
+
+    @property
+    def resampling(self) -> Resampling:
+        """How intervals are made."""
+        return Resampling(seed=self.seed, num_resamples=self.num_resamples, confidence_level=self.confidence_level)
+
+
+class RewardConfig(BaseModel):
+    """What the reward model follows from, besides claims and labels.
+
+    Attributes:
+        pairs: How labels become pairs, or targets of single answers.
+        model: The reward model and its training.
+        evaluate: How it is judged; the reward model does not depend on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: PairSettings
+    model: RewardModelSettings
+    evaluate: RewardEvaluationConfig = RewardEvaluationConfig()

@@ -5,14 +5,12 @@ Everything that can be wrong with labels, texts and base is found before the fir
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from icm.errors import TrainingError
@@ -26,34 +24,29 @@ from icm.files.records import (
     sha256_of,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.training.answers import ANSWERS, build_answers
-from icm.training.pairs import PAIRS, PairSettings, build_pairs, read_given_labels
+from icm.training.libraries import is_main_process, processes
+from icm.training.loop import CURVE, remove_checkpoints
+from icm.training.pairs import PAIRS, build_pairs, read_given_labels
 from icm.training.reward.model import MODEL, open_base
 from icm.training.reward.rows import EncodedRow, RejectedExample, TrainingRow, answer_row, encode_rows, pair_row
-from icm.training.reward.settings import RewardModelSettings
-from icm.training.reward.trainer import is_main_process, remove_checkpoints, train_reward_model, wait_for_everyone
+from icm.training.reward.settings import RewardConfig, RewardModelSettings
+from icm.training.reward.trainer import train_reward_model
 
 STAGE: Final = "reward"
 UNUSABLE: Final = "unusable.jsonl"
-TRAINING: Final = "training.jsonl"
 
 
-class RewardConfig(BaseModel):
-    """What the reward model follows from, besides claims and labels.
-
-    Attributes:
-        pairs: How labels become pairs, or targets of single answers.
-        model: The reward model and its training.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pairs: PairSettings
-    model: RewardModelSettings
-
-
-def run(config: RewardConfig, prepare_dir: Path, labels_path: Path, out_dir: Path, console: Console) -> Manifest:
+def run(
+    config: RewardConfig,
+    prepare_dir: Path,
+    labels_path: Path,
+    out_dir: Path,
+    console: Console,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
     """Train a reward model on the labels of a prepared task.
 
     An interrupted run in the same directory is continued; a complete one is left as it is. Under `accelerate launch`
@@ -66,19 +59,17 @@ def run(config: RewardConfig, prepare_dir: Path, labels_path: Path, out_dir: Pat
         out_dir: Where `pairs.jsonl` (or `answers.jsonl`), `unusable.jsonl`, `training.jsonl`, `model/` and the
             manifest go.
         console: Where progress is shown.
+        overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
         SchemaError: A file is malformed, or the labels have no preference structure.
         TrainingError: The base cannot be used, examples are too long and none may be dropped, or the training failed.
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
     """
-    started = time.perf_counter()
     inputs = _check_inputs(prepare_dir, labels_path)
-    stage = StageDir(out_dir, STAGE)
-    settings = {**config.model_dump(mode="json"), "inputs": inputs}
-    if (out_dir / MANIFEST).exists():
-        stage.claim(settings)
-        return stage.verify()
+    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json", exclude={"evaluate"}), inputs, overwrite=overwrite)
+    if done := stage.complete():
+        return done
 
     examples_name, examples, rows, counts = _examples(config, prepare_dir, labels_path)
     base = open_base(config.model)
@@ -86,31 +77,26 @@ def run(config: RewardConfig, prepare_dir: Path, labels_path: Path, out_dir: Pat
     _check_unusable(config.model, unusable)
     counts |= _counted(encoded, unusable, base.fresh_head)
     if is_main_process():
-        # Only now, when nothing can fail for a reason that lies in the settings, is the directory tied to them.
-        stage.claim(settings)
+        stage.claim()
         write_rows(out_dir / examples_name, examples)
         write_rows(out_dir / UNUSABLE, unusable)
-    wait_for_everyone()
-    trained, curve = train_reward_model(base, encoded, config.model, out_dir, console)
+    processes().wait_for_everyone()
+    trained = train_reward_model(base, encoded, config.model, out_dir, console)
     if is_main_process():
-        write_rows(out_dir / TRAINING, curve)
         files = trained.save(out_dir / MODEL)
-        stage.finish(
-            Manifest(stage=STAGE, config=settings, inputs=inputs, counts=counts, seconds=time.perf_counter() - started),
-            outputs=(examples_name, UNUSABLE, TRAINING, *files),
-        )
+        stage.finish(counts, outputs=(examples_name, UNUSABLE, CURVE, *files))
         remove_checkpoints(out_dir)
-    wait_for_everyone()
-    return stage.read_manifest()
+    processes().wait_for_everyone()
+    return read_manifest(out_dir, STAGE)
 
 
 def _check_inputs(prepare_dir: Path, labels_path: Path) -> dict[str, str]:
     """Check the directories that the files come from and return the hashes of the files."""
-    prepared = StageDir(prepare_dir, "prepare").verify(CLAIMS, TASK)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     if (labels_path.parent / MANIFEST).exists():
-        source = StageDir(labels_path.parent, "elicit").read_manifest()
-        StageDir(labels_path.parent, source.stage).verify(labels_path.name)
+        source = read_manifest(labels_path.parent, "elicit")
+        verify(labels_path.parent, source.stage, labels_path.name)
     elif not labels_path.exists():
         raise TrainingError(
             f"{labels_path}: there is no such file of labels; run `icm elicit` first, or give another file: labels=FILE"

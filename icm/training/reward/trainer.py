@@ -6,55 +6,31 @@ the difference of the rewards; a single answer costs the same with its reward in
 
 from __future__ import annotations
 
-import json
-import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from rich.console import Console
 from torch.nn.functional import logsigmoid
-from transformers import PrinterCallback, ProgressCallback, Trainer
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import Trainer
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
 from icm.errors import ConfigError, TrainingError
-from icm.files.records import Record
-from icm.training.progress import TrainingProgress
-from icm.training.reward.model import RewardModel, quiet_library
+from icm.training.libraries import processes, quiet_libraries
+from icm.training.loop import common_arguments, run_training
+from icm.training.reward.model import RewardModel
 from icm.training.reward.rows import EncodedRow
 from icm.training.reward.settings import LoraSettings, RewardModelSettings
 
-CHECKPOINTS: Final = "checkpoints"
 PROBE_ROWS: Final = 64
 """Rows whose rewards are looked at before and after the training."""
-
-
-class CurveRow(Record):
-    """A line of `training.jsonl`: one step.
-
-    Attributes:
-        step: From 1.
-        loss: Mean over the pairs or answers of the step, nats.
-        learning_rate: Of the step.
-        accuracy: Share of the pairs whose preferred response has the higher reward, before the step.
-        margin: Mean difference of the rewards of a pair.
-    """
-
-    step: int
-    loss: float
-    learning_rate: float
-    accuracy: float | None = None
-    margin: float | None = None
 
 
 def soft_cross_entropy(margin: torch.Tensor, probability: torch.Tensor) -> torch.Tensor:
@@ -68,14 +44,14 @@ def soft_cross_entropy(margin: torch.Tensor, probability: torch.Tensor) -> torch
 
 def train_reward_model(
     base: RewardModel, rows: Sequence[EncodedRow], settings: RewardModelSettings, work_dir: Path, console: Console
-) -> tuple[RewardModel, list[CurveRow]]:
+) -> RewardModel:
     """Train a reward model; an interrupted training in the same directory is continued at its last checkpoint.
 
     Args:
         base: What to start from; its weights are changed.
         rows: Pairs, or single answers, as `settings.kind` says.
         settings: How to train.
-        work_dir: Where the checkpoints go; nothing else is written.
+        work_dir: Where checkpoints and `training.jsonl` go; nothing else is written.
         console: Where progress is shown.
 
     Raises:
@@ -86,37 +62,15 @@ def train_reward_model(
     base.rewards_of_tokens(probe)
     if settings.lora is not None:
         base = replace(base, model=_with_adapters(base.model, settings.lora))
-    trainer = _trainer(base, rows, settings, work_dir)
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(TrainingProgress(console, "reward model"))
-    with quiet_library():
-        trainer.train(resume_from_checkpoint=_last_checkpoint(work_dir / CHECKPOINTS))
+    trainer = run_training(
+        lambda: _trainer(base, rows, settings, work_dir), work_dir, console, "reward model", _measures
+    )
     model = trainer.accelerator.unwrap_model(trainer.model)
     trained = RewardModel(
         model.merge_and_unload() if settings.lora is not None else model, base.tokenizer, base.max_length, False
     )
     _check_trained(trained.rewards_of_tokens(probe))
-    return trained, _curve(trainer.state.log_history)
-
-
-def is_main_process() -> bool:
-    """Say whether this process is the one that writes: the only one, or the first under `accelerate launch`."""
-    return _processes().is_main_process
-
-
-def wait_for_everyone() -> None:
-    """Wait until all processes of an `accelerate launch` are here."""
-    _processes().wait_for_everyone()
-
-
-def _processes() -> PartialState:
-    return PartialState(cpu=not torch.cuda.is_available())
-
-
-def remove_checkpoints(work_dir: Path) -> None:
-    """Delete the checkpoints of a finished training."""
-    shutil.rmtree(work_dir / CHECKPOINTS, ignore_errors=True)
+    return trained
 
 
 class SoftRewardTrainer(RewardTrainer):
@@ -169,7 +123,7 @@ def _trainer(base: RewardModel, rows: Sequence[EncodedRow], settings: RewardMode
             args=arguments,
             train_dataset=Dataset.from_dict(columns),
             processing_class=base.tokenizer,
-            data_collator=_Collator(base.tokenizer.pad_token_id, _SIDES),
+            data_collator=partial(_collate, base.tokenizer.pad_token_id, _SIDES),
         )
     columns["answer_ids"] = [list(row.tokens[0]) for row in rows]
     return AnswerTrainer(
@@ -177,7 +131,7 @@ def _trainer(base: RewardModel, rows: Sequence[EncodedRow], settings: RewardMode
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=base.tokenizer,
-        data_collator=_Collator(base.tokenizer.pad_token_id, ("answer_ids",)),
+        data_collator=partial(_collate, base.tokenizer.pad_token_id, ("answer_ids",)),
         centre=settings.centre,
     )
 
@@ -185,20 +139,17 @@ def _trainer(base: RewardModel, rows: Sequence[EncodedRow], settings: RewardMode
 _SIDES: Final = ("chosen_ids", "rejected_ids")
 
 
-class _Collator:
-    """Pads the texts of a batch on the right: first all texts of the first column, then all of the second."""
-
-    def __init__(self, pad_token_id: int, columns: Sequence[str]) -> None:
-        self._pad_token_id = pad_token_id
-        self._columns = columns
-
-    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        texts = [torch.tensor(example[column]) for column in self._columns for example in examples]
-        return {
-            "input_ids": _padded(texts, self._pad_token_id),
-            "attention_mask": _padded([torch.ones_like(text) for text in texts], 0),
-            "probability": torch.tensor([example["probability"] for example in examples], dtype=torch.float32),
-        }
+def _collate(
+    pad_token_id: int, columns: Sequence[str], examples: Sequence[Mapping[str, Any]]
+) -> dict[str, torch.Tensor]:
+    """Pad the texts of a batch on the right: first all texts of the first column, then all of the second."""
+    # TRL splits the rewards in two halves, so the chosen texts of the whole batch come before the rejected ones.
+    texts = [torch.tensor(example[column]) for column in columns for example in examples]
+    return {
+        "input_ids": _padded(texts, pad_token_id),
+        "attention_mask": _padded([torch.ones_like(text) for text in texts], 0),
+        "probability": torch.tensor([example["probability"] for example in examples], dtype=torch.float32),
+    }
 
 
 def _padded(texts: list[torch.Tensor], value: int) -> torch.Tensor:
@@ -206,18 +157,17 @@ def _padded(texts: list[torch.Tensor], value: int) -> torch.Tensor:
 
 
 def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
-    processes = _processes().num_processes
-    micro = settings.micro_batch_size or max(1, settings.batch_size // processes)
-    if settings.batch_size % (micro * processes):
+    num_processes = processes().num_processes
+    micro = settings.micro_batch_size or max(1, settings.batch_size // num_processes)
+    if settings.batch_size % (micro * num_processes):
         raise ConfigError(
-            f"batch_size={settings.batch_size} cannot be dealt to {processes} processes that read {micro} pairs at a "
-            f"time; choose a multiple of {micro * processes}, or another micro_batch_size"
+            f"batch_size={settings.batch_size} cannot be dealt to {num_processes} processes that read {micro} pairs "
+            f"at a time; choose a multiple of {micro * num_processes}, or another micro_batch_size"
         )
-    on_gpu = torch.cuda.is_available()
     return RewardConfig(
-        output_dir=str(work_dir / CHECKPOINTS),
+        **common_arguments(work_dir, settings.seed, settings.checkpoint_every),
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.batch_size // (micro * processes),
+        gradient_accumulation_steps=settings.batch_size // (micro * num_processes),
         num_train_epochs=settings.epochs,
         max_steps=settings.steps or -1,
         learning_rate=settings.learning_rate,
@@ -226,19 +176,7 @@ def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
         weight_decay=settings.weight_decay,
         center_rewards_coefficient=settings.centre or None,
         max_length=None,  # rows that are too long were rejected and listed before
-        seed=settings.seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu and torch.cuda.is_bf16_supported(),
-        dataloader_pin_memory=on_gpu,
-        activation_checkpointing=False,
         remove_unused_columns=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=settings.checkpoint_every,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
     )
 
 
@@ -251,29 +189,8 @@ def _with_adapters(model: Any, lora: LoraSettings) -> Any:
         target_modules="all-linear",
         modules_to_save=[head],  # the head learns whole: low-rank changes to random weights would stay random
     )
-    with warnings.catch_warnings():
-        # The library asks the model in a way that a later version of the other library will not understand.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    with quiet_libraries():
         return get_peft_model(model, adapters)
-
-
-def _last_checkpoint(directory: Path) -> str | None:
-    """Return the last whole checkpoint, after deleting one whose writing was cut short."""
-    if not directory.is_dir():
-        return None
-    for checkpoint in directory.glob("checkpoint-*"):
-        if not _is_whole(checkpoint):
-            shutil.rmtree(checkpoint)
-    return get_last_checkpoint(str(directory))
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Say whether the file that a checkpoint's writing ends with is there and readable."""
-    try:
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    return True
 
 
 def _check_trained(rewards: np.ndarray) -> None:
@@ -284,15 +201,6 @@ def _check_trained(rewards: np.ndarray) -> None:
         )
 
 
-def _curve(history: Sequence[Mapping[str, float]]) -> list[CurveRow]:
-    return [
-        CurveRow(
-            step=int(logs["step"]),
-            loss=logs["loss"],
-            learning_rate=logs["learning_rate"],
-            accuracy=logs.get("accuracy"),
-            margin=logs.get("margin"),
-        )
-        for logs in history
-        if "loss" in logs
-    ]
+def _measures(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the measures of a step: loss in nats; accuracy and mean difference of the rewards only of pairs."""
+    return {name: logs.get(name) for name in ("loss", "learning_rate", "accuracy", "margin")}

@@ -1,0 +1,109 @@
+"""What a run remembers of its settings, and which of them each command reads. Knows `run.json`, runs no stage.
+
+`run_dir=DIR` goes on with an existing run: what is not typed is what it was when the run was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from icm.config import Config, Places
+from icm.errors import ConfigError, RunDirectoryError
+from icm.files.records import first_problem, write_json
+
+RUN: Final = "run.json"
+
+READ: Final = {
+    "prepare": ("task", "data_seed", "model"),
+    "elicit": ("seed", "model", "objective", "search", "contexts", "anchors"),
+    "diagnose": ("seed", "model", "diagnose"),
+    "evaluate": ("seed", "model", "evaluate"),
+}
+"""Settings that each stage reads; `icm run` reads all. The seed is that of diagnosis and evaluation by default."""
+
+_PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
+_NAMING: Final = ("task", "search", "seed")
+"""What the default out_dir is named after."""
+
+
+def typed_keys(overrides: Sequence[str]) -> list[str]:
+    """Return the keys of what was typed, `task.path` of `+task.path=x`, flags left out."""
+    return [each.lstrip("+~").partition("=")[0] for each in overrides if "=" in each and not each.startswith("-")]
+
+
+def require_read(command: str, overrides: Sequence[str]) -> None:
+    """Refuse settings that a command would not read.
+
+    Args:
+        command: Its name.
+        overrides: What was typed after it.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    keys = typed_keys(overrides)
+    roots = {key.partition(".")[0].partition("@")[0] for key in keys}
+    if {"out_dir", "run_dir"} <= roots:
+        raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
+    if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
+        raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
+    if command not in READ:
+        return
+    read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
+    for key in keys:
+        if key.partition(".")[0].partition("@")[0] not in read:
+            makers = [stage for stage, names in READ.items() if key.partition(".")[0] in names]
+            where = f"`icm {makers[0]}` reads it" if makers else "`icm run` reads it"
+            raise ConfigError(f"`icm {command}` does not read {key}: {where}; leave it out, or use `icm run`")
+
+
+def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tuple[Places, Config]:
+    """Return places and settings of the run in `run_dir`, in which what was typed replaces what is remembered.
+
+    Raises:
+        RunDirectoryError: The directory holds no run, or one of another version of this package.
+    """
+    run_dir = places.run
+    typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
+    found = _read(run_dir / RUN)
+    composed = config.model_dump(mode="json")
+    merged = found | {name: composed[name] for name in typed & composed.keys()}
+    if "seed" in typed:
+        # The seeds of diagnosis and evaluation follow the seed of the run unless they are typed themselves.
+        for stage in {"diagnose", "evaluate"} - typed:
+            merged[stage] = {**merged[stage], "seed": composed["seed"]}
+    try:
+        return places.model_copy(update={"out_dir": run_dir}), Config.model_validate(merged)
+    except ValidationError as error:
+        raise RunDirectoryError(
+            f"{run_dir / RUN}: {first_problem(error)}; it was written by another version of icm: give the settings "
+            f"once more, with out_dir={run_dir}"
+        ) from None
+
+
+def remember(places: Places, config: Config, command: str) -> None:
+    """Write down the settings that a command has used; those of other stages stay as they were."""
+    path = places.out_dir / RUN
+    settings = config.model_dump(mode="json")
+    if path.exists() and command in READ:
+        settings = _read(path) | {name: settings[name] for name in READ[command]}
+    write_json(path, settings)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise RunDirectoryError(
+            f"{path}: no such file, so {path.parent} holds no run that this version of icm made; give the settings "
+            f"with out_dir={path.parent}, or begin a new run"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunDirectoryError(
+            f"{path} is corrupt ({error}); delete it and give the settings with out_dir={path.parent}"
+        ) from None

@@ -1,0 +1,64 @@
+"""Run directories as the stages leave them, and the settings of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from icm import golden as gold
+from icm.claims import Claim, ClaimId
+from icm.config import load
+from icm.elicit.settings import ElicitSettings
+from icm.evaluate.against_golden import Elicitation
+from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, Manifest, write_json, write_rows
+from icm.files.stage_dir import StageDir
+from icm.prepare import stage as prepare
+from tests.worlds.claims import make_task
+
+
+def write_prepared(directory: Path, claims: list[Claim]) -> None:
+    """Write what the prepare stage leaves, without golden labels."""
+    write_rows(directory / CLAIMS, claims)
+    write_json(directory / TASK, make_task().model_dump(mode="json"))
+    StageDir(directory, "prepare").finish(Manifest(stage="prepare", config={}), outputs=(CLAIMS, TASK))
+
+
+def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
+    """Return the settings of an elicit stage: the paper's chain under the released objective, changed where asked."""
+    return load(f"seed={seed}", "search=annealing", "objective=released_code", *overrides).for_elicit()
+
+
+def prepare_pocket(run_dir: Path, task: str = "preference", num_claims: int = 48, num_held_out: int = 64) -> Path:
+    """Prepare a pocket task in a run directory and return its golden labels, to be named as a label file."""
+    config = load(
+        f"task=pocket_{task}",
+        f"task.num_claims={num_claims}",
+        f"task.num_held_out={num_held_out}",
+        f"out_dir={run_dir}",
+    )
+    prepare.run(config.for_prepare(), run_dir / "prepare")
+    return run_dir / "prepare" / GOLD
+
+
+def write_run(of: Elicitation, directory: Path, golden: Mapping[ClaimId, int] | None = None) -> tuple[Path, Path]:
+    """Write the directories of the prepare and the elicit stage and return them."""
+    prepare_dir, elicit_dir = directory / "prepare", directory / "elicit"
+    write_rows(prepare_dir / CLAIMS, of.claims)
+    write_rows(prepare_dir / HELD_OUT, of.held_out)
+    gold.save(prepare_dir / GOLD, of.golden if golden is None else golden)
+    write_json(prepare_dir / TASK, of.task.model_dump(mode="json"))
+    prepared = StageDir(prepare_dir, "prepare").finish(
+        Manifest(stage="prepare", config={}), outputs=(CLAIMS, HELD_OUT, GOLD, TASK)
+    )
+    write_rows(elicit_dir / LABELS, of.rows)
+    write_rows(elicit_dir / TRACE, of.trace)
+    StageDir(elicit_dir, "elicit").finish(
+        Manifest(
+            stage="elicit",
+            config={"search": {"kind": "annealing", "note": "<script>alert(1)</script>"}},
+            inputs={name: prepared.outputs[name] for name in (CLAIMS, TASK)},
+            cost={"prompts": 1200, "forwarded_tokens": 48210, "model_seconds": 3.25},
+        ),
+        outputs=(LABELS, TRACE),
+    )
+    return prepare_dir, elicit_dir
