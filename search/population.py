@@ -145,15 +145,15 @@ class Halving(Generic[E]):
                 members[index] = replace(members[index], settled=True)
         return replace(population, step=population.step + 1, members=tuple(members))
 
-    def survivors(self, population: Population[E]) -> list[int]:
-        """Return the members that may move in the next round: the best by U, no two in the same basin."""
+    def survivors(self, population: Population[E], number: int | None = None) -> list[int]:
+        """Return the best members by U, no two in the same basin: those that may move next, or so many."""
         members = population.members
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
         for index in ranked:
             if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
                 distinct.append(index)
-        return sorted(distinct[: self.plan[population.step]])
+        return sorted(distinct[: self.plan[population.step] if number is None else number])
 
     def is_done(self, population: Population[E]) -> bool:
         """Say whether no member can move any more."""

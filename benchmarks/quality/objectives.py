@@ -39,7 +39,7 @@ from benchmarks.quality.pocket_runs import (
 from consistency import ConstraintArrays
 from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
-from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
+from icm.objective import LeaveOneOutSettings, Objective, mutual_predictability, prior_knowledge
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
 from icm.prepare.settings import PocketSettings
@@ -152,7 +152,7 @@ def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArra
 
 
 @cache
-def _settings(name: str) -> ObjectiveSettings:
+def _settings(name: str) -> LeaveOneOutSettings:
     return load(f"objective={name}").objective
 
 

@@ -96,7 +96,7 @@ def _of_coherence(found: Found, settings: DiagnoseSettings, decoder: Decoder) ->
     null_predictability = np.mean([each.predictability for each in objective.evaluate_all(nulls)])
     swapped = probes.with_swapped_words(problem, found.settings).objective
     kept = probes.sweep(swapped, decoder, labels, settings.sweep_rounds)
-    num_orders = len(objective.contexts)
+    num_orders = objective.num_orders
     orders = range(num_orders, num_orders + settings.num_orders)
     zero_shot = objective.zero_shot().argmax(axis=1).astype(np.int8)
     return {

@@ -6,7 +6,6 @@ Knows the problem that was searched and no search, no file and no golden label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ def repeated_in_another_order(problem: Problem, labels: Labels, draws: Sequence[
     labelled = labels != UNLABELLED
     shares = []
     for draw in draws:
-        reordered = replace(problem.objective, contexts=[problem.arrange(draw)])
+        reordered = problem.reordered(draw)
         predicted = reordered.predict_all(labels).argmax(axis=1)
         shares.append(np.mean(predicted[labelled] == labels[labelled]))
     return float(np.mean(shares))

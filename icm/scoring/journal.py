@@ -1,7 +1,8 @@
 """Writes every score down when it is fetched and never asks for it again. Knows no backend.
 
 A journal is a JSONL file: a header that names what was asked, then a line for each prompt with its content hash and
-its label log-probabilities, and for each reading with its content hash and those of all its verdicts. It is what makes a run replayable: a score that stands in the journal is data.
+its label log-probabilities, and for each reading with its content hash and those of all its verdicts. It is what makes
+a run replayable: a score that stands in the journal is data.
 """
 
 from __future__ import annotations
@@ -127,10 +128,7 @@ class JournalScorer(PassthroughScorer):
         seconds = time.perf_counter() - started
         rounded = [_rounded(rows) for rows in answers]
         self._append(
-            [
-                {"reading": digest.hex(), "logprobs": rows.tolist()}
-                for digest, rows in zip(fresh, rounded, strict=True)
-            ],
+            [{"reading": digest.hex(), "logprobs": rows.tolist()} for digest, rows in zip(fresh, rounded, strict=True)],
         )
         self._readings.update(zip(fresh, rounded, strict=True))
         return seconds

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Gibbs(SampledSearch):
 
     def _scan(self, state: SampledState) -> Labels:
         generator = step_generator(self.seed, state.step + 1)
-        objective = replace(self.problem.objective, contexts=[self.problem.arrange(state.step)])
+        objective = self.problem.reordered(state.step)
         labels = state.labels
         for claim in generator.permutation(labels.size).tolist():
             noise = generator.gumbel(size=state.votes.shape[1])

@@ -12,6 +12,10 @@ from icm.files.records import Record
 Origin = Literal["zero_shot", "tempered", "random", "grown"]
 """Where a start of `multistart` comes from, see `icm.searches.starts`."""
 
+ReadOrigin = Literal["zero_shot", "opposite", "random"]
+"""Where a start of `shuffled_sweeps` comes from: the model's verdicts without context, calibrated; their opposite (of
+two labels); random labels. All are made consistent."""
+
 
 def _check_falling(schedule: LogarithmicSettings | GeometricSettings) -> LogarithmicSettings | GeometricSettings:
     if schedule.final > schedule.initial:
@@ -131,6 +135,48 @@ class MultistartSettings(Record):
         return self
 
 
+class ShuffledSweepsSettings(Record):
+    """Sweeps over claims that are read in fresh random orders each round, from a few starts; for `prequential` alone.
+
+    Attributes:
+        name: How reports call this setting.
+        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite.
+        orders_per_round: Random orders that every labelling is read in each round.
+        screening_rounds: Sweeps between two halvings of the starts.
+        num_finalists: How many starts are never dropped, and compared at the end in the orders of the objective.
+        final_rounds: Sweeps of the finalists, at the most; who has settled stops.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
+        cooling_rounds: Rounds until it is 0.
+        zero_shot_weight: What the zero-shot log-odds of a label count beside those read in context.
+        violation_penalty: What a sweep pays for a violated weight of 1, nats.
+    """
+
+    kind: Literal["shuffled_sweeps"]
+    name: str
+    starts: dict[ReadOrigin, int] = Field(min_length=1)
+    orders_per_round: int = Field(ge=1)
+    screening_rounds: int = Field(ge=1)
+    num_finalists: int = Field(ge=1)
+    final_rounds: int = Field(ge=1)
+    sweep_temperature: float = Field(ge=0)
+    cooling_rounds: int = Field(ge=0)
+    zero_shot_weight: float = Field(ge=0)
+    violation_penalty: float = Field(ge=0)
+
+    @property
+    def num_starts(self) -> int:
+        """Starts of all origins."""
+        return sum(self.starts.values())
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if min(self.starts.values()) < 0 or not self.num_starts:
+            raise ValueError(f"shuffled_sweeps needs a start and no negative number of them, got {self.starts}")
+        if self.starts.get("zero_shot", 0) > 1 or self.starts.get("opposite", 0) > 1:
+            raise ValueError(f"zero_shot and opposite are one labelling each, got {self.starts}")
+        return self
+
+
 class GibbsSettings(Record):
     """Every label in turn drawn from its conditional; each claim's most frequent label over the later scans counts.
 
@@ -190,6 +236,11 @@ class ControlSettings(Record):
 
 
 SearchSettings = Annotated[
-    AnnealingSettings | MultistartSettings | GibbsSettings | BootstrapSettings | ControlSettings,
+    AnnealingSettings
+    | MultistartSettings
+    | ShuffledSweepsSettings
+    | GibbsSettings
+    | BootstrapSettings
+    | ControlSettings,
     Field(discriminator="kind"),
 ]
