@@ -1,4 +1,4 @@
-"""In which orders, and in which blocks of one pass each, the claims are read. Knows no model and does not read claims."""
+"""In which orders, and in which blocks of one pass each, the claims are read. Knows no model and no text."""
 
 from __future__ import annotations
 

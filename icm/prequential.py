@@ -131,10 +131,10 @@ class Prequential:
         return self.plan.blocks(self.draw * ORDERS_PER_DRAW + order)
 
     def _reading(self, labels: Labels, claims: NDArray[np.int64]) -> Reading:
-        places = claims.tolist()
-        return Reading(
-            [self.queries[claim] for claim in places], [self.demos[claim][int(labels[claim])] for claim in places[:-1]]
-        )
+        places: list[int] = claims.tolist()
+        shown: list[int] = labels[claims].tolist()
+        demos = [self.demos[claim][label] for claim, label in zip(places[:-1], shown, strict=False)]
+        return Reading([self.queries[claim] for claim in places], demos)
 
     def _predicted(self, labels: Labels, claim: int) -> NDArray[np.float64]:
         """Return what is predicted of one claim, labelled or not, in each order: (R, L), nats."""

@@ -87,9 +87,10 @@ class ReadingForecast:
 
     def __str__(self) -> str:
         evaluation_tokens = self.num_orders * self.order_tokens
+        blocks = f"{self.blocks} block{'' if self.blocks == 1 else 's'}"
         told = (
-            f"one evaluation of U: {self.num_claims:,} claims read in {self.num_orders} orders of {self.blocks} "
-            f"block{'' if self.blocks == 1 else 's'}, {evaluation_tokens:,} tokens, the longest block {self.longest:,}; "
+            f"one evaluation of U: {self.num_claims:,} claims read in {self.num_orders} orders of {blocks}, "
+            f"{evaluation_tokens:,} tokens, the longest block {self.longest:,}; "
         )
         if self.num_evaluations is None:
             most = self.num_steps * self.num_orders * self.longest

@@ -142,9 +142,9 @@ class ShuffledSweepsSettings(Record):
         name: How reports call this setting.
         starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite.
         orders_per_round: Random orders that every labelling is read in each round.
-        screening_rounds: Sweeps between two halvings of the starts.
-        num_finalists: How many starts are never dropped, and compared at the end in the orders of the objective.
-        final_rounds: Sweeps of the finalists, at the most; who has settled stops.
+        screening_rounds: Sweeps between two halvings of the starts, until one is left.
+        final_rounds: Sweeps of that one, at the most; it stops when it has settled.
+        num_compared: How many distinct labellings are compared at the end, in the orders of the objective.
         sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
         cooling_rounds: Rounds until it is 0.
         zero_shot_weight: What the zero-shot log-odds of a label count beside those read in context.
@@ -156,8 +156,8 @@ class ShuffledSweepsSettings(Record):
     starts: dict[ReadOrigin, int] = Field(min_length=1)
     orders_per_round: int = Field(ge=1)
     screening_rounds: int = Field(ge=1)
-    num_finalists: int = Field(ge=1)
     final_rounds: int = Field(ge=1)
+    num_compared: int = Field(ge=1)
     sweep_temperature: float = Field(ge=0)
     cooling_rounds: int = Field(ge=0)
     zero_shot_weight: float = Field(ge=0)

@@ -5,7 +5,7 @@
         read all claims with their labels, in a few random orders, in blocks that fit the model's context
         labels <- argmax of (what was expected of each label, calibrated + a part of the zero-shot log-odds
                              + temperature * Gumbel noise), made consistent
-    the starts with the highest U go on; at the end the finalists are compared in the same orders
+    the starts with the highest U go on, until one is left; at the end the best are compared in the same orders
 
 All labels move at once and every claim is read as often in each round, so the cost is linear in the number of claims.
 U is an estimate in every round, because the orders are new; only the last comparison is of one U. Knows no file and no
@@ -39,7 +39,7 @@ FIRST_DRAW: Final = 1_000
 not see the orders that the labels were fitted to."""
 
 COMPARISON: Final = 0
-"""The draw of orders of the objective itself, in which the finalists are compared."""
+"""The draw of orders of the objective itself, in which the best are compared at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ShuffledState:
 
     Attributes:
         population: Its members, and how many rounds they have done.
-        compared: Whether the finalists have been compared, which is the last step.
+        compared: Whether the best have been compared, which is the last step.
     """
 
     population: Population[Read]
@@ -117,7 +117,7 @@ class ShuffledSweeps:
     def num_evaluations(self) -> int:
         """The most readings of all claims, in evaluations of U: zero-shot, the starts, all sweeps, the comparison."""
         readings = self.settings.orders_per_round * (self.settings.num_starts + sum(self.kernel.plan)) + 1
-        return -(-readings // self.objective.num_orders) + self.settings.num_finalists
+        return -(-readings // self.objective.num_orders) + self.settings.num_compared
 
     @property
     def period(self) -> int:
@@ -129,7 +129,7 @@ class ShuffledSweeps:
         return ShuffledState(self._reading_in(FIRST_DRAW).start(self._starts()))
 
     def walk(self, state: ShuffledState) -> Iterator[tuple[ShuffledState, StepInfo]]:
-        """Do the remaining rounds one by one, then compare the finalists."""
+        """Do the remaining rounds one by one, then compare the best."""
         while not state.compared:
             before, population = state, state.population
             if self.kernel.is_done(population):
@@ -140,11 +140,11 @@ class ShuffledSweeps:
             yield state, StepInfo(temperature=self.kernel.schedule(before.step), changed=changed)
 
     def is_done(self, state: ShuffledState) -> bool:
-        """Say whether the finalists have been compared."""
+        """Say whether the best have been compared."""
         return state.compared
 
     def result(self, state: ShuffledState) -> Result:
-        """Return the finalist with the highest U, the share of starts that agree, and what else was found."""
+        """Return the labelling with the highest U, the share of starts that agree, and what else was found."""
         votes = [member.best_labels for member in (*state.population.members, *state.population.dropped)]
         return Result(
             labels=state.labels,
@@ -207,13 +207,13 @@ class ShuffledSweeps:
         return starts
 
     def _compared(self, population: Population[Read]) -> ShuffledState:
-        """Read the finalists in the orders of the objective, all in the same ones; the others are dropped."""
-        chosen = self.kernel.survivors(population, self.settings.num_finalists)
-        finalists = [population.members[index] for index in chosen]
-        read = self._read(COMPARISON)([member.best_labels for member in finalists])
+        """Read the best labellings in the orders of the objective, all in the same ones; the others are dropped."""
+        chosen = self.kernel.survivors(population, self.settings.num_compared)
+        best = [population.members[index] for index in chosen]
+        read = self._read(COMPARISON)([member.best_labels for member in best])
         members = tuple(
             Member(member.origin, member.best_labels, each, member.best_labels, each, settled=True)
-            for member, each in zip(finalists, read, strict=True)
+            for member, each in zip(best, read, strict=True)
         )
         others = tuple(member for index, member in enumerate(population.members) if index not in chosen)
         return ShuffledState(Population(population.step + 1, members, others), compared=True)
@@ -239,8 +239,7 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
     if len(problem.task.label_space) != 2:
         starts = {origin: number for origin, number in settings.starts.items() if origin != "opposite"}
         settings = settings.model_copy(update={"starts": starts})
-    screening = screening_plan(settings.num_starts, settings.screening_rounds, settings.num_finalists)
-    plan = screening + (settings.num_finalists,) * settings.final_rounds
+    plan = screening_plan(settings.num_starts, settings.screening_rounds, 1) + (1,) * settings.final_rounds
     decoder = build_decoder(objective.constraints, settings.violation_penalty)
     schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
     kernel: Halving[Read] = Halving(seed, _unread, decoder, plan, schedule)
