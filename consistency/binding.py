@@ -81,6 +81,7 @@ def tally_binding(
         return components.sums(-given, paid * violated(arrays, labels))
 
     costs = component_costs(solution.labels, price)
+    # What each solve may be off by, on the scale of all the costs of a component.
     tolerance = TOLERANCE * components.sums(np.abs(label_logprobs).sum(axis=1), price)
     for chosen, left_out in _one_of_each(arrays, components, start):
         paid = price.copy()

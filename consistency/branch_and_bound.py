@@ -96,6 +96,7 @@ def component_instance(
         components.constraint_start[component + 1],
     )
     constraints = components.constraints[first_constraint:end_constraint]
+    # One start more than claims, so that the last claim knows where its slots end; counted from 0 in the copies below.
     slot_start = components.slot_start[first : end + 1]
     return Instance(
         cost[components.claims[first:end]],
@@ -168,6 +169,7 @@ def minimise(instance: Instance, domains: Domains, incumbent: Incumbent, max_nod
     same node without that label.
     """
     num_claims, num_labels = instance.cost.shape
+    # Layer d holds the messages that the nodes at depth d have raised: going back up finds those of that depth again.
     message_bytes = 8 * instance.members.size * num_labels
     num_layers = max(1, min(num_claims + 1, MESSAGE_BYTES // message_bytes))
     messages = np.empty((num_layers, instance.members.shape[0], instance.members.shape[1], num_labels))
@@ -188,11 +190,13 @@ def minimise(instance: Instance, domains: Domains, incumbent: Incumbent, max_nod
                 if label != branch_label[depth]:
                     _discard(domains, claim, label)
             depth += 1
+            # Beyond the last layer the messages of deeper nodes overwrite it; any messages give a valid bound.
             if depth < num_layers:
                 messages[depth] = messages[layer]
         elif depth == 0:
             return True
         else:
+            # The branch with the preferred label is done: take it back, forbid that label and look at the node again.
             depth -= 1
             _restore(domains, num_discarded_before[depth])
             _discard(domains, branch_claim[depth], branch_label[depth])
@@ -251,6 +255,7 @@ def _sweep(
         claim = step if is_forward else num_claims - 1 - step
         belief[:] = instance.cost[claim]
         if domains.num_open[claim] > 1:
+            # Only where labels compete: a claim with a single open label has nothing to share.
             _collect(instance, messages, domains, claim, belief)
             best = _lowest_open(domains, claim, belief)
             for label in range(num_labels):
@@ -268,6 +273,7 @@ def _collect(
     lowest = np.empty(belief.size)
     for slot in range(instance.slot_start[claim], instance.slot_start[claim + 1]):
         constraint, digit = instance.slot_constraint[slot], instance.slot_digit[slot]
+        # After adding what the constraint costs at the least, that least is 0: the cost has moved to the claim.
         _lowest_by_label(instance, messages, domains, constraint, digit, lowest)
         for label in range(belief.size):
             if domains.is_open[claim, label]:
@@ -336,6 +342,7 @@ def _bound(instance: Instance, messages: NDArray[np.float64], domains: Domains) 
             lowest += messages[instance.slot_constraint[slot], instance.slot_digit[slot]]
         total += _lowest_open(domains, claim, lowest)
     for constraint in range(instance.penalty.size):
+        # Any place will do: the least over the labels of one claim is the least over all joint assignments.
         _lowest_by_label(instance, messages, domains, constraint, 0, lowest)
         total += lowest.min()
     return total
@@ -360,6 +367,8 @@ def _lowest_by_label(
     lowest: NDArray[np.float64],
 ) -> None:
     """Write what a constraint still costs at the least for each label (L,) of one of its claims."""
+    # Position 0 is the lowest digit, so the first L**arity joint assignments are those of a narrow scope, with zeros
+    # at the places that it ignores.
     arity = instance.arity[constraint]
     lowest[:] = np.inf
     for joint in range(lowest.size**arity):
@@ -386,7 +395,7 @@ def _local_cost(instance: Instance, labels: NDArray[np.int8], claim: int) -> flo
 
 @njit(cache=True, nogil=True)
 def _is_violated(instance: Instance, labels: NDArray[np.int8], constraint: int) -> bool:
-    joint = 0
+    joint = 0  # Horner's rule from the highest digit down, the place with the largest stride
     for place in range(instance.arity[constraint] - 1, -1, -1):
         joint = joint * instance.cost.shape[1] + int(labels[instance.members[constraint, place]])
     return _bit(instance.forbidden[constraint], joint) != 0
@@ -402,6 +411,7 @@ def _discard(domains: Domains, claim: int, label: int) -> None:
     if domains.is_open[claim, label]:
         domains.is_open[claim, label] = False
         domains.num_open[claim] -= 1
+        # A trail to undo: the last discarded is the first to come back.
         domains.discarded[domains.num_discarded[0]] = claim * domains.is_open.shape[1] + label
         domains.num_discarded[0] += 1
 

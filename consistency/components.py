@@ -50,6 +50,7 @@ class Components(NamedTuple):
 
     def sums(self, per_claim: NDArray[np.float64], per_constraint: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum a quantity of the claims (N,) and one of the constraints (M,) over each component: (C,)."""
+        # `reduceat` needs a value at every start, and the last component may have none behind it: hence the zero.
         of_claims = np.add.reduceat(np.append(per_claim[self.claims], 0.0), self.claim_start[:-1])
         of_constraints = np.add.reduceat(np.append(per_constraint[self.constraints], 0.0), self.constraint_start[:-1])
         return of_claims + of_constraints
@@ -60,6 +61,7 @@ def find_components(arrays: ConstraintArrays) -> Components:
     component, claims = _breadth_first(arrays.scope, arrays.claim_start, arrays.claim_constraints)
     num_components = int(component.max(initial=-1)) + 1
     claim_start = _starts(component[claims], num_components)
+    # Where each claim stands within its component: its place in `claims` less the place of the component's first.
     position = np.zeros(component.size, np.int64)
     position[claims] = np.arange(claims.size) - claim_start[component[claims]]
 
@@ -69,11 +71,13 @@ def find_components(arrays: ConstraintArrays) -> Components:
     number = np.empty(constraints.size, np.int64)
     number[constraints] = np.arange(constraints.size) - constraint_start[component_of_constraint[constraints]]
 
+    # The slots of a claim are one stretch of `claim_constraints`. The stretches are gathered in the order of `claims`:
+    # repeating how far each has moved turns a running count into indices of the old array.
     num_slots = np.diff(arrays.claim_start)[claims]
     slot_start = np.concatenate(([0], np.cumsum(num_slots)))
     slots = np.repeat(arrays.claim_start[claims] - slot_start[:-1], num_slots) + np.arange(slot_start[-1])
     constraint_of_slot = arrays.claim_constraints[slots]
-    # A claim that pads a narrow scope is its first: `argmax` finds where it stands in earnest.
+    # The first claim of a narrow scope is repeated behind the last: `argmax` finds its true place, the first.
     is_here = arrays.scope[:, constraint_of_slot] == np.repeat(claims, num_slots)
     components = Components(
         claims=claims,
@@ -81,6 +85,7 @@ def find_components(arrays: ConstraintArrays) -> Components:
         constraints=constraints,
         constraint_start=constraint_start,
         arity=1 + np.count_nonzero(arrays.scope[1:] != arrays.scope[0], axis=0)[constraints],
+        # All claims of a constraint are in its component, so a position within it says which claim is meant.
         members=np.ascontiguousarray(position[arrays.scope].T[constraints]),
         slot_start=slot_start,
         slot_constraint=number[constraint_of_slot],
@@ -108,6 +113,7 @@ def _breadth_first(
     for root in range(num_claims):
         if component[root] >= 0 or claim_start[root] == claim_start[root + 1]:
             continue
+        # The queue is never emptied: what was visited stays, component after component, and is the order of claims.
         component[root] = num_components
         queue[num_found] = root
         num_found += 1

@@ -123,6 +123,7 @@ def compile_constraints(constraints: Sequence[Constraint], num_claims: int, num_
 
 def scope_of(arrays: ConstraintArrays, constraint: int) -> NDArray[np.uint32]:
     """Return the claims of one constraint in the order of its mask, without the repeats: (arity,)."""
+    # Claims of a scope differ, so whatever equals the first one is a repeat.
     claims = arrays.scope[:, constraint]
     return claims[: 1 + np.count_nonzero(claims[1:] != claims[0])]
 
@@ -141,6 +142,8 @@ def _check_fits(number: int, constraint: Constraint, num_claims: int, num_labels
 
 def _widen_scopes(arity: NDArray[np.int64], members: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
     """Return the scopes at one width: (K, M), the first claim repeated behind the last."""
+    # `members` holds all scopes end to end: scope m begins at `start[m]`, and an offset of 0 is its first claim, which
+    # is what a narrower scope repeats.
     start = np.cumsum(arity) - arity
     position = np.arange(width)[:, None]
     return members[start + np.where(position < arity, position, 0)]
@@ -151,6 +154,7 @@ def _widen_masks(
 ) -> NDArray[np.uint64]:
     """Return the masks over L**K joint assignments: each table repeated for every value of the ignored digits."""
     widened = forbidden.copy()
+    # The ignored positions are the highest digits, so their values cut the wide table into copies of the narrow one.
     for k in range(1, width):
         size = num_labels**k
         # A product with ones that are `size` bits apart is a row of copies; they do not overlap, so nothing carries.
@@ -163,6 +167,8 @@ def _by_claim(
     arity: NDArray[np.int64], members: NDArray[np.uint32], num_claims: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Return for each claim where its constraints begin, and the constraints themselves."""
+    # Counting sort: the stable order of `members` by claim lists the memberships claim by claim, and within a claim by
+    # constraint, since `owner` ascends.
     claim_start = np.zeros(num_claims + 1, np.int64)
     np.cumsum(np.bincount(members, minlength=num_claims), out=claim_start[1:])
     owner = np.repeat(np.arange(arity.size, dtype=np.uint32), arity)

@@ -41,7 +41,7 @@ class Domains(NamedTuple):
         is_open: (n, L).
         num_open: (n,).
         discarded: (n*L,) claim * L + label of the discarded ones, in their order.
-        num_discarded: (1,).
+        num_discarded: (1,); an array, because compiled code changes it in place.
     """
 
     is_open: NDArray[np.bool_]

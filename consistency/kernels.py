@@ -82,6 +82,7 @@ def flip_delta(arrays: ConstraintArrays, labels: NDArray[np.int8], claim: int, n
         constraint = int(arrays.claim_constraints[slot])
         after = _is_violated_with(arrays, labels, constraint, claim, new_label)
         before = _is_violated(arrays, labels, constraint)
+        # Every constraint stands once among those of a claim, so no difference is counted twice.
         delta += arrays.weight[constraint] * (int(after) - int(before))
     return delta
 
@@ -97,6 +98,8 @@ def violated_constraints(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> 
 
 @njit(cache=True)
 def _is_violated(arrays: ConstraintArrays, labels: NDArray[np.int8], constraint: int) -> bool:
+    # Or-ing keeps the sign bit of any -1, which tells an unlabelled claim without a branch in the loop. A repeat of the
+    # first claim brings its label once more: harmless to the signs, and the widened mask ignores its digit.
     joint = 0
     signs = 0  # negative as soon as one claim of the scope is unlabelled
     for position in range(len(arrays.strides)):
@@ -114,6 +117,7 @@ def _is_violated_with(
     signs = 0
     for position in range(len(arrays.strides)):
         member = arrays.scope[position, constraint]
+        # The claim may be the first of a narrow scope and so stand in it several times: all change together.
         label = int(new_label if member == claim else labels[member])
         joint += label * arrays.strides[position]
         signs |= label
@@ -131,6 +135,7 @@ def _is_forbidden(forbidden: np.uint64, joint: int, signs: int) -> bool:
 def _check_labels(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> None:
     if labels.size != arrays.claim_start.size - 1:
         raise ValueError("the labels must be one for each claim of the constraints")
+    # Counted and tested once at the end: a loop without a way out is vectorised.
     outside = 0
     for label in labels:
         outside += (label < -1) | (label >= arrays.num_labels)

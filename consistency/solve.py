@@ -126,6 +126,7 @@ def prices(
     """Return what each violation costs, nats and finite even if the penalty is not: (M,)."""
     if penalty < np.inf:
         return penalty * arrays.weight
+    # One violation must cost more than all labels of its component can bring, for the lightest constraint as well.
     at_stake = components.sums(np.ptp(label_logprobs, axis=1), np.zeros(arrays.weight.size))
     lightest = np.minimum.reduceat(arrays.weight[components.constraints], components.constraint_start[:-1])
     price = np.empty(arrays.weight.size)

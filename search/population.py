@@ -127,6 +127,7 @@ class Halving(Generic[E]):
         """Do one round: the best members move, all others stay as they are."""
         temperature = self.schedule(population.step)
         generator = step_generator(self.seed, population.step + 1)
+        # Drawn for every member, whoever moves: a member's noise depends on its place and the round, not on the others.
         draws = generator.gumbel(size=(len(population.members), *population.members[0].evaluation.conditionals.shape))
         movers = [index for index in self.survivors(population) if not population.members[index].settled]
         proposed = {}
@@ -134,6 +135,7 @@ class Halving(Generic[E]):
             potentials = population.members[index].evaluation.conditionals + temperature * draws[index]
             proposed[index] = self.decode(potentials)
         moved = {index for index in movers if not np.array_equal(proposed[index], population.members[index].labels)}
+        # Ascending, so that the batch, and with it the journal, is the same in every run: a set has no order.
         evaluations = dict(
             zip(sorted(moved), self.evaluate_all([proposed[index] for index in sorted(moved)]), strict=True)
         )
@@ -141,6 +143,7 @@ class Halving(Generic[E]):
         for index in movers:
             if index in moved:
                 members[index] = _moved(members[index], proposed[index], evaluations[index])
+            # With noise a labelling that stays may still move later; without it, it is a fixed point.
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
         return replace(population, step=population.step + 1, members=tuple(members))
@@ -148,6 +151,7 @@ class Halving(Generic[E]):
     def survivors(self, population: Population[E], number: int | None = None) -> list[int]:
         """Return the best members by U, no two in the same basin: those that may move next, or so many."""
         members = population.members
+        # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
         for index in ranked:

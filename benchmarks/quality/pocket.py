@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -101,7 +102,7 @@ def run(job: Row) -> Row:
     """
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, *ARMS[job["search"]], *job["overrides"])
-        prepare_dir, elicit_dir = Path(directory) / "prepare", config.out_dir / "elicit"
+        prepare_dir, elicit_dir = Path(directory) / "prepare", Path(directory) / "elicit"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims, golden_labels = read_prepared(prepare_dir)
         scorer = PerfectCacheCount(pocket_scorer(job["model"], task.label_space), claims, task.label_space)

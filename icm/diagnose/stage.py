@@ -30,7 +30,7 @@ from icm.files.records import (
 from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.problem import ProblemSettings, build_problem
 from icm.scoring.journal import JournalScorer
-from icm.scoring.protocol import LabelScorer
+from icm.scoring.protocol import LabelScorer, describe_model
 from icm.searches.protocol import Alternative
 
 JOURNAL: Final = "journal.jsonl"
@@ -65,13 +65,12 @@ def run(
     """
     inputs = _check_inputs(prepare_dir, elicit_dir, scorer)
     config = {**settings.model_dump(mode="json"), "model": scorer.fingerprint}
-    stage = StageDir(out_dir, "diagnose", config, inputs, overwrite=overwrite)
+    stage = StageDir(out_dir, "diagnose", config, inputs, model=describe_model(scorer), overwrite=overwrite)
     if done := stage.complete():
         return done
-    journal = JournalScorer(scorer, out_dir / JOURNAL)
-    found = read_found(prepare_dir, elicit_dir, journal)
+    journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
+    diagnosis = diagnose(read_found(prepare_dir, elicit_dir, journal), settings)
     stage.claim()
-    diagnosis = diagnose(found, settings)
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
     verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
     counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}

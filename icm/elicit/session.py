@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, Generic
+from typing import BinaryIO, Final, Generic
 
 import numpy as np
 from rich.console import Console
@@ -19,6 +18,7 @@ from icm.claims import UNLABELLED, Labels
 from icm.elicit.checkpoint import Checkpoint
 from icm.errors import Interrupted
 from icm.files.records import TRACE, TraceRow, dump_row
+from icm.files.stage_dir import StageDir
 from icm.problem import Problem
 from icm.report.progress import ProgressDisplay
 from icm.scoring.journal import JournalScorer
@@ -35,20 +35,20 @@ class Session(Generic[S]):
 
     def __init__(
         self,
-        directory: Path,
+        stage: StageDir,
         problem: Problem,
         search: Search[S],
         journal: JournalScorer,
         checkpoint_seconds: float,
         checkpoint: Checkpoint | None,
     ) -> None:
-        self._directory = directory
+        self._stage = stage
         self._problem = problem
         self._search = search
         self._journal = journal
         self._checkpoint_seconds = checkpoint_seconds
-        self._trace = (directory / TRACE).open("ab")
-        self._trace.truncate(checkpoint.trace_bytes if checkpoint else 0)
+        self._trace_bytes = checkpoint.trace_bytes if checkpoint else 0
+        self._opened_trace: BinaryIO | None = None
         if checkpoint is None:
             self._resumed = None
             self._cost_before, self._seconds_before = ScoringCost(), 0.0
@@ -63,7 +63,17 @@ class Session(Generic[S]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._trace.close()
+        if self._opened_trace is not None:
+            self._opened_trace.close()
+
+    @property
+    def _trace(self) -> BinaryIO:
+        """The trace, cut back to the checkpoint; opened by the first row, since a failed start leaves no file."""
+        if self._opened_trace is None:
+            self._stage.claim()
+            self._opened_trace = (self._stage.path / TRACE).open("ab")
+            self._opened_trace.truncate(self._trace_bytes)
+        return self._opened_trace
 
     @property
     def cost(self) -> ScoringCost:
@@ -137,7 +147,7 @@ class Session(Generic[S]):
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,
-        ).save(self._directory / CHECKPOINT)
+        ).save(self._stage.path / CHECKPOINT)
 
 
 @contextmanager

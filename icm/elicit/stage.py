@@ -37,7 +37,7 @@ from icm.objective import Evaluation, margins
 from icm.prequential import Prequential
 from icm.problem import Problem, build_problem
 from icm.scoring.journal import JournalScorer
-from icm.scoring.protocol import LabelScorer
+from icm.scoring.protocol import LabelScorer, describe_model
 from icm.searches.build import build_search
 from icm.searches.protocol import Result, State
 
@@ -76,19 +76,24 @@ def run(
         inputs["anchors"] = sha256_of(settings.anchors)
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
     config = {**what_counts, "model": scorer.fingerprint}
-    stage = StageDir(out_dir, "elicit", config, inputs, overwrite=overwrite)
+    stage = StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite)
     if done := stage.complete():
         return done
 
     claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
-    checkpoint = load_checkpoint(out_dir / CHECKPOINT)
-    journal = JournalScorer(scorer, out_dir / JOURNAL, at=checkpoint.journal_bytes if checkpoint else None)
+    checkpoint = None if stage.begins_anew else load_checkpoint(out_dir / CHECKPOINT)
+    journal = JournalScorer(
+        scorer,
+        out_dir / JOURNAL,
+        at=checkpoint.journal_bytes if checkpoint else None,
+        fresh=stage.begins_anew,
+        before_first_write=stage.claim,
+    )
     problem = build_problem(claims, task, journal, settings)
     search = build_search(settings.search, problem, settings.seed)
     ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
     console.print(str(ahead), soft_wrap=True)
-    stage.claim()
-    with Session(out_dir, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
+    with Session(stage, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
         state = session.run(console)
     result = search.result(state)
     evaluation = problem.objective.evaluate(result.labels)

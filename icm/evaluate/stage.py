@@ -40,7 +40,7 @@ from icm.files.records import (
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.scoring.journal import JournalScorer
-from icm.scoring.protocol import LabelScorer
+from icm.scoring.protocol import LabelScorer, describe_model
 
 REPORT: Final = "report.html"
 JOURNAL: Final = "journal.jsonl"
@@ -78,22 +78,26 @@ def run(
     """
     inputs = _check_inputs(prepare_dir, elicit_dir) | _check_diagnosis(diagnose_dir, elicit_dir)
     settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
-    stage = StageDir(out_dir, "evaluate", settings, inputs, overwrite=overwrite)
+    stage = StageDir(
+        out_dir, "evaluate", settings, inputs, model=describe_model(scorer) if scorer else None, overwrite=overwrite
+    )
     if done := stage.complete():
         return done
 
     elicitation = read_elicitation(prepare_dir, elicit_dir)
-    stage.claim()
-    journal = JournalScorer(scorer, out_dir / JOURNAL) if scorer else None
+    journal = None
+    if scorer is not None:
+        journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
     metrics = evaluate(elicitation, config, journal)
     cost = asdict(journal.cost) if journal else {}
+    stage.claim()
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
     elicited = read_manifest(elicit_dir, "elicit")
     files = _write_report(
         metrics,
         out_dir,
         costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
-        settings={"elicit": elicited.config, "evaluate": stage.config},
+        settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
         disagreements=disagreements(elicitation)[: config.num_disagreements],
         diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
     )

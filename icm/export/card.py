@@ -110,7 +110,8 @@ def _provenance(facts: CardFacts) -> str:
         "|---|---|",
         f"| labelled claims | {counts['labelled']:,} of {counts['claims']:,} |",
         f"| utility U, violated constraints | {counts['utility']:.3f}, {counts['violations']:,} |",
-        *(f"| {name} | `{config[name]}` |" for name in ("model", "seed", "search", "objective") if name in config),
+        *(f"| model: {name} | `{value}` |" for name, value in (facts.elicited.model or {}).items() if value),
+        *(f"| {name} | `{config[name]}` |" for name in ("seed", "search", "objective") if name in config),
         *(f"| {name} | {number} |" for name, number in sorted(facts.elicited.versions.items())),
     ]
     return "\n".join(lines)

@@ -63,7 +63,7 @@ class StageDir:
             stage: Name of the stage.
             settings: The settings that the result follows from, as plain JSON values.
             inputs: SHA-256 of the files read, by role.
-            model: Names the model that is asked, see `icm.scoring.protocol`; `None` for none.
+            model: Names the model that is asked, see `LabelScorer.description`; `None` for none.
             overwrite: Whether a result or a beginning under other settings may be deleted.
         """
         self.path = path
@@ -93,6 +93,11 @@ class StageDir:
                 f"another out_dir, or add overwrite=true to start this stage anew"
             )
         return verify(self.path, self.stage) if (self.path / MANIFEST).exists() else None
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether what the directory holds is to be deleted, so that nothing in it may be read."""
+        return self._overwrite
 
     def claim(self) -> None:
         """Tie the directory to these settings; what another run left in it is deleted first if that was asked for."""

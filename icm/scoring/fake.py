@@ -27,6 +27,7 @@ class _Fake:
         self.num_labels = len(space)
         self.context_length: int | None = None
         self.cost = ScoringCost()
+        self.description: Mapping[str, str | None] = {"kind": "fake"}
         content = repr((space, settings)).encode()
         self.fingerprint = f"fake-{kind}-" + hashlib.blake2b(content, digest_size=8).hexdigest()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,23 @@ DECIMALS = 5
 class JournalScorer(PassthroughScorer):
     """Answers from a journal what it holds, asks the inner scorer for the rest, and appends that to the journal."""
 
-    def __init__(self, inner: LabelScorer, path: Path, *, at: int | None = None) -> None:
-        """Open a journal, or begin one where there is no file.
+    def __init__(
+        self,
+        inner: LabelScorer,
+        path: Path,
+        *,
+        at: int | None = None,
+        fresh: bool = False,
+        before_first_write: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a journal, or begin one where there is no file; a new one is not written before the first answer.
 
         Args:
             inner: What is asked for prompts that the journal does not hold.
             path: The journal.
             at: A `position` of this journal; what was written after it is cut off and does not count.
+            fresh: Whether to begin anew, whatever the file holds.
+            before_first_write: Called once, before anything is written: a stage claims its directory.
 
         Raises:
             SchemaError: The file is no journal, or one of its lines is broken.
@@ -48,13 +58,12 @@ class JournalScorer(PassthroughScorer):
         self._spent_before = inner.cost
         self._entries: dict[bytes, tuple[float, ...]] = {}
         self._readings: dict[bytes, NDArray[np.float64]] = {}
-        if self._path.exists() and self._path.stat().st_size:
+        self._before_first_write = before_first_write
+        if not fresh and self._path.exists() and self._path.stat().st_size:
             self._load(at)
-        if not self._path.exists() or not self._path.stat().st_size:
-            if at:
-                raise RunDirectoryError(f"{path}: the journal is empty but byte {at} of it is asked for; start afresh")
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._append([_header(inner)])
+        self._is_begun = not fresh and self._path.exists() and self._path.stat().st_size > 0
+        if at and not self._is_begun:
+            raise RunDirectoryError(f"{path}: the journal is empty but byte {at} of it is asked for; start afresh")
 
     @property
     def cost(self) -> ScoringCost:
@@ -63,6 +72,8 @@ class JournalScorer(PassthroughScorer):
 
     def position(self) -> int:
         """Return the length of the journal, in bytes, once all of it has reached the disk."""
+        if not self._is_begun:
+            return 0
         with self._path.open("ab") as file:
             os.fsync(file.fileno())
             return file.tell()
@@ -147,8 +158,13 @@ class JournalScorer(PassthroughScorer):
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         try:
+            if not self._is_begun:
+                self._before_first_write()
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                rows = [_header(self.inner), *rows]
             with self._path.open("ab") as file:
                 file.write(_encode(rows))
+            self._is_begun = True
         except OSError as error:
             raise RunDirectoryError(
                 f"{self._path}: cannot append to the journal ({error.strerror}); what stands in it is kept: "

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from icm.claims import LabelSpace
+from icm.files.records import Record
 from icm.scoring.protocol import LabelScorer
 
 
-class LocalModel(BaseModel):
+class LocalModel(Record):
     """A causal language model on this machine.
 
     Attributes:
@@ -21,8 +22,6 @@ class LocalModel(BaseModel):
         cache_tokens: Most tokens whose keys and values are kept from one batch of prompts to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["local"]
     path: str | None = None
     revision: str | None = None
@@ -31,13 +30,13 @@ class LocalModel(BaseModel):
     cache_tokens: int = Field(default=0, ge=0)
 
 
-class FakeModel(BaseModel):
+class FakeModel(Record):
     """A deterministic stand-in that answers at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["fake"]
 
+
+EMBEDDED: Final = "the embedded pocket model"
 
 ModelSettings = Annotated[LocalModel | FakeModel, Field(discriminator="kind")]
 
@@ -63,6 +62,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 dtype=settings.dtype,
                 device=settings.device,
                 cache_tokens=settings.cache_tokens,
+                name=settings.path or EMBEDDED,
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,11 @@ class PassthroughScorer:
     def fingerprint(self) -> str:
         """Identity of what is asked."""
         return self.inner.fingerprint
+
+    @property
+    def description(self) -> Mapping[str, str | None]:
+        """Names the model."""
+        return self.inner.description
 
     @property
     def num_labels(self) -> int:

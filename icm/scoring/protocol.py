@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -47,6 +47,11 @@ class LabelScorer(Protocol):
     @property
     def fingerprint(self) -> str:
         """Identity of what is asked: weights, tokenizer, dtype, method, library version, verbalizers."""
+        ...
+
+    @property
+    def description(self) -> Mapping[str, str | None]:
+        """Names the model for people and files: `kind`, `path` or Hub id, `revision`, `dtype`, `device`."""
         ...
 
     @property
@@ -96,6 +101,11 @@ class LabelScorer(Protocol):
         the very same digits again (a chain that is stopped and continued) calls this at the same places both times.
         """
         ...
+
+
+def describe_model(scorer: LabelScorer) -> dict[str, str | None]:
+    """Return what a manifest says of the model that was asked."""
+    return {**scorer.description, "fingerprint": scorer.fingerprint}
 
 
 def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:

@@ -58,6 +58,7 @@ class _Node:
     def __init__(self, tokens: Tokens, depth: int) -> None:
         self.tokens = tokens
         self.depth = depth  # tokens from the root up to the end of this segment
+        # Segments are keyed by their text, tokens of verbalizers by their number: the two never collide.
         self.children: dict[str | int, _Node] = {}
         self.reads: list[tuple[int, int, int]] = []
 
@@ -87,15 +88,18 @@ def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[
         lengths[row] = query.depth
         for label, verbalizer in enumerate(verbalizers):
             node = query
+            # The token at a position of the verbalizer is read after the one before it, the first after the query.
             for position, token in enumerate(verbalizer):
                 node.reads.append((token, row, label))
                 if position < len(verbalizer) - 1:
                     node = node.child(token, (token,))
-    return _Layout(root).trie(lengths)
+    return _lay_out(root, lengths)
 
 
 def _place(context: Context, root: _Node, places: dict[int, _Node], encode: Encode) -> _Node:
     """Return the node at which a context ends, walking each distinct run once per batch."""
+    # Contexts are shared objects: up to the first one that was placed before, only new runs are walked. Identity is
+    # enough, because all of them are alive while the batch is laid out.
     path: list[Context] = []
     above: Context | None = context
     while above is not None and id(above) not in places:
@@ -113,72 +117,87 @@ _Cursor = tuple[_Node, int]
 """A place inside a node: the node and how many of its tokens lie behind."""
 
 
-class _Layout:
-    """Writes nodes down depth first; different segments that begin with the same tokens share those."""
+def _lay_out(root: _Node, lengths: NDArray[np.int64]) -> Trie:
+    """Write nodes down depth first; different segments that begin with the same tokens share those."""
+    tokens: list[int] = []
+    reads: list[tuple[int, int, int, int]] = []
+    # Of each edge: where its tokens start and end, the depth of the first, the index of the token before it.
+    edges: list[tuple[int, int, int, int]] = []
+    ends: list[int] = []  # of the subtree below each edge
+    pending: list[tuple[list[_Cursor], int, int] | int] = []
+    pending += _branches([(child, 0) for child in root.children.values()], 0, -1)
+    while pending:
+        item = pending.pop()
+        if isinstance(item, int):
+            # The number of an edge comes off the stack after all that lies below it: there its subtree ends.
+            ends[item] = len(tokens)
+            continue
+        cursors, depth, parent = item
+        shared, below, reads_here = _advance(cursors)
+        pending.append(len(edges))
+        edges.append((len(tokens), len(tokens) + len(shared), depth, parent))
+        ends.append(0)
+        tokens.extend(shared)
+        reads.extend((len(tokens) - 1, *read) for read in reads_here)
+        pending += _branches(below, depth + len(shared), len(tokens) - 1)
+    return _trie(np.array(tokens, dtype=np.int64), edges, ends, reads, lengths)
 
-    def __init__(self, root: _Node) -> None:
-        self._tokens: list[int] = []
-        self._reads: list[tuple[int, int, int, int]] = []
-        # Of each edge: where its tokens start and end, depth of the first, index of the token before it.
-        self._edges: list[tuple[int, int, int, int]] = []
-        self._ends: list[int] = []  # end of the subtree below each edge
-        pending: list[tuple[list[_Cursor], int, int] | int] = []
-        self._push(pending, [(child, 0) for child in root.children.values()], 0, -1)
-        while pending:
-            item = pending.pop()
-            if isinstance(item, int):
-                self._ends[item] = len(self._tokens)
-            else:
-                cursors, depth, parent = item
-                pending.append(len(self._edges))
-                below, length = self._write(cursors, depth, parent)
-                self._push(pending, below, depth + length, len(self._tokens) - 1)
 
-    def _push(self, pending: list, cursors: list[_Cursor], depth: int, parent: int) -> None:
-        """Put off what follows a token: one group of cursors for each token that comes next."""
-        groups: dict[int, list[_Cursor]] = {}
-        for node, offset in cursors:
-            groups.setdefault(node.tokens[offset], []).append((node, offset))
-        pending.extend((group, depth, parent) for group in reversed(groups.values()))
+def _branches(cursors: list[_Cursor], depth: int, parent: int) -> list[tuple[list[_Cursor], int, int]]:
+    """Return what follows a token, last first: one group of cursors for each token that comes next."""
+    groups: dict[int, list[_Cursor]] = {}
+    for node, offset in cursors:
+        groups.setdefault(node.tokens[offset], []).append((node, offset))
+    return [(group, depth, parent) for group in reversed(groups.values())]
 
-    def _write(self, cursors: list[_Cursor], depth: int, parent: int) -> tuple[list[_Cursor], int]:
-        """Write the tokens that all cursors share; return what follows them and how many they are."""
-        first, start = cursors[0]
-        length = min(len(node.tokens) - offset for node, offset in cursors)
-        for node, offset in cursors[1:]:
-            length = _shared(first.tokens[start : start + length], node.tokens[offset : offset + length])
-        begin = len(self._tokens)
-        self._tokens.extend(first.tokens[start : start + length])
-        self._edges.append((begin, begin + length, depth, parent))
-        self._ends.append(0)
-        below: list[_Cursor] = []
-        for node, offset in cursors:
-            if offset + length < len(node.tokens):
-                below.append((node, offset + length))
-                continue
-            self._reads.extend((begin + length - 1, *read) for read in node.reads)
-            below.extend((child, 0) for child in node.children.values())
-        return below, length
 
-    def trie(self, lengths: NDArray[np.int64]) -> Trie:
-        edges = np.array(self._edges, dtype=np.int64).reshape(-1, 4)
-        sizes = edges[:, 1] - edges[:, 0]
-        tokens = np.array(self._tokens, dtype=np.int64)
-        parent = np.arange(len(tokens)) - 1
-        parent[edges[:, 0]] = edges[:, 3]
-        reads = np.array(self._reads, dtype=np.int64).reshape(-1, 4)
-        reads = reads[np.argsort(reads[:, 0], kind="stable")]
-        return Trie(
-            tokens=tokens,
-            depth=np.repeat(edges[:, 2] - edges[:, 0], sizes) + np.arange(len(tokens)),
-            end=np.repeat(np.array(self._ends, dtype=np.int64), sizes),
-            parent=parent,
-            read_at=reads[:, 0],
-            read_token=reads[:, 1],
-            read_row=reads[:, 2],
-            read_label=reads[:, 3],
-            lengths=lengths,
-        )
+def _advance(cursors: list[_Cursor]) -> tuple[Tokens, list[_Cursor], list[tuple[int, int, int]]]:
+    """Return the tokens that all cursors share, what follows them, and what is read at the last of them."""
+    first, start = cursors[0]
+    length = min(len(node.tokens) - offset for node, offset in cursors)
+    for node, offset in cursors[1:]:
+        length = _shared(first.tokens[start : start + length], node.tokens[offset : offset + length])
+    below: list[_Cursor] = []
+    reads: list[tuple[int, int, int]] = []
+    for node, offset in cursors:
+        if offset + length < len(node.tokens):
+            below.append((node, offset + length))
+            continue
+        # Only a node whose tokens end here has its reads here, and its children follow; `length` is the shortest
+        # remainder or less, so no node ends before.
+        reads.extend(node.reads)
+        below.extend((child, 0) for child in node.children.values())
+    return first.tokens[start : start + length], below, reads
+
+
+def _trie(
+    tokens: NDArray[np.int64],
+    edge_rows: list[tuple[int, int, int, int]],
+    ends: list[int],
+    read_rows: list[tuple[int, int, int, int]],
+    lengths: NDArray[np.int64],
+) -> Trie:
+    edges = np.array(edge_rows, dtype=np.int64).reshape(-1, 4)
+    sizes = edges[:, 1] - edges[:, 0]
+    # Inside an edge the token before is the one to the left; only the first of an edge may hang elsewhere.
+    parent = np.arange(len(tokens)) - 1
+    parent[edges[:, 0]] = edges[:, 3]
+    reads = np.array(read_rows, dtype=np.int64).reshape(-1, 4)
+    # Stable, so that the reads after one token keep the order of rows and labels.
+    reads = reads[np.argsort(reads[:, 0], kind="stable")]
+    return Trie(
+        tokens=tokens,
+        # Position and depth grow together along an edge, so their difference is constant on it. An edge is never cut
+        # by a branch, so the subtree below its first token ends where that below its last one does: one `end` for all.
+        depth=np.repeat(edges[:, 2] - edges[:, 0], sizes) + np.arange(len(tokens)),
+        end=np.repeat(np.array(ends, dtype=np.int64), sizes),
+        parent=parent,
+        read_at=reads[:, 0],
+        read_token=reads[:, 1],
+        read_row=reads[:, 2],
+        read_label=reads[:, 3],
+        lengths=lengths,
+    )
 
 
 def _shared(one: Tokens, other: Tokens) -> int:

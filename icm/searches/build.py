@@ -19,6 +19,7 @@ from icm.searches.settings import (
     MultistartSettings,
     SearchSettings,
     ShuffledSweepsSettings,
+    SweepsSettings,
 )
 from icm.searches.shuffled_sweeps import build_shuffled_sweeps
 
@@ -41,6 +42,8 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
             return build_multistart(settings, problem, seed)
         case ShuffledSweepsSettings():
             return build_shuffled_sweeps(settings, problem, seed)
+        case SweepsSettings():
+            return build_multistart(settings.as_multistart, problem, seed)
         case GibbsSettings():
             return Gibbs(problem, seed, settings.num_scans, settings)
         case BootstrapSettings():

@@ -73,8 +73,6 @@ class Multistart:
             self._screening_decoder,
             self.settings.starts,
             self.seed,
-            start_temperature=self.settings.start_temperature,
-            num_shots=self.settings.num_shots,
         )
         return self.kernel.start(starts)
 

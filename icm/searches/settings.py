@@ -97,8 +97,6 @@ class MultistartSettings(Record):
     Attributes:
         name: How reports call this setting.
         starts: How many starts of each origin.
-        start_temperature: How far `tempered` starts stray from the zero-shot labels, nats.
-        num_shots: Claims with random labels that `grown` starts begin with.
         screening_claims: Claims, in whole groups, that the starts are screened on; null for all.
         screening_rounds: Sweeps between two halvings.
         num_finalists: How many starts are never dropped.
@@ -112,8 +110,6 @@ class MultistartSettings(Record):
     kind: Literal["multistart"]
     name: str
     starts: dict[Origin, int] = Field(min_length=1)
-    start_temperature: float = Field(ge=0)
-    num_shots: int = Field(ge=1)
     screening_claims: int | None = Field(ge=2)
     screening_rounds: int = Field(ge=1)
     num_finalists: int = Field(ge=1)
@@ -177,6 +173,35 @@ class ShuffledSweepsSettings(Record):
         return self
 
 
+class SweepsSettings(Record):
+    """Sweeps from one start until nothing changes: a `multistart` without anything to compare.
+
+    Attributes:
+        name: How reports call this setting.
+        start: Origin of the start.
+        final_rounds: Sweeps, at the most.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
+        cooling_rounds: Rounds until it is 0.
+        violation_penalty: What a sweep pays for a violated weight of 1, nats.
+    """
+
+    kind: Literal["sweeps"]
+    name: str
+    start: Origin
+    final_rounds: int = Field(ge=1)
+    sweep_temperature: float = Field(ge=0)
+    cooling_rounds: int = Field(ge=0)
+    violation_penalty: float = Field(ge=0)
+
+    @property
+    def as_multistart(self) -> MultistartSettings:
+        """The population of one that does the same."""
+        shared = self.model_dump(exclude={"kind", "start"})
+        # With one start there is nobody to screen: the other settings are of no consequence.
+        unread = {"screening_claims": None, "screening_rounds": 1, "num_finalists": 1, "flip": False}
+        return MultistartSettings(kind="multistart", starts={self.start: 1}, **unread, **shared)
+
+
 class GibbsSettings(Record):
     """Every label in turn drawn from its conditional; each claim's most frequent label over the later scans counts.
 
@@ -226,19 +251,26 @@ class ControlSettings(Record):
         name: How reports call this control.
         rule: `zero_shot`, `random`, `majority` (what the model says most often zero-shot, of every claim), or a
             surface rule: `length`, `keywords`, `answer_frequency`.
-        consistent: Whether the labels are made consistent (zero-shot and random labels).
+        consistent: Whether the labels are made consistent; zero-shot and random labels alone can be.
     """
 
     kind: Literal["control"]
     name: str
     rule: Literal["zero_shot", "random", "majority", "length", "keywords", "answer_frequency"]
-    consistent: bool
+    consistent: bool = False
+
+    @model_validator(mode="after")
+    def _reads_consistent(self) -> Self:
+        if self.consistent and self.rule not in ("zero_shot", "random"):
+            raise ValueError(f"search={self.name} does not read consistent; search=zero_shot and search=random do")
+        return self
 
 
 SearchSettings = Annotated[
     AnnealingSettings
     | MultistartSettings
     | ShuffledSweepsSettings
+    | SweepsSettings
     | GibbsSettings
     | BootstrapSettings
     | ControlSettings,

@@ -7,6 +7,7 @@ Four origins: `zero_shot`, the model's verdicts without context, made consistent
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,12 @@ from icm.objective import Objective
 from icm.searches.decoding import Decoder
 from icm.searches.settings import Origin
 from search.randomness import step_generator
+
+TEMPERED_NATS: Final = 1.0
+"""How far tempered starts stray from the zero-shot labels: as far as the model's own uncertainty."""
+
+GROWN_SHOTS: Final = 8
+"""Claims with random labels that grown starts begin with: the K of the paper's chain."""
 
 
 def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
@@ -39,9 +46,6 @@ def draw_starts(
     decoder: Decoder,
     origins: Mapping[Origin, int],
     seed: int,
-    *,
-    start_temperature: float,
-    num_shots: int,
 ) -> list[tuple[str, Labels]]:
     """Return origin and labelling of every start.
 
@@ -50,8 +54,6 @@ def draw_starts(
         decoder: Makes them consistent, and says which claims are labelled at all.
         origins: How many starts of each origin.
         seed: Seed of everything random in them.
-        start_temperature: How far tempered starts stray from the zero-shot labels, nats.
-        num_shots: Claims with random labels that grown starts begin with.
     """
     generator = step_generator(seed, 0)
     shape = objective.evidence.shape
@@ -66,19 +68,19 @@ def draw_starts(
                 case "zero_shot":
                     labels = decoder(potentials)
                 case "tempered":
-                    labels = decoder.draw(generator, potentials, start_temperature)
+                    labels = decoder.draw(generator, potentials, TEMPERED_NATS)
                 case "random":
                     labels = decoder.draw(generator, np.zeros(shape), 1.0)
                 case "grown":
-                    labels = _grow(generator, objective, decoder, num_shots)
+                    labels = _grow(generator, objective, decoder)
             starts.append((origin, labels))
     return starts
 
 
-def _grow(generator: np.random.Generator, objective: Objective, decoder: Decoder, num_shots: int) -> Labels:
+def _grow(generator: np.random.Generator, objective: Objective, decoder: Decoder) -> Labels:
     drawn = decoder.draw(generator, np.zeros(objective.evidence.shape), 1.0)
     (labelled,) = np.nonzero(drawn != UNLABELLED)
-    shots = generator.choice(labelled, size=min(num_shots, labelled.size), replace=False)
+    shots = generator.choice(labelled, size=min(GROWN_SHOTS, labelled.size), replace=False)
     labels = np.full(drawn.size, UNLABELLED, dtype=np.int8)
     labels[shots] = drawn[shots]
     potentials = np.zeros(objective.evidence.shape)

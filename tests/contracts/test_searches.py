@@ -24,7 +24,7 @@ SEARCHES = {
     "reference": ("search=reference", "search.steps_per_claim=1"),
     "multistart": ("search=multistart",),
     "sweeps": ("search=sweeps",),
-    "sweeps from random labels": ("search=sweeps", "search.starts={zero_shot: 0, random: 1}"),
+    "sweeps from random labels": ("search=sweeps", "search.start=random"),
     "gibbs": ("search=gibbs", "search.num_scans=4", "search.burn_in=1"),
     "bootstrap": ("search=bootstrap", "search.num_rounds=4", "search.num_shots=6"),
     "bootstrap alone": ("search=bootstrap", "search.consistent=false", "search.balanced=false", "search.num_rounds=3"),

@@ -7,20 +7,20 @@ import json
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
 from rich.console import Console
 
 from icm import golden
 from icm.claims import TRUE_FALSE
-from icm.commands.arms import ArmsCommand, golden_judge
-from icm.config import validate_as
+from icm.commands.arms import golden_judge
+from icm.config import Places, load_command
 from icm.errors import RunDirectoryError
-from icm.files.records import CLAIMS, GOLD, LABELS, LabelRow, Manifest, read_claims, write_rows
+from icm.files.records import CLAIMS, GOLD, LABELS, LabelRow, read_claims, write_rows
 from icm.files.stage_dir import StageDir
 from icm.scoring.open import open_scorer
 from icm.training.arms import stage
 from icm.training.arms.figure import draw_arms
 from icm.training.arms.labels import ARMS
+from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import arms_table, difference, summarise
 from tests.worlds import prepare_pocket
 
@@ -35,9 +35,8 @@ SMALL = (
 )
 
 
-def command(run_dir: Path, *overrides: str) -> ArmsCommand:
-    with initialize_config_module("conf", version_base="1.3"):
-        return validate_as(ArmsCommand, compose("arms", overrides=[f"run_dir={run_dir}", *SMALL, *overrides]))
+def command(run_dir: Path, *overrides: str) -> tuple[Places, ArmsConfig]:
+    return load_command(ArmsConfig, "arms", f"run_dir={run_dir}", *SMALL, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +57,16 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for claim in claims
     ]
     write_rows(directory / "elicit" / LABELS, rows)
-    StageDir(directory / "elicit", "elicit").finish(Manifest(stage="elicit", config={}), outputs=(LABELS,))
+    StageDir(directory / "elicit", "elicit", {}, {}).finish({}, outputs=(LABELS,))
     return directory
 
 
 def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path):
-    told = command(run_dir, f"out_dir={tmp_path / 'arms'}")
-    scorer = open_scorer(told.verdict_model, TRUE_FALSE)
+    places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}")
+    scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
     console = Console(file=io.StringIO(), width=200)
-    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
-    runs = {run.arm: run for run in stage.read_arm_runs(told.out_dir)}
+    stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), console)
+    runs = {run.arm: run for run in stage.read_arm_runs(places.out_dir)}
     assert set(runs) == set(ARMS)
     assert runs["golden"].label_accuracy == 1.0
     assert runs["random_flips"].label_accuracy == runs["elicited"].label_accuracy
@@ -92,19 +91,19 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     assert found.reward_accuracy.value == pytest.approx(expected)
     assert all(path.stat().st_size > 1000 for path in draw_arms(list(runs.values()), tmp_path))
 
-    files = sorted((told.out_dir / "golden" / "seed-0" / "reward" / "model").iterdir())
+    files = sorted((places.out_dir / "golden" / "seed-0" / "reward" / "model").iterdir())
     assert "model.safetensors" in {file.name for file in files}
-    before = json.loads((told.out_dir / stage.RESULTS).read_text())
-    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), console)
-    assert json.loads((told.out_dir / stage.RESULTS).read_text()) == before
+    before = json.loads((places.out_dir / stage.RESULTS).read_text())
+    stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), console)
+    assert json.loads((places.out_dir / stage.RESULTS).read_text()) == before
 
 
 def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path):
     rl = "policy={kind: rloo, steps: 6, batch_size: 16, learning_rate: 0.001, kl_weight: 0.05, rollouts_every: 3}"
-    told = command(run_dir, f"out_dir={tmp_path / 'arms'}", "arms=[base,golden]", "verdicts=null", rl)
-    scorer = open_scorer(told.verdict_model, TRUE_FALSE)
-    stage.run(told.config, run_dir, told.out_dir, scorer, golden_judge(run_dir), Console(quiet=True))
-    base, golden_arm = stage.read_arm_runs(told.out_dir)
+    places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}", "arms=[base,golden]", "verdicts=null", rl)
+    scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
+    stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), Console(quiet=True))
+    base, golden_arm = stage.read_arm_runs(places.out_dir)
     assert base.reinforced == ()
     assert golden_arm.verdict_accuracy is None
     assert [point.step for point in golden_arm.reinforced] == [1, 3, 6, 6]
@@ -122,10 +121,15 @@ def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run
     (tmp_path / "elicit").mkdir()
     for file in (run_dir / "elicit").iterdir():
         (tmp_path / "elicit" / file.name).write_bytes(file.read_bytes())
-    told = command(tmp_path, f"out_dir={tmp_path / 'arms'}")
+    places, settings = command(tmp_path, f"out_dir={tmp_path / 'arms'}")
     assert (tmp_path / "prepare" / GOLD).exists()
     with pytest.raises(RunDirectoryError, match=r"task\.num_held_out above 0"):
         stage.run(
-            told.config, tmp_path, told.out_dir, open_scorer(told.verdict_model, TRUE_FALSE), None, Console(quiet=True)
+            settings,
+            tmp_path,
+            places.out_dir,
+            open_scorer(settings.verdict_model, TRUE_FALSE),
+            None,
+            Console(quiet=True),
         )
-    assert not told.out_dir.exists()
+    assert not places.out_dir.exists()

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import conf
 from icm import cli
+from icm.commands.memory import READ
 from icm.elicit.session import Session
 from icm.errors import IcmError
 from icm.pocket.recipe import PocketTraining
@@ -35,6 +36,12 @@ def truthfulqa(source: Path, out_dir: Path) -> list[str]:
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]
 
 
+def read_by(stage: str, arguments: list[str]) -> list[str]:
+    """Return the arguments of a run that one of its stages reads."""
+    roots = {argument: argument.partition("=")[0].partition(".")[0] for argument in arguments}
+    return [argument for argument, root in roots.items() if root in (*READ[stage], "out_dir")]
+
+
 def test_run_leaves_three_stages_and_prints_a_table(icm, source: Path, tmp_path: Path) -> None:
     out_dir = tmp_path / "run"
     status, out, _ = icm("run", *truthfulqa(source, out_dir))
@@ -56,7 +63,7 @@ def test_run_leaves_three_stages_and_prints_a_table(icm, source: Path, tmp_path:
 def test_the_stages_one_by_one_leave_the_same_labels_as_run(icm, source: Path, tmp_path: Path) -> None:
     icm("run", *truthfulqa(source, tmp_path / "run"))
     for stage in ("prepare", "elicit", "evaluate"):
-        assert icm(stage, *truthfulqa(source, tmp_path / "stages"))[0] == 0
+        assert icm(stage, *read_by(stage, truthfulqa(source, tmp_path / "stages")))[0] == 0
     for file in ("elicit/labels.jsonl", "elicit/trace.jsonl", "evaluate/metrics.json"):
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "stages" / file).read_bytes()
 
@@ -74,7 +81,7 @@ def test_a_source_without_golden_labels_is_labelled_and_not_compared(icm, tmp_pa
 def test_a_sweep_gives_each_seed_a_directory(icm, source: Path, tmp_path: Path) -> None:
     arguments = truthfulqa(source, tmp_path / "sweep")
     arguments[3] += "/seed-${seed}"
-    status, _, err = icm("elicit", "-m", *arguments, "seed=0,1")
+    status, _, err = icm("elicit", "-m", *read_by("elicit", arguments), "seed=0,1")
     assert status == 2
     assert "run `icm prepare`" in err
     assert icm("run", "-m", *arguments, "seed=0,1")[0] == 0
@@ -114,7 +121,8 @@ def test_a_traceback_is_shown_when_it_is_asked_for(monkeypatch, tmp_path: Path) 
 
 def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tmp_path: Path, monkeypatch) -> None:
     arguments = truthfulqa(source, tmp_path / "run")
-    icm("prepare", *arguments)
+    icm("prepare", *read_by("prepare", arguments))
+    arguments = read_by("elicit", arguments)
 
     def full(self, state) -> None:
         raise OSError(28, "No space left on device", "checkpoint.json")
@@ -134,7 +142,8 @@ def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tm
 
 
 def test_help_lists_commands_groups_and_settings(icm) -> None:
-    assert "icm prepare|elicit|diagnose|evaluate|run" in icm("--help")[1]
+    assert "usage: icm COMMAND [key=value ...]" in icm("--help")[1]
+    assert all(f"  {command.words} " in icm("--help")[1] for command in cli.COMMANDS)
     status, out, _ = icm("run", "--help")
     assert status == 0
     assert "search: annealing, answer_frequency, bootstrap" in out
@@ -150,7 +159,7 @@ def test_cfg_job_prints_the_settings(icm) -> None:
 
 
 def test_every_setting_of_the_pocket_training_stands_in_its_file_with_its_default() -> None:
-    written = yaml.safe_load(Path(conf.__file__).with_name("pocket_train.yaml").read_text())
+    written = yaml.safe_load(Path(conf.__file__).with_name("command").joinpath("pocket_train.yaml").read_text())
     stated = {key: value for key, value in written.items() if key not in ("defaults", "hydra", "out_dir")}
     defaults = PocketTraining().model_dump()
     assert stated == defaults | {"phases": None}

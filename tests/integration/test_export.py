@@ -9,9 +9,8 @@ import yaml
 from rich.console import Console
 
 from icm.claims import TRUE_FALSE
-from icm.commands.export import ExportCommand
 from icm.commands.export import run as run_command
-from icm.config import load
+from icm.config import Places, load
 from icm.diagnose import stage as diagnose
 from icm.diagnose.files import read_diagnosis
 from icm.elicit import stage as elicit
@@ -232,8 +231,8 @@ def test_single_answers_are_desirable_or_not_by_their_label(tmp_path):
 
 def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said_to_be(tmp_path, capsys):
     _elicited("pocket_seasons", tmp_path, "task.num_claims=24", "task.num_held_out=0")
-    command = ExportCommand(run_dir=tmp_path, out_dir=tmp_path / "export")
-    run_command(command, Console(width=300))
+    places = Places(run_dir=tmp_path, out_dir=tmp_path / "export")
+    run_command(places, ExportConfig(), Console(width=300))
     out = capsys.readouterr().out
     labelled = sum(row["label"] is not None for row in _rows(tmp_path / "elicit" / "labels.jsonl"))
     assert f"trl/sft.jsonl ({labelled})" in out
@@ -246,9 +245,9 @@ def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said
 
 def test_the_hub_is_refused_offline_before_anything_is_written(comparisons, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    command = ExportCommand(run_dir=comparisons, out_dir=tmp_path / "export", hub_id="somebody/labels")
+    places = Places(run_dir=comparisons, out_dir=tmp_path / "export", hub_id="somebody/labels")
     with pytest.raises(ConfigError, match=r"HF_HUB_OFFLINE forbids the Hub.*hf upload somebody/labels"):
-        run_command(command, QUIET)
+        run_command(places, ExportConfig(), QUIET)
     assert not (tmp_path / "export").exists()
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from icm.commands.policy import PolicyCommand
 from icm.commands.policy import run as run_command
+from icm.config import Places
 from icm.errors import RunDirectoryError, TrainingError
 from icm.prepare import stage as prepare
 from icm.prepare.settings import PocketSettings, PrepareConfig
@@ -251,9 +251,8 @@ def test_reinforcement_learning_without_a_reward_is_refused(run_dir, tmp_path):
 
 
 def test_the_command_shows_what_became_of_the_policy(run_dir, trained, capsys):
-    settings = _config(run_dir).model_dump()
-    command = PolicyCommand(**settings, run_dir=run_dir, reward_dir=run_dir / "reward", out_dir=trained)
-    run_command(command, Console(width=120))
+    places = Places(run_dir=run_dir, reward_dir=run_dir / "reward", out_dir=trained)
+    run_command(places, _config(run_dir), Console(width=120))
     out = capsys.readouterr().out
     assert "policy trained by rloo for 8 steps on" in out
     assert "best of 8, no training" in out

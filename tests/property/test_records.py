@@ -15,7 +15,6 @@ from icm.elicit.checkpoint import Checkpoint, load_checkpoint
 from icm.errors import RunDirectoryError, SchemaError
 from icm.files.records import (
     LabelRow,
-    Manifest,
     TaskRecord,
     TraceRow,
     dump_row,
@@ -24,7 +23,6 @@ from icm.files.records import (
     write_json,
     write_rows,
 )
-from icm.files.stage_dir import StageDir
 from icm.scoring.protocol import ScoringCost
 from tests.worlds import CLAIMS, make_claims, make_task
 
@@ -132,23 +130,3 @@ def test_a_checkpoint_survives_its_file_and_no_other_content_does(tmp_path: Path
         path.write_text(broken)
         with pytest.raises(RunDirectoryError, match="is corrupt"):
             load_checkpoint(path)
-
-
-def test_a_stage_without_a_manifest_holds_no_result_and_an_altered_one_is_noticed(tmp_path: Path) -> None:
-    stage = StageDir(tmp_path / "elicit", "elicit")
-    assert stage.claim({"seed": 0}) == "fresh"
-    assert stage.claim({"seed": 0}) == "interrupted"
-    with pytest.raises(RunDirectoryError, match=r"holds no result; run `icm elicit`"):
-        stage.read_manifest()
-    (stage.path / "labels.jsonl").write_text("{}\n")
-    stage.finish(Manifest(stage="elicit", config={"seed": 0}), outputs=["labels.jsonl"])
-    assert stage.claim({"seed": 0}) == "complete"
-    with pytest.raises(RunDirectoryError, match="seed was 0, now 1"):
-        stage.claim({"seed": 1})
-    stage.verify()
-    (stage.path / "labels.jsonl").write_text("{ }\n")
-    with pytest.raises(RunDirectoryError, match=r"labels.jsonl is altered"):
-        stage.verify()
-    (stage.path / "manifest.json").write_text("{")
-    with pytest.raises(RunDirectoryError, match="corrupt"):
-        stage.read_manifest()

@@ -42,6 +42,10 @@ LABELLINGS = st.integers(2, 4).flatmap(
 )
 
 
+def width(interval: tuple[float, float]) -> float:
+    return interval[1] - interval[0]
+
+
 @FEW
 @given(st.integers(1, 60), st.integers(0, 60), LEVELS)
 def test_the_wilson_interval_of_the_wrong_ones_is_the_mirror_image(num_claims: int, right: int, level: float) -> None:
@@ -55,10 +59,9 @@ def test_the_wilson_interval_of_the_wrong_ones_is_the_mirror_image(num_claims: i
 @given(st.integers(1, 60), st.integers(0, 60))
 def test_surer_intervals_are_wider_and_more_claims_make_them_narrower(num_claims: int, right: int) -> None:
     assume(right <= num_claims)
-    widths = [np.subtract(*wilson_interval(right, num_claims, level)[::-1]) for level in (0.5, 0.8, 0.95)]
+    widths = [width(wilson_interval(right, num_claims, level)) for level in (0.5, 0.8, 0.95)]
     assert sorted(widths) == pytest.approx(widths)
-    more = np.subtract(*wilson_interval(10 * right, 10 * num_claims, 0.95)[::-1])
-    assert more <= widths[-1] + 1e-12
+    assert width(wilson_interval(10 * right, 10 * num_claims, 0.95)) <= widths[-1] + 1e-12
 
 
 @FEW

@@ -10,7 +10,7 @@ import pytest
 
 from icm.compare.figures import draw_comparison
 from icm.compare.schema import RunRow
-from icm.compare.stage import CompareCommand
+from icm.compare.settings import CompareSettings
 from icm.compare.statistics import clustered_estimate, paired_test, summarise
 from icm.compare.tables import columns_csv, markdown, runs_csv
 from icm.evaluate.schema import TracePoint
@@ -107,7 +107,7 @@ def test_figures_are_the_same_bytes_again(tmp_path):
         assert one.read_bytes() == other.read_bytes()
 
 
-def command(**changes) -> CompareCommand:
+def command(**changes) -> CompareSettings:
     values = {
         "tasks": ("pocket_facts",),
         "searches": ("sweeps",),
@@ -116,11 +116,10 @@ def command(**changes) -> CompareCommand:
         "seeds": (0,),
         "common": (),
         "share_journal": True,
-        "out_dir": "out",
         "num_resamples": 100,
         "confidence_level": 0.95,
     }
-    return CompareCommand(**(values | changes))
+    return CompareSettings(**(values | changes))
 
 
 def test_searches_columns_and_varied_settings_are_columns_in_this_order():

@@ -13,7 +13,7 @@ from icm.evaluate.against_golden import disagreements
 from icm.evaluate.settings import EvaluateConfig
 from icm.evaluate.stage import read_metrics, run
 from icm.files.records import MANIFEST, dump_row
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest
 from icm.scoring.fake import HashScorer
 from tests.worlds import concept_scorer, elicitation, write_run
 
@@ -139,8 +139,8 @@ def test_labels_that_do_not_fit_the_claims_are_refused(tmp_path, alter, message)
     of = elicitation()
     prepare_dir, elicit_dir = write_run(of, tmp_path)
     (elicit_dir / "labels.jsonl").write_text("".join(map(dump_row, alter(of.rows))))
-    stage = StageDir(elicit_dir, "elicit")
-    stage.finish(stage.read_manifest(), outputs=("labels.jsonl", "trace.jsonl"))
+    manifest = read_manifest(elicit_dir, "elicit")
+    StageDir(elicit_dir, "elicit", manifest.config, manifest.inputs).finish({}, outputs=("labels.jsonl", "trace.jsonl"))
     with pytest.raises(SchemaError, match=message):
         run(CONFIG, prepare_dir, elicit_dir, tmp_path / "evaluate", None)
 

@@ -75,11 +75,32 @@ def test_a_torn_last_line_is_dropped(path: Path):
 
 
 def test_a_torn_header_starts_the_journal_afresh(path: Path):
-    JournalScorer(HashScorer(TRUE_FALSE), path)
-    header = path.read_bytes()
-    path.write_bytes(header[:10])
-    JournalScorer(HashScorer(TRUE_FALSE), path)
-    assert path.read_bytes() == header
+    JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10])
+    JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
+    assert path.read_bytes() == whole
+
+
+def test_a_new_journal_is_not_written_before_the_first_answer(path: Path):
+    claims: list[str] = []
+    journal = JournalScorer(HashScorer(TRUE_FALSE), path, before_first_write=lambda: claims.append("claimed"))
+    assert journal.position() == 0
+    assert not path.parent.exists()
+    assert claims == []
+    for prompt in PROMPTS:
+        journal.label_logprobs([prompt])
+    assert claims == ["claimed"]
+    assert journal.position() == path.stat().st_size
+    JournalScorer(HashScorer(TRUE_FALSE), path, before_first_write=lambda: claims.append("again"))
+    assert claims == ["claimed"]
+
+
+def test_a_fresh_journal_reads_nothing_of_the_one_before(path: Path):
+    JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
+    inner = HashScorer(TRUE_FALSE)
+    JournalScorer(inner, path, fresh=True, before_first_write=path.unlink).label_logprobs(PROMPTS)
+    assert inner.cost.prompts == len(PROMPTS)
 
 
 def test_a_journal_of_another_model_is_refused_and_kept(path: Path):
@@ -93,7 +114,7 @@ def test_a_journal_of_another_model_is_refused_and_kept(path: Path):
 def test_a_journal_shorter_than_the_checkpoint_is_refused(path: Path):
     with pytest.raises(RunDirectoryError, match="empty but byte 10"):
         JournalScorer(HashScorer(TRUE_FALSE), path, at=10)
-    JournalScorer(HashScorer(TRUE_FALSE), path)
+    JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     with pytest.raises(RunDirectoryError, match="fewer than the 9999"):
         JournalScorer(HashScorer(TRUE_FALSE), path, at=9999)
 
@@ -108,9 +129,9 @@ def test_a_journal_shorter_than_the_checkpoint_is_refused(path: Path):
     ],
 )
 def test_broken_lines_are_named_by_place(path: Path, line: bytes, message: str):
-    JournalScorer(HashScorer(TRUE_FALSE), path)
-    with path.open("ab") as file:
-        file.write(line)
+    JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS[:1])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\n") + 1] + line)
     with pytest.raises(SchemaError, match=message):
         JournalScorer(HashScorer(TRUE_FALSE), path)
 

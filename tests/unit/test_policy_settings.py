@@ -3,68 +3,66 @@
 import sys
 
 import pytest
-from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
 from icm import cli
-from icm.commands.export import ExportCommand
-from icm.commands.policy import PolicyCommand
-from icm.config import validate_as
+from icm.config import load_command
 from icm.errors import ConfigError
+from icm.export.settings import ExportConfig
 from icm.training.completions import open_policy
 from icm.training.pairs import PairSettings
 from icm.training.policy.prompts import PromptSettings
+from icm.training.policy.settings import PolicyConfig
 
 
 def _composed(name, kind, *overrides):
     GlobalHydra.instance().clear()
-    with initialize_config_module("conf", version_base="1.3"):
-        return validate_as(kind, compose(name, overrides=["run_dir=runs/a", *overrides]))
+    return load_command(kind, name, "run_dir=runs/a", *overrides)[1]
 
 
 @pytest.mark.parametrize("method", ["rloo", "grpo", "dpo", "sft", "best_of_n"])
 @pytest.mark.parametrize("reward", ["reward=model", "reward=endpoint reward.url=http://localhost:8000/reward"])
 def test_every_method_goes_with_every_reward(method, reward):
-    command = _composed("policy", PolicyCommand, f"method={method}", *reward.split())
+    command = _composed("policy", PolicyConfig, f"method={method}", *reward.split())
     assert command.method.kind == method
-    assert command.config.base_name.endswith("weights")
+    assert command.base_name.endswith("weights")
 
 
 @pytest.mark.parametrize("completion", ["pocket_replies", "pocket_solutions"])
 def test_the_pocket_model_ends_its_completions_as_the_settings_say(completion):
-    command = _composed("policy", PolicyCommand, f"completion={completion}")
-    policy = open_policy(command.config.base_name, command.completion)
+    command = _composed("policy", PolicyConfig, f"completion={completion}")
+    policy = open_policy(command.base_name, command.completion)
     assert policy.ending == command.completion.ending
     assert policy.tokenizer.encode(policy.ending, add_special_tokens=False)[0] in policy.stop_ids
 
 
 def test_a_model_with_an_end_of_sequence_token_needs_no_text():
-    completion = _composed("policy", PolicyCommand, "completion=end_of_sequence").completion
+    completion = _composed("policy", PolicyConfig, "completion=end_of_sequence").completion
     assert completion.stop is None
     assert completion.ending is None
 
 
 def test_a_warm_start_is_asked_for_on_the_command_line():
-    warm = _composed("policy", PolicyCommand, "warm_start={steps: 3, batch_size: 2, learning_rate: 0.1}").warm_start
+    warm = _composed("policy", PolicyConfig, "warm_start={steps: 3, batch_size: 2, learning_rate: 0.1}").warm_start
     assert warm is not None
     assert (warm.kind, warm.steps) == ("sft", 3)
 
 
 def test_prompts_are_those_of_the_reward_model():
     prompts, pairs = PromptSettings(), PairSettings()
-    assert _composed("policy", PolicyCommand).prompts == prompts
+    assert _composed("policy", PolicyConfig).prompts == prompts
     assert prompts.model_dump() == {name: getattr(pairs, name) for name in PromptSettings.model_fields}
 
 
 def test_the_export_ships_with_the_pairs_of_the_reward_model():
-    assert _composed("export", ExportCommand).pairs == PairSettings()
+    assert _composed("export", ExportConfig).pairs == PairSettings()
 
 
 def test_mistakes_name_the_setting():
     with pytest.raises(ConfigError, match=r"method.kl_weight: .*greater than 0, got 0"):
-        _composed("policy", PolicyCommand, "method.kl_weight=0")
+        _composed("policy", PolicyConfig, "method.kl_weight=0")
     with pytest.raises(ConfigError, match="hub_id"):
-        _composed("export", ExportCommand, "hub_id=nobody")
+        _composed("export", ExportConfig, "hub_id=nobody")
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,8 @@ def test_a_failed_run_leaves_the_directory_free_for_other_settings(tmp_path: Pat
 def test_an_interrupted_run_is_taken_up_again(tmp_path: Path) -> None:
     source = write_source(tmp_path / "data.jsonl", ROWS)
     whole = run(config_of(source), tmp_path / "whole")
-    settings = config_of(source).model_dump(mode="json")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(whole.config))
     (tmp_path / "run" / CLAIMS).write_text("half a li")
     assert run(config_of(source), tmp_path / "run").outputs == whole.outputs
 
@@ -157,7 +156,7 @@ def test_every_pocket_task_stands_in_the_configuration_and_is_prepared(tmp_path:
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_every_key_of_a_task_stands_in_its_file(name: str) -> None:
     with initialize_config_module("conf", version_base="1.3"):
-        raw = OmegaConf.to_container(compose("config", overrides=[f"task={name}"]).task)
+        raw = OmegaConf.to_container(compose("command/run", overrides=[f"task={name}"]).task)
     assert isinstance(raw, dict)
     if raw["kind"] != "pocket":
         raw["path"] = "data.jsonl"

@@ -10,7 +10,7 @@ from icm.claims import Claim, ClaimId
 from icm.config import load
 from icm.elicit.settings import ElicitSettings
 from icm.evaluate.against_golden import Elicitation
-from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, Manifest, write_json, write_rows
+from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, write_json, write_rows
 from icm.files.stage_dir import StageDir
 from icm.prepare import stage as prepare
 from tests.worlds.claims import make_task
@@ -20,7 +20,7 @@ def write_prepared(directory: Path, claims: list[Claim]) -> None:
     """Write what the prepare stage leaves, without golden labels."""
     write_rows(directory / CLAIMS, claims)
     write_json(directory / TASK, make_task().model_dump(mode="json"))
-    StageDir(directory, "prepare").finish(Manifest(stage="prepare", config={}), outputs=(CLAIMS, TASK))
+    StageDir(directory, "prepare", {}, {}).finish({}, outputs=(CLAIMS, TASK))
 
 
 def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
@@ -47,18 +47,11 @@ def write_run(of: Elicitation, directory: Path, golden: Mapping[ClaimId, int] | 
     write_rows(prepare_dir / HELD_OUT, of.held_out)
     gold.save(prepare_dir / GOLD, of.golden if golden is None else golden)
     write_json(prepare_dir / TASK, of.task.model_dump(mode="json"))
-    prepared = StageDir(prepare_dir, "prepare").finish(
-        Manifest(stage="prepare", config={}), outputs=(CLAIMS, HELD_OUT, GOLD, TASK)
-    )
+    prepared = StageDir(prepare_dir, "prepare", {}, {}).finish({}, outputs=(CLAIMS, HELD_OUT, GOLD, TASK))
     write_rows(elicit_dir / LABELS, of.rows)
     write_rows(elicit_dir / TRACE, of.trace)
-    StageDir(elicit_dir, "elicit").finish(
-        Manifest(
-            stage="elicit",
-            config={"search": {"kind": "annealing", "note": "<script>alert(1)</script>"}},
-            inputs={name: prepared.outputs[name] for name in (CLAIMS, TASK)},
-            cost={"prompts": 1200, "forwarded_tokens": 48210, "model_seconds": 3.25},
-        ),
-        outputs=(LABELS, TRACE),
-    )
+    settings = {"search": {"kind": "annealing", "note": "<script>alert(1)</script>"}}
+    inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
+    cost = {"prompts": 1200, "forwarded_tokens": 48210, "model_seconds": 3.25}
+    StageDir(elicit_dir, "elicit", settings, inputs).finish({}, outputs=(LABELS, TRACE), cost=cost)
     return prepare_dir, elicit_dir

@@ -18,7 +18,7 @@ Slots = NDArray[np.int64]
 """(T,) the slot in which each token of a trie is kept, -1 where it is not."""
 
 
-class KeptTokens:
+class KeyValueCache:
     """At most `capacity` tokens; the least recently used make room, and of those the deepest go first.
 
     A token is kept under the slot of the token before it and its own number, so a kept token is found exactly where
@@ -51,13 +51,15 @@ class KeptTokens:
         slots = np.full(len(trie.tokens), _NOWHERE, dtype=np.int64)
         if not self._slot_of:
             return slots
+        # Depth first, so when token `at` is reached, `path` holds the slots of its ancestors: deeper entries are stale
+        # but a token reads only the one right above it, which its own parent wrote.
         tokens, depths, ends = trie.tokens.tolist(), trie.depth.tolist(), trie.end.tolist()
         path = [_NOWHERE] * (max(depths) + 2)  # the slot of the token before each depth
         at = 0
         while at < len(tokens):
             slot = self._slot_of.get((path[depths[at]], tokens[at]))
             if slot is None:
-                at = ends[at]
+                at = ends[at]  # what follows a token that is not kept is not kept either: skip the subtree
                 continue
             path[depths[at] + 1] = slots[at] = slot
             at += 1
@@ -67,13 +69,17 @@ class KeptTokens:
     def reserve(self, trie: Trie, found: Slots) -> Slots:
         """Make room for the other tokens of a trie, the shallowest first; return where each token will be kept."""
         new = np.flatnonzero(found == _NOWHERE)
+        # Shallowest first: where room runs out, the beginnings of paths are what is kept, never an orphan.
         new = new[np.argsort(trie.depth[new], kind="stable")]
+        # `find` has stamped what this trie uses with the number of the call, so nothing of it can be given away.
         idle = np.flatnonzero(self._last_call < self._calls)
         # What follows a token was used no later and lies deeper, so it goes first: no path loses its beginning.
         idle = idle[np.lexsort((-self._depth[idle], self._last_call[idle]))][: len(new)]
+        # lexsort takes its last key first: free slots (call 0), then the longest unused, of those the deepest.
         used = idle[self._last_call[idle] > 0]
         for key in zip(self._before[used].tolist(), self._token[used].tolist(), strict=True):
             del self._slot_of[key]
+        # Free until `commit`: if the forward pass fails, nothing points at slots that were never written.
         self._last_call[idle] = 0
         slots = found.copy()
         slots[new[: len(idle)]] = idle
@@ -83,6 +89,7 @@ class KeptTokens:
         """Let the tokens for which room was made be found, now that their keys and values are written."""
         new = np.flatnonzero(found != slots)
         written, parent = slots[new], trie.parent[new]
+        # `parent` is -1 at the first token of a path, where `slots[-1]` would be a stranger's.
         self._before[written] = np.where(parent < 0, _NOWHERE, slots[parent])
         self._token[written], self._depth[written] = trie.tokens[new], trie.depth[new]
         self._last_call[written] = self._calls

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from icm.scoring.local.kv_cache import KeptTokens, Slots
+from icm.scoring.local.kv_cache import KeyValueCache, Slots
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Trie
@@ -34,7 +34,7 @@ class PackedForward:
             cache_tokens: Tokens whose keys and values are kept between calls; given up for good when memory runs out.
         """
         self._model = model
-        self._kept = KeptTokens(cache_tokens)
+        self._kept = KeyValueCache(cache_tokens)
         self.max_tokens = max_tokens
 
     @property
@@ -72,7 +72,7 @@ class PackedForward:
                     raise
                 if self._kept.capacity:
                     # What is kept for later gives way to the work at hand, which stands on it and begins anew.
-                    self._kept = KeptTokens(0)
+                    self._kept = KeyValueCache(0)
                     again = self.score(trie, num_labels)
                     return Scored(again.logprobs, cost + again.cost)
                 if self.max_tokens == 1:
@@ -95,7 +95,7 @@ class _Walk:
         fresh: (F,) the tokens to forward, ascending: those that are not kept, and those after which something is read.
     """
 
-    def __init__(self, model: Any, trie: Trie, kept: KeptTokens, found: Slots, slots: Slots) -> None:
+    def __init__(self, model: Any, trie: Trie, kept: KeyValueCache, found: Slots, slots: Slots) -> None:
         self._model, self._trie, self._kept = model, trie, kept
         is_fresh = found < 0
         is_fresh[trie.read_at] = True

@@ -85,6 +85,7 @@ class PaddedForward:
                     raise no_memory(len(batch[0].tokens)) from error
                 self.max_tokens = len(batch) * len(batch[-1].tokens) // 2
                 continue
+            # `add.at` and not `+=`: a label of several tokens is read several times, and fancy indexing counts once.
             for row, found in zip(batch, values, strict=True):
                 _, _, asked, labels = zip(*row.reads, strict=True)
                 np.add.at(logprobs, (asked, labels), found)
@@ -96,6 +97,7 @@ class PaddedForward:
 
     def _batch(self, rows: Sequence[_Row]) -> Sequence[_Row]:
         """Return as many of the rows, which ascend in length, as the budgets hold, but at least one."""
+        # The rows ascend, so the last row taken sets the width: `size + 1` rows are as wide as `rows[size]`.
         size, places = 1, rows[0].places()
         most_read = MAX_LOGITS // self._model.config.get_text_config().vocab_size
         while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
@@ -114,6 +116,8 @@ class PaddedForward:
             tokens[place, : len(row.tokens)] = torch.tensor(row.tokens)
         positions = torch.arange(tokens.shape[1])
         padded = bool((lengths < tokens.shape[1]).any())
+        # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
+        # among them. Flattened, row `r` begins at `r * len(wanted)`.
         wanted, which = np.unique([at for row in batch for at, *_ in row.reads], return_inverse=True)
         logits = self._model(
             tokens.to(device),
@@ -158,6 +162,7 @@ def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row
         for label, verbalizer in enumerate(verbalizers):
             beginning = verbalizer[:-1]
             row = by_beginning.setdefault(beginning, _Row(tokens + beginning, []))
+            # Token i of a verbalizer is read one place before its own, at the last token of the prompt for i = 0.
             row.reads.extend((len(tokens) - 1 + i, token, prompt, label) for i, token in enumerate(verbalizer))
         rows.extend(by_beginning.values())
     return rows

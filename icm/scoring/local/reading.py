@@ -22,6 +22,7 @@ class Scored(NamedTuple):
 def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:
     """Return the log-probability of `tokens[r]` under row `which[r]` of the logits (K, V): (R,)."""
     logits = logits.float()
+    # One normaliser per row and not per read: several labels are read from the same row.
     normalisers = logits.logsumexp(-1)
     which, tokens = which.to(logits.device), tokens.to(logits.device)
     values = (logits[which, tokens] - normalisers[which]).cpu().double().numpy()

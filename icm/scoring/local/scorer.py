@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +64,7 @@ class LocalScorer:
         space: LabelSpace,
         *,
         identity: str,
+        description: Mapping[str, str | None] | None = None,
         max_pack_tokens: int | None = None,
         cache_tokens: int = 0,
         share_prefixes: bool = True,
@@ -75,6 +76,7 @@ class LocalScorer:
             tokenizer: Its tokenizer.
             space: The labels.
             identity: Names model, tokenizer, dtype and library version; the fingerprint is made from it.
+            description: Names the model for people and files.
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
             share_prefixes: `False` forwards every prompt in full: the yardstick in tests and benchmarks.
@@ -86,6 +88,7 @@ class LocalScorer:
         self._context_length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._cost = ScoringCost()
         self._seams_checked = False
+        self.description: Mapping[str, str | None] = description or {"kind": "local"}
         content = repr((identity, METHOD, space.verbalizers)).encode()
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
         self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
@@ -110,6 +113,7 @@ class LocalScorer:
         device: str = "auto",
         max_pack_tokens: int | None = None,
         cache_tokens: int = 0,
+        name: str | None = None,
     ) -> LocalScorer:
         """Load a model directory or a Hub id and bind it to a label space.
 
@@ -121,13 +125,26 @@ class LocalScorer:
             device: "auto", "cpu", "cuda", "cuda:1" …
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
+            name: What files call the model; its path if left out.
 
         Raises:
             ScoringError: There is no such model, it is incomplete, or it cannot express the verbalizers.
         """
         model, tokenizer, identity = load_model(path, revision=revision, dtype=dtype, device=device)
         return cls(
-            model, tokenizer, space, identity=identity, max_pack_tokens=max_pack_tokens, cache_tokens=cache_tokens
+            model,
+            tokenizer,
+            space,
+            identity=identity,
+            description={
+                "kind": "local",
+                "path": name or str(path),
+                "revision": revision,
+                "dtype": str(model.dtype).removeprefix("torch."),
+                "device": str(model.device),
+            },
+            max_pack_tokens=max_pack_tokens,
+            cache_tokens=cache_tokens,
         )
 
     @property

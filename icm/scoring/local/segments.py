@@ -70,6 +70,7 @@ class SegmentTokenizer:
             text = SEPARATOR.join(segments) + verbalizer
             whole = self._start + self._plain(text)
             if whole != (*pieces, *tokens):
+                # The first token that differs; 0 where one text is the beginning of the other.
                 seam = next(
                     (i for i, pair in enumerate(zip(whole, (*pieces, *tokens), strict=False)) if len({*pair}) > 1), 0
                 )
@@ -102,6 +103,7 @@ class SegmentTokenizer:
 
     def _after_anchor(self, text: str) -> Tokens:
         tokens = self._plain(self._anchor + text)
+        # Cutting by count is right only if the anchor kept its tokens, so that is checked first.
         size = len(self._anchor_tokens)
         if tokens[:size] != self._anchor_tokens:
             raise ScoringError(
@@ -112,6 +114,7 @@ class SegmentTokenizer:
 
     def _start_tokens(self) -> Tokens:
         """Return the special tokens that the tokenizer puts before a text."""
+        # Whatever stands before the anchor's own tokens is the mark; a tokenizer may add one at the end as well.
         marked = tuple(self._tokenizer(self._anchor).input_ids)
         for start in range(len(marked)):
             if marked[start : start + len(self._anchor_tokens)] == self._anchor_tokens:

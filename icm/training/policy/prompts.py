@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from icm.claims import Claim
 from icm.errors import SchemaError
+from icm.files.records import Record
 from icm.prepare.settings import template_pieces
 from icm.training.finetune import Demonstration
 from icm.training.pairs import PairSettings, render_prompt
@@ -15,7 +16,7 @@ from icm.training.pairs import PairSettings, render_prompt
 _PAIRS = PairSettings()
 
 
-class PromptSettings(BaseModel):
+class PromptSettings(Record):
     """What a policy is asked; it must be what the reward model was trained on.
 
     Attributes:
@@ -23,8 +24,6 @@ class PromptSettings(BaseModel):
         answer_prompt: Prompt of a single answer.
         answer_part: The part of a claim that is the single answer.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     comparison_prompt: str = _PAIRS.comparison_prompt
     answer_prompt: str = _PAIRS.answer_prompt

@@ -9,9 +9,10 @@ from typing import Annotated, Final, Literal
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from icm.errors import TrainingError
+from icm.files.records import Record
 from icm.training.reward.ensembles import EnsembleSettings, RewardEnsemble
 from icm.training.reward.model import MODEL, load_reward_model
 
@@ -23,7 +24,7 @@ CONSTANT_DEVIATION: Final = 1e-6
 """Rewards whose standard deviation within a prompt is below this say nothing."""
 
 
-class ModelReward(BaseModel):
+class ModelReward(Record):
     """A reward model, or several that must agree.
 
     Attributes:
@@ -31,14 +32,12 @@ class ModelReward(BaseModel):
         ensemble: How the rewards of several become one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["model"] = "model"
     paths: tuple[Path, ...] = Field(min_length=1)
     ensemble: EnsembleSettings = EnsembleSettings()
 
 
-class EndpointReward(BaseModel):
+class EndpointReward(Record):
     """A server: POST `{"prompts": [...], "completions": [...]}` is answered with `{"rewards": [...]}`.
 
     Attributes:
@@ -46,8 +45,6 @@ class EndpointReward(BaseModel):
         timeout_seconds: How long to wait for one answer.
         connection_retries: How often a connection that could not be made is tried again.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["endpoint"] = "endpoint"
     url: str = Field(pattern=r"^https?://")

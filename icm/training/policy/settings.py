@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from icm.files.records import Record
 from icm.pocket.weights import pocket_model_dir
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
@@ -15,10 +16,8 @@ from icm.training.policy.rewards import RewardSettings
 from icm.training.policy.rl import RlSettings
 
 
-class BestOfNSettings(BaseModel):
+class BestOfNSettings(Record):
     """Nothing is trained: the base is sampled, and the best of n by reward stands for a policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["best_of_n"] = "best_of_n"
 
@@ -26,7 +25,7 @@ class BestOfNSettings(BaseModel):
 MethodSettings = Annotated[RlSettings | DpoSettings | SftSettings | BestOfNSettings, Field(discriminator="kind")]
 
 
-class SamplingSettings(BaseModel):
+class SamplingSettings(Record):
     """How base and policy are compared.
 
     Attributes:
@@ -37,8 +36,6 @@ class SamplingSettings(BaseModel):
         confidence_level: Share of the resampled means inside an interval.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     num_prompts: int = Field(default=64, ge=1)
     samples_per_prompt: int = Field(default=32, ge=1)
     best_of_n: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8, 16)
@@ -46,7 +43,7 @@ class SamplingSettings(BaseModel):
     confidence_level: float = Field(default=0.95, gt=0, lt=1)
 
 
-class PolicyConfig(BaseModel):
+class PolicyConfig(Record):
     """What the policy follows from, besides claims, pairs and reward.
 
     Attributes:
@@ -60,8 +57,6 @@ class PolicyConfig(BaseModel):
         reward: What it is trained for; `None` for none, where the method needs none.
         sampling: How base and policy are compared.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     base: str | None = None
