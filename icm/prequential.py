@@ -110,6 +110,8 @@ class Prequential:
 
     def calibrated(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log-probabilities (n, L) without the model's liking for the word of a label, normalised."""
+        if rows.shape[0] == 0:
+            return rows
         if self.settings.class_prior is not None:
             return match_prior(rows, self.settings.class_prior)
         if self.settings.calibration == "none":
@@ -217,8 +219,6 @@ def match_prior(rows: NDArray[np.float64], shares: Sequence[float]) -> NDArray[n
         (n, L) log-probabilities, normalised.
     """
     offsets = np.zeros(rows.shape[1])
-    if rows.shape[0] == 0:
-        return rows
     for _ in range(MATCHING_ROUNDS):
         moved = log_softmax(rows + offsets, axis=1)
         step = np.log(shares) - (logsumexp(moved, axis=0) - np.log(rows.shape[0]))
