@@ -137,9 +137,10 @@ class ShuffledSweepsSettings(Record):
     Attributes:
         name: How reports call this setting.
         starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite.
-        orders_per_round: Random orders that every labelling is read in each round.
-        screening_rounds: Sweeps between two halvings of the starts, until one is left.
-        final_rounds: Sweeps of that one, at the most; it stops when it has settled.
+        screening_rounds: Sweeps of all starts, but for those that have come to the same labelling as a better one.
+        screening_orders: Random orders that every labelling is read in meanwhile.
+        final_rounds: Further sweeps of the best one, at the most; it stops when it has settled.
+        final_orders: Random orders that it is read in.
         num_compared: How many distinct labellings are compared at the end, in the orders of the objective.
         sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
         cooling_rounds: Rounds until it is 0.
@@ -150,9 +151,10 @@ class ShuffledSweepsSettings(Record):
     kind: Literal["shuffled_sweeps"]
     name: str
     starts: dict[ReadOrigin, int] = Field(min_length=1)
-    orders_per_round: int = Field(ge=1)
-    screening_rounds: int = Field(ge=1)
+    screening_rounds: int = Field(ge=0)
+    screening_orders: int = Field(ge=1)
     final_rounds: int = Field(ge=1)
+    final_orders: int = Field(ge=1)
     num_compared: int = Field(ge=1)
     sweep_temperature: float = Field(ge=0)
     cooling_rounds: int = Field(ge=0)

@@ -5,7 +5,7 @@
         read all claims with their labels, in a few random orders, in blocks that fit the model's context
         labels <- argmax of (what was expected of each label, calibrated + a part of the zero-shot log-odds
                              + temperature * Gumbel noise), made consistent
-    the starts with the highest U go on, until one is left; at the end the best are compared in the same orders
+    after some rounds the start with the highest U goes on alone; at the end the best are compared in the same orders
 
 All labels move at once and every claim is read as often in each round, so the cost is linear in the number of claims.
 U is an estimate in every round, because the orders are new; only the last comparison is of one U. Knows no file and no
@@ -31,7 +31,7 @@ from icm.searches.multistart import basins
 from icm.searches.protocol import Result
 from icm.searches.settings import ShuffledSweepsSettings
 from search.annealing import StepInfo
-from search.population import Halving, Member, Population, falling, screening_plan
+from search.population import Halving, Member, Population, falling
 from search.randomness import step_generator
 
 FIRST_DRAW: Final = 1_000
@@ -116,7 +116,8 @@ class ShuffledSweeps:
     @property
     def num_evaluations(self) -> int:
         """The most readings of all claims, in evaluations of U: zero-shot, the starts, all sweeps, the comparison."""
-        readings = self.settings.orders_per_round * (self.settings.num_starts + sum(self.kernel.plan)) + 1
+        screening = self.settings.num_starts * (1 + self.settings.screening_rounds) * self.settings.screening_orders
+        readings = 1 + screening + self.settings.final_rounds * self.settings.final_orders
         return -(-readings // self.objective.num_orders) + self.settings.num_compared
 
     @property
@@ -176,14 +177,20 @@ class ShuffledSweeps:
         return replace(self.kernel, evaluate_all=self._read(draw))
 
     def _read(self, draw: int) -> Callable[[Sequence[Labels]], list[Read]]:
-        num_orders = None if draw == COMPARISON else self.settings.orders_per_round
-        objective = self.objective.in_orders(draw, num_orders)
+        objective = self.objective.in_orders(draw, self._num_orders(draw))
 
         def read(labellings: Sequence[Labels]) -> list[Read]:
             opinion = self.settings.zero_shot_weight * self._zero_shot() if self.settings.zero_shot_weight else 0.0
             return [Read(each, draw, each.conditionals + opinion) for each in objective.evaluate_all(labellings)]
 
         return read
+
+    def _num_orders(self, draw: int) -> int:
+        """Return in how many orders a draw reads."""
+        if draw == COMPARISON:
+            return self.objective.num_orders
+        is_screening = draw <= FIRST_DRAW + self.settings.screening_rounds
+        return self.settings.screening_orders if is_screening else self.settings.final_orders
 
     def _zero_shot(self) -> NDArray[np.float64]:
         """Return what the model says of each claim without context, calibrated: (N, L), nats."""
@@ -239,7 +246,7 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
     if len(problem.task.label_space) != 2:
         starts = {origin: number for origin, number in settings.starts.items() if origin != "opposite"}
         settings = settings.model_copy(update={"starts": starts})
-    plan = screening_plan(settings.num_starts, settings.screening_rounds, 1) + (1,) * settings.final_rounds
+    plan = (settings.num_starts,) * settings.screening_rounds + (1,) * settings.final_rounds
     decoder = build_decoder(objective.constraints, settings.violation_penalty)
     schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
     kernel: Halving[Read] = Halving(seed, _unread, decoder, plan, schedule)

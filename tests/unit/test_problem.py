@@ -57,7 +57,7 @@ def test_shuffled_sweeps_need_an_objective_that_reads() -> None:
 
 
 def test_a_chain_that_asks_ahead_needs_leave_one_out_prompts() -> None:
-    settings = load("search=annealing", "objective=prequential").for_elicit()
+    settings = load("search=annealing", "search.speculation_window=8", "objective=prequential").for_elicit()
     problem = build_problem(CLAIMS, make_task(), HashScorer(TRUE_FALSE), settings)
     with pytest.raises(ConfigError, match="search.speculation_window=1"):
         build_search(settings.search, problem, 0)
