@@ -63,6 +63,7 @@ PLANTED: Final = (
 )  # fmt: skip
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
+    "shuffled_sweeps": ("search=shuffled_sweeps", "objective=prequential"),
     "sweeps": ("search=sweeps",),
     "reference": ("search=reference", "objective=released_code"),
     "annealing": ("search=annealing", "objective=released_code"),
