@@ -136,7 +136,9 @@ class ShuffledSweepsSettings(Record):
 
     Attributes:
         name: How reports call this setting.
-        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite.
+        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite. The
+            opposite is left out where there are more than two labels, random ones where neither a relation nor an
+            anchor says which concept is meant.
         screening_rounds: Sweeps of all starts, but for those that have come to the same labelling as a better one.
         screening_orders: Random orders that every labelling is read in meanwhile.
         final_rounds: Further sweeps of the best one, at the most; it stops when it has settled.

@@ -29,7 +29,7 @@ from icm.problem import Problem
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.multistart import basins
 from icm.searches.protocol import Result
-from icm.searches.settings import ShuffledSweepsSettings
+from icm.searches.settings import ReadOrigin, ShuffledSweepsSettings
 from search.annealing import StepInfo
 from search.population import Halving, Member, Population, falling
 from search.randomness import step_generator
@@ -243,14 +243,27 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
             f"search=shuffled_sweeps reads the claims one after the other, which objective.kind="
             f"{objective.settings.kind} does not; add objective=prequential, or take search=multistart"
         )
-    if len(problem.task.label_space) != 2:
-        starts = {origin: number for origin, number in settings.starts.items() if origin != "opposite"}
-        settings = settings.model_copy(update={"starts": starts})
+    settings = settings.model_copy(update={"starts": _useful_starts(settings, problem)})
     plan = (settings.num_starts,) * settings.screening_rounds + (1,) * settings.final_rounds
     decoder = build_decoder(objective.constraints, settings.violation_penalty)
     schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
     kernel: Halving[Read] = Halving(seed, _unread, decoder, plan, schedule)
     return ShuffledSweeps(settings, problem, objective, decoder, kernel)
+
+
+def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[ReadOrigin, int]:
+    """Return the starts that can tell something, and a zero-shot start where no other is left.
+
+    Random labels lead to whatever concept the model compresses best. Relations and anchors say which one is meant;
+    without them nothing does but the model's own verdicts, so every start must come from those. Of more than two labels
+    there is no opposite.
+    """
+    objective = problem.objective
+    is_tied = objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
+    is_binary = len(problem.task.label_space) == 2
+    useless = ({"random"} if not is_tied else set()) | ({"opposite"} if not is_binary else set())
+    starts = {origin: number for origin, number in settings.starts.items() if origin not in useless and number}
+    return starts or {"zero_shot": 1}
 
 
 def _unread(_labellings: Sequence[Labels]) -> list[Read]:
