@@ -86,7 +86,7 @@ class Prequential:
     def zero_shot(self, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Return log p(label | claim) and evidence of every claim, or of some, with nothing before it: (n, L), nats."""
         claims = np.arange(len(self.queries)) if claims is None else claims
-        prompts = [Prompt(NO_CONTEXT, self.queries[claim]) for claim in claims.tolist()]
+        prompts = [Prompt(NO_CONTEXT, self.queries[int(claim)]) for claim in claims]
         return log_softmax(self.scorer.label_logprobs(prompts), axis=1) + self.evidence[claims]
 
     def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:

@@ -154,7 +154,9 @@ def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArra
 
 @cache
 def _settings(name: str) -> LeaveOneOutSettings:
-    return load(f"objective={name}").objective
+    settings = load(f"objective={name}").objective
+    assert isinstance(settings, LeaveOneOutSettings), "what is compared here shares its prompts"
+    return settings
 
 
 @cache

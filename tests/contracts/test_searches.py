@@ -167,6 +167,7 @@ def test_shuffled_sweeps_read_no_claim_more_often_than_they_say() -> None:
     finished(search, problem)
     objective = problem.objective
     zero_shot_again = search.num_steps * len(problem.claims)  # a journal answers it, but here is none
+    assert search.num_evaluations is not None
     most = search.num_evaluations * objective.num_orders * len(problem.claims)
     assert objective.scorer.cost.prompts <= most + zero_shot_again
 

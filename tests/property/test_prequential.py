@@ -95,7 +95,7 @@ def test_where_all_is_labelled_predictions_are_the_conditionals_of_the_evaluatio
 @pytest.mark.parametrize("num_labels", [2, 3])
 @pytest.mark.parametrize("prior", [None, (0.2, 0.3, 0.5)])
 def test_the_null_code_sums_to_one_over_all_labellings(num_labels: int, prior) -> None:
-    shares = None if prior is None else np.array(prior[:num_labels]) / sum(prior[:num_labels])
+    shares = None if prior is None else tuple(share / sum(prior[:num_labels]) for share in prior[:num_labels])
     for num_claims in range(1, 6):
         codes = [
             null_code(np.bincount(labels, minlength=num_labels), shares)
