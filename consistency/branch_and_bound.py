@@ -255,7 +255,7 @@ def _sweep(
         claim = step if is_forward else num_claims - 1 - step
         belief[:] = instance.cost[claim]
         if domains.num_open[claim] > 1:
-            # Only where labels compete: a claim with a single open label has nothing to share.
+            # Only where labels compete: a claim with one open label has nothing to share.
             _collect(instance, messages, domains, claim, belief)
             best = _lowest_open(domains, claim, belief)
             for label in range(num_labels):

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.statistics.estimates import generator
-
-ORDER_STREAM: Final = 21
-"""The stream of a seed that the orders of readings are drawn from; no other random number comes from it."""
+from icm.statistics.streams import Stream, generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class BlockPlan:
 
     def _order(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return a random permutation of the claims, and for each place the number of what must not be cut apart."""
-        random = generator(self.seed, ORDER_STREAM, number)
+        random = generator(self.seed, Stream.READING_ORDER, number)
         if not self.keep_groups:
             return random.permutation(self.groups.size), np.arange(self.groups.size)
         group_rank = random.permutation(self.groups.max(initial=-1) + 1)[self.groups]

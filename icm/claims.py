@@ -17,6 +17,8 @@ Labels = NDArray[np.int8]
 """(N,) index into the label space per claim, `UNLABELLED` where the claim carries no label."""
 
 UNLABELLED: Final = -1
+AFFIRMING: Final = 1
+"""Of the two labels of a binary space, the one that affirms the claim; the other one, 0, denies it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +61,8 @@ class LabelSpace:
     """A finite alphabet of two or more labels and the strings a model says for them.
 
     Attributes:
-        names: How files and reports call the labels, in the order of their indices. In a binary space index 1 is
-            the label that affirms the claim.
+        names: How files and reports call the labels, in the order of their indices. In a binary space index
+            `AFFIRMING` affirms the claim.
         verbalizers: What follows the text of a claim, with the leading space (" True"), one for each label.
 
     Raises:

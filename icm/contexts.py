@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from icm.claims import UNLABELLED, Labels
 from icm.prompts import NO_CONTEXT, Context
+from icm.statistics.streams import Stream, generator
 
 
 class _Settings(BaseModel):
@@ -64,7 +65,7 @@ def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.in
         seed: Key of the counter-based generator.
         draw: Which order of this seed; each is independent of the others.
     """
-    random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, draw]))
+    random = generator(seed, Stream.CONTEXT_ORDER, draw)
     _, group_of = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
     num_groups = int(group_of.max(initial=-1)) + 1
     group_rank = random.permutation(num_groups)[group_of]

@@ -9,44 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
-
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, freeze
-from icm.errors import SchemaError
-from icm.files.records import read_rows, write_rows
+from icm.claims import Claim, ClaimId, Labels, LabelSpace
+from icm.files.labels import label_vector, read_labels
+from icm.files.records import write_rows
 
 
-class GoldenRow(BaseModel):
-    """A line of `gold.jsonl`: a claim and its golden label as an index into the label space."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: ClaimId
-    label: int
-
-
-def load(path: Path, num_labels: int) -> dict[ClaimId, int]:
-    """Read golden labels by claim.
+def load(path: Path, space: LabelSpace) -> dict[ClaimId, int]:
+    """Read golden labels by claim, as indices into the label space.
 
     Raises:
-        SchemaError: The file is missing or malformed, a label is outside the alphabet, or an id stands twice.
+        SchemaError: The file is missing or malformed, a label is outside the alphabet, or lines contradict one another.
     """
-    golden: dict[ClaimId, int] = {}
-    for number, row in enumerate(read_rows(path, GoldenRow), start=1):
-        if not 0 <= row.label < num_labels:
-            raise SchemaError(f"{path}:{number}: label must be from 0 to {num_labels - 1}, got {row.label}")
-        if row.id in golden:
-            raise SchemaError(f"{path}:{number}: id {row.id!r} stands twice")
-        golden[row.id] = row.label
-    return golden
+    rows = read_labels(path, space, unlabelled=False, other_columns=False)
+    return {claim: row.label for claim, row in rows.items() if row.label is not None}
 
 
 def save(path: Path, golden: Mapping[ClaimId, int]) -> None:
     """Write golden labels sorted by claim."""
-    write_rows(path, [GoldenRow(id=claim, label=golden[claim]) for claim in sorted(golden)])
+    write_rows(path, ({"id": claim, "label": golden[claim]} for claim in sorted(golden)))
 
 
 def as_labels(golden: Mapping[ClaimId, int], claims: Sequence[Claim]) -> Labels:
     """Return the golden labels of claims as a label vector (N,), `UNLABELLED` where the data set has none."""
-    return freeze(np.array([golden.get(claim.id, UNLABELLED) for claim in claims], dtype=np.int8))
+    return label_vector(golden, claims)

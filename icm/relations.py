@@ -2,7 +2,7 @@
 
 A relation speaks about the claims of one group and looks at nothing but their keys, so constraints follow from the
 meaning of the claims alone. Except for `same_answer` and `table`, relations speak about truth and need a binary label
-space, in which index 1 affirms a claim.
+space. `consistency` reads its two labels as `icm.claims.AFFIRMING` does.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consistency import Constraint, acyclic, contradiction, equivalence, exactly_one, forbid, implication
-from consistency.builders import TRUE
 from consistency.constraints import MASK_BITS
-from icm.claims import AnswerKey, Claim, ComparisonKey
+from icm.claims import AFFIRMING, AnswerKey, Claim, ComparisonKey
 from icm.errors import ConfigError
 
 KeyT = TypeVar("KeyT", AnswerKey, ComparisonKey)
@@ -193,7 +192,7 @@ def _check_table(table: Table, num_labels: int) -> None:
 
 
 def check_answers_occur(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> None:
-    """Check that every answer a relation names is given by some claim, so that no relation is idle by a slip.
+    """Check that every answer a relation names is given by some claim, so that a misspelt one is noticed.
 
     Raises:
         ConfigError: One is not.
@@ -291,7 +290,7 @@ def _one_answer(group: Group[AnswerKey], claims: Sequence[Claim]) -> Rule:
 @lru_cache(maxsize=1024)
 def _one_answer_mask(answers: tuple[int, ...]) -> int:
     def is_forbidden(labels: tuple[int, ...]) -> bool:
-        return len({answer for answer, label in zip(answers, labels, strict=True) if label == TRUE}) != 1
+        return len({answer for answer, label in zip(answers, labels, strict=True) if label == AFFIRMING}) != 1
 
     return forbid(len(answers), 2, is_forbidden)
 

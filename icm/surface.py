@@ -9,17 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
-import numpy as np
-
-from icm.claims import UNLABELLED, AnswerKey, Claim, Labels, freeze
-
-FALSE: Final = 0
-TRUE: Final = 1
-"""Index 1 of a binary label space affirms the claim."""
+from icm.claims import AFFIRMING, UNLABELLED, AnswerKey, Claim, Labels, freeze
 
 NEGATION: Final = re.compile(
     r"\b(?:no|not|none|nothing|nobody|nowhere|never|neither|nor|cannot|without)\b|n['\u2019]t\b", re.IGNORECASE
@@ -31,43 +24,37 @@ HEDGE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NotApplicable:
-    """Why a rule says nothing about these claims."""
-
-    reason: str
-
-
 class Rule(NamedTuple):
     """A labelling rule for binary claims.
 
     Attributes:
         name: Its name in `metrics.json`.
         text: What it labels how.
-        label: Claims to labels (N,), `UNLABELLED` where the rule says nothing about a claim.
+        label: Claims to labels (N,), `UNLABELLED` where the rule says nothing about a claim; or to the reason why it
+            says nothing about any of them.
     """
 
     name: str
     text: str
-    label: Callable[[Sequence[Claim]], Labels | NotApplicable]
+    label: Callable[[Sequence[Claim]], Labels | str]
 
 
-def answer_frequency(claims: Sequence[Claim]) -> Labels | NotApplicable:
+def answer_frequency(claims: Sequence[Claim]) -> Labels | str:
     """Affirm a claim whose answer at least one other claim of its group gives too. Claims without an answer: nothing.
 
     "At least twice" instead of "most often" leaves no ties to break.
     """
     answers = Counter((claim.group, claim.key.value) for claim in claims if isinstance(claim.key, AnswerKey))
     if not answers:
-        return NotApplicable("the claims have no answer keys")
+        return "the claims have no answer keys"
     if max(answers.values()) < 2:
-        return NotApplicable("no answer stands twice in any group")
+        return "no answer stands twice in any group"
     return _as_labels(
         [answers[claim.group, claim.key.value] >= 2 if isinstance(claim.key, AnswerKey) else None for claim in claims]
     )
 
 
-def length(claims: Sequence[Claim]) -> Labels | NotApplicable:
+def length(claims: Sequence[Claim]) -> Labels | str:
     """Affirm that the longer response is better, or an answer longer than the median of its group (characters).
 
     Equal lengths are not longer. An answer alone in its group has nothing to be compared with: nothing.
@@ -86,18 +73,18 @@ def length(claims: Sequence[Claim]) -> Labels | NotApplicable:
 
     verdicts = [verdict(claim) for claim in claims]
     if all(each is None for each in verdicts):
-        return NotApplicable("no claim has two responses, or an answer beside another of its group")
+        return "no claim has two responses, or an answer beside another of its group"
     return _as_labels(verdicts)
 
 
-def keywords(claims: Sequence[Claim]) -> Labels | NotApplicable:
+def keywords(claims: Sequence[Claim]) -> Labels | str:
     """Affirm an answer with a negation or hedge word: truths are hedged, misconceptions flat. No answer: nothing."""
     answers = [claim.parts.get("answer") for claim in claims]
     if all(answer is None for answer in answers):
-        return NotApplicable("the claims have no single answer")
+        return "the claims have no single answer"
     verdicts = [None if answer is None else bool(NEGATION.search(answer) or HEDGE.search(answer)) for answer in answers]
     if not any(verdicts):
-        return NotApplicable("no answer holds a negation or hedge word")
+        return "no answer holds a negation or hedge word"
     return _as_labels(verdicts)
 
 
@@ -109,5 +96,6 @@ SURFACE_RULES: Final = (
 
 
 def _as_labels(verdicts: Sequence[bool | None]) -> Labels:
-    labels = [UNLABELLED if verdict is None else TRUE if verdict else FALSE for verdict in verdicts]
-    return freeze(np.array(labels, dtype=np.int8))
+    return freeze(
+        [UNLABELLED if affirmed is None else AFFIRMING if affirmed else 1 - AFFIRMING for affirmed in verdicts]
+    )

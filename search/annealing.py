@@ -55,23 +55,6 @@ class SearchState(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal(Generic[E]):
-    """A labelling to move to, with its evaluation.
-
-    Attributes:
-        claim: The claim whose label was proposed.
-        label: The label proposed for it.
-        labels: (N,) the proposed labelling, after repair.
-        evaluation: Its evaluation; the very object of the current state where nothing would change.
-    """
-
-    claim: int
-    label: int
-    labels: Labels
-    evaluation: E
-
-
-@dataclass(frozen=True, slots=True)
 class StepInfo:
     """What one step did.
 
@@ -92,7 +75,9 @@ class StepInfo:
     changed: bool = True
 
 
-Propose = Callable[[np.random.Generator, SearchState[E]], Proposal[E]]
+Propose = Callable[[np.random.Generator, SearchState[E]], tuple[int, int, Labels, E]]
+"""Generator and state -> the claim whose label is proposed, that label, the proposed labelling (N,) after repair, and
+its evaluation: the very object of the state where nothing would change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +106,16 @@ class Annealing(Generic[E]):
         Source: Algorithm 1 of the paper, lines 3 to 12.
         """
         generator = step_generator(self.seed, state.step + 1)
-        proposal = self.propose(generator, state)
+        claim, label, labels, evaluation = self.propose(generator, state)
         temperature = self.temperature(state)
-        delta = proposal.evaluation.utility - state.evaluation.utility
+        delta = evaluation.utility - state.evaluation.utility
         accepted = accepts(delta, temperature, generator.random())
-        changed = accepted and proposal.evaluation is not state.evaluation
-        info = StepInfo(proposal.claim, proposal.label, temperature, delta, accepted, changed)
+        changed = accepted and evaluation is not state.evaluation
+        info = StepInfo(claim, label, temperature, delta, accepted, changed)
         stays = replace(state, step=state.step + 1)
         if not changed:
             return stays, info
-        moved = replace(
-            stays, num_accepted=state.num_accepted + 1, labels=proposal.labels, evaluation=proposal.evaluation
-        )
+        moved = replace(stays, num_accepted=state.num_accepted + 1, labels=labels, evaluation=evaluation)
         return keep_best(moved), info
 
 

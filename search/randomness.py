@@ -1,14 +1,35 @@
-"""Randomness as a function of seed and step, so that a chain can be continued from any step."""
+"""Randomness as a function of seed, stream and index, so that a chain can be continued from any step.
+
+Who draws from which stream is said in one table, `icm.statistics.streams`.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+
+SEARCH: Final = 10
+"""The stream of the steps of a search; its number stands here because searches know no other module."""
+
+
+def stream_generator(seed: int, stream: int, index: int = 0) -> np.random.Generator:
+    """Return the generator of one draw of one purpose.
+
+    Seed and stream are the two words of the key of a Philox generator, so streams never overlap. The index stands in
+    the high word of its counter: a draw counts up from the words below it, so neighbouring indices never overlap
+    either (in the low word they would share all but a few draws).
+
+    Args:
+        seed: Seed of whoever draws.
+        stream: What is drawn.
+        index: Which draw of that: the step of a chain, the number of an order.
+
+    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, index]))
 
 
 def step_generator(seed: int, step: int) -> np.random.Generator:
-    """Return the generator of one step of one chain.
-
-    The step stands in the high word of the counter: a step draws from the words below it, so the draws of two steps
-    never overlap (in the low word neighbouring steps would share all but a few).
-    """
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, step]))
+    """Return the generator of one step of one search; step 0 draws the first labels."""
+    return stream_generator(seed, SEARCH, step)

@@ -36,7 +36,7 @@ from icm.statistics.schema import Estimate
 from icm.training.arms import stage
 from icm.training.arms.figure import draw_arms
 from icm.training.arms.settings import ArmsConfig
-from icm.training.arms.summary import ArmRun, arms_table, difference, summarise
+from icm.training.arms.summary import ArmRun, Summary, arms_table, difference, summarise
 
 TASKS: Final = ("preference", "arithmetic")
 SAMPLES: Final = {
@@ -96,16 +96,22 @@ def report(task: str, runs: Sequence[ArmRun], console: Console) -> dict[str, Any
     for name, found in differences.items():
         if found is not None:
             console.print(
-                f"{name.replace('_', ' ')}, points: reward accuracy {_points(found.reward_accuracy)}"
-                + (f", verdicts {_points(found.verdict_accuracy)}" if found.verdict_accuracy else "")
+                f"{name.replace('_', ' ')}, points: reward accuracy {_points(found['reward_accuracy'])}"
+                + (f", verdicts {_points(found['verdict_accuracy'])}" if found["verdict_accuracy"] else "")
             )
     return {
-        "arms": {summary.arm: summary.model_dump(mode="json", exclude={"arm"}) for summary in summaries},
-        **{name: found.model_dump(mode="json") if found else None for name, found in differences.items()},
+        "arms": {arm: _plain(summary) for arm, summary in summaries.items()},
+        **{name: _plain(found) if found else None for name, found in differences.items()},
     }
 
 
-def _points(found: Estimate) -> str:
+def _plain(summary: Summary) -> dict[str, Any]:
+    return {name: estimate and estimate.model_dump() for name, estimate in summary.items()}
+
+
+def _points(found: Estimate | None) -> str:
+    if found is None:
+        return "unknown"
     return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} … {100 * found.high:+.1f})"
 
 

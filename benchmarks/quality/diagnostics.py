@@ -35,13 +35,13 @@ from benchmarks.quality.pocket_runs import (
     weights_hash,
 )
 from icm import golden
-from icm.claims import Claim, ClaimId, Labels, claim_id, freeze
+from icm.claims import TRUE_FALSE, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnose import stage as diagnose
 from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import CHECK_NAMES
 from icm.elicit import stage as elicit
 from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
-from icm.files.stage_dir import StageDir
+from icm.files.stage_dir import StageDir, read_manifest
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
@@ -110,7 +110,7 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     What is left ("What color is the fox? Claim: honey") has no meaning that a label could follow.
     """
     claims = read_claims(prepare_dir / CLAIMS)
-    truth = golden.load(prepare_dir / GOLD, 2)
+    truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}
     for group in sorted({claim.group for claim in claims}):
@@ -127,9 +127,9 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
-    stage = StageDir(prepare_dir, "prepare")
-    manifest = stage.read_manifest()
-    stage.finish(manifest, manifest.outputs)
+    manifest = read_manifest(prepare_dir, "prepare")
+    stage = StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs)
+    stage.finish(manifest.counts, manifest.outputs)
 
 
 def summarise(rows: Sequence[Row]) -> Row:

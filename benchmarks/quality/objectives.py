@@ -46,6 +46,8 @@ from icm.prepare.pocket import build
 from icm.prepare.settings import PocketSettings
 from icm.problem import build_problem
 from icm.searches.decoding import build_decoder
+from icm.statistics.streams import Stream
+from icm.statistics.streams import generator as stream_generator
 
 TASKS: Final = ("facts", "arithmetic", "preference", "misconceptions", "imbalance", "salient_surface", "flipped")
 OBJECTIVES: Final = ("paper", "released_code", "centred", "lift")
@@ -133,7 +135,7 @@ def worths_of(
 def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Candidate]:
     """Return what the world and chance offer beside the truth: each concept both ways round."""
     concepts = concepts_both_ways(config, claims) | {f"not {TRUTH}": freeze(1 - truth)}
-    generator = np.random.Generator(np.random.Philox(key=[config.seed, 7]))
+    generator = stream_generator(config.seed, Stream.RIVAL_LABELS)
     return [
         *(Candidate(name, labels) for name, labels in concepts.items() if name != TRUTH),
         Candidate("all true", freeze(np.ones_like(truth))),

@@ -43,7 +43,7 @@ def pocket_config(task: str, seed: int, directory: str | Path, *overrides: str) 
 def read_prepared(prepare_dir: Path) -> tuple[TaskRecord, list[Claim], Labels]:
     """Return the task, the claims and their golden labels."""
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-    return task, claims, golden.as_labels(golden.load(prepare_dir / GOLD, len(task.label_space)), claims)
+    return task, claims, golden.as_labels(golden.load(prepare_dir / GOLD, task.label_space), claims)
 
 
 def read_labels(elicit_dir: Path) -> Labels:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from icm.compare.schema import ColumnRow, RunRow
-from icm.statistics.estimates import BOOTSTRAP_STREAM, Resampling, generator
+from icm.statistics.estimates import Resampling
 from icm.statistics.schema import Estimate
+from icm.statistics.streams import Stream, generator
 
 SUCCESS: Final = 0.95
 NUM_PERMUTATIONS: Final = 9999
@@ -78,7 +79,7 @@ def clustered_estimate(
         _, member = np.unique(np.asarray(group), return_inverse=True)
         sums.append(np.bincount(member, weights=value))
         sizes.append(np.bincount(member))
-    random = generator(resampling.seed, BOOTSTRAP_STREAM)
+    random = generator(resampling.seed, Stream.BOOTSTRAP)
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
         drawn_means = []

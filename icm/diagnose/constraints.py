@@ -1,4 +1,4 @@
-"""How much the constraints have to do with the labels found. Judges nothing and knows no golden label."""
+"""How much the constraints have to do with the labels elicited. Judges nothing and knows no golden label."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from consistency.binding import Tally, tally_binding
 from consistency.kernels import violated
 from icm.claims import UNLABELLED
-from icm.diagnose.elicited import Found
+from icm.diagnose.elicited import Elicited
 from icm.diagnose.schema import ConstraintTally
 from icm.relations import constraints_from
 
 
-def tally_constraints(found: Found, penalty: float) -> list[ConstraintTally]:
+def tally_constraints(elicited: Elicited, penalty: float) -> list[ConstraintTally]:
     """Return for each relation how many of its constraints the labels violate, and how many bind.
 
     Args:
-        found: What was found; the model is asked for every claim once, in the context of the others.
+        elicited: The labels; the model is asked for every claim once, in the context of the others.
         penalty: What a violated weight of 1 costs, nats.
 
     Returns:
@@ -25,13 +25,13 @@ def tally_constraints(found: Found, penalty: float) -> list[ConstraintTally]:
     Raises:
         ScoringError: The model returned NaN.
     """
-    objective = found.problem.objective
-    relations, num_labels = found.problem.task.relations, objective.scorer.num_labels
-    names = [each.name for each in constraints_from(found.problem.claims, relations, num_labels)]
-    if not names or (found.labels == UNLABELLED).all():
+    objective = elicited.problem.objective
+    relations, num_labels = elicited.problem.task.relations, objective.scorer.num_labels
+    names = [each.name for each in constraints_from(elicited.problem.claims, relations, num_labels)]
+    if not names or (elicited.labels == UNLABELLED).all():
         return []
-    tallies = tally_binding(objective.constraints, names, objective.predict_all(found.labels), penalty)
-    is_violated = violated(objective.constraints, found.labels)
+    tallies = tally_binding(objective.constraints, names, objective.predict_all(elicited.labels), penalty)
+    is_violated = violated(objective.constraints, elicited.labels)
     return [_of_labels(tally, int(is_violated[np.array(names) == tally.name].sum())) for tally in tallies]
 
 

@@ -1,4 +1,4 @@
-"""What a diagnosis looks at: the labels of a search with all that is known about them but the truth."""
+"""What a diagnosis looks at: elicited labels with all that is known about them but the golden labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from icm.searches.protocol import Alternative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A labelling that a search returned.
+class Elicited:
+    """The labels that a search returned.
 
     Attributes:
         problem: What was searched.

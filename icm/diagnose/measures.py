@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse, stats
 
 from icm.claims import UNLABELLED, Claim, Labels
-from icm.surface import SURFACE_RULES, NotApplicable
+from icm.surface import SURFACE_RULES
 
 NUM_FOLDS: Final = 10
 WORD: Final = re.compile(r"\w+|[^\w\s]")
@@ -49,7 +49,7 @@ def nearest_surface_rule(claims: Sequence[Claim], labels: Labels) -> tuple[str, 
     found = []
     for rule in SURFACE_RULES:
         by_rule = rule.label(claims)
-        if not isinstance(by_rule, NotApplicable):
+        if not isinstance(by_rule, str):
             turned = np.where(by_rule == UNLABELLED, UNLABELLED, 1 - by_rule).astype(np.int8)
             found.append((rule.name, max(kappa(by_rule, labels), kappa(turned, labels))))
     return max(found, key=lambda each: each[1]) if found else None

@@ -8,19 +8,19 @@ from typing import Final
 
 import numpy as np
 
-from icm.claims import UNLABELLED, Claim, freeze
+from icm.claims import Claim, freeze
 from icm.diagnose.diagnosis import diagnose
-from icm.diagnose.elicited import Found
+from icm.diagnose.elicited import Elicited
 from icm.diagnose.schema import DIAGNOSIS
 from icm.diagnose.settings import DiagnoseSettings
 from icm.errors import RunDirectoryError
+from icm.files.labels import label_vector, read_elicited_labels
 from icm.files.records import (
     ALTERNATIVES,
     CLAIMS,
     LABELS,
     TASK,
     AlternativeRow,
-    LabelRow,
     Manifest,
     read_claims,
     read_rows,
@@ -69,7 +69,7 @@ def run(
     if done := stage.complete():
         return done
     journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    diagnosis = diagnose(read_found(prepare_dir, elicit_dir, journal), settings)
+    diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings)
     stage.claim()
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
     verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
@@ -77,7 +77,7 @@ def run(
     return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
 
 
-def read_found(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Found:
+def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Elicited:
     """Read what a diagnosis looks at.
 
     Args:
@@ -89,17 +89,17 @@ def read_found(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Foun
         RunDirectoryError: The elicit stage is unfinished.
         SchemaError: A file is malformed.
     """
-    elicited = read_manifest(elicit_dir, "elicit")
-    settings = ProblemSettings.model_validate({name: elicited.config[name] for name in ProblemSettings.model_fields})
-    claims = read_claims(prepare_dir / CLAIMS)
-    rows = read_rows(elicit_dir / LABELS, LabelRow)
+    manifest = read_manifest(elicit_dir, "elicit")
+    settings = ProblemSettings.model_validate({name: manifest.config[name] for name in ProblemSettings.model_fields})
+    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+    rows = read_elicited_labels(elicit_dir / LABELS, task.label_space, claims)
     stability = [row.stability for row in rows if row.stability is not None]
-    return Found(
-        problem=build_problem(claims, read_task(prepare_dir / TASK), scorer, settings),
+    return Elicited(
+        problem=build_problem(claims, task, scorer, settings),
         settings=settings,
-        labels=freeze([UNLABELLED if row.label is None else row.label for row in rows]),
-        utility=elicited.counts["utility"],
-        predictability=elicited.counts["predictability"],
+        labels=label_vector({row.id: row.label for row in rows}, claims),
+        utility=manifest.counts["utility"],
+        predictability=manifest.counts["predictability"],
         margins=np.array([np.nan if row.margin is None else row.margin for row in rows]),
         stability=np.array(stability) if len(stability) == len(rows) else None,
         alternatives=[_alternative(row, claims) for row in read_rows(elicit_dir / ALTERNATIVES, AlternativeRow)],

@@ -12,6 +12,7 @@ from icm import golden as gold
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, freeze
 from icm.evaluate.replay import replay
 from icm.evaluate.schema import BaselineResult, Disagreement, Metrics
+from icm.files.labels import label_vector
 from icm.files.records import LabelRow, TaskRecord, TraceRow
 from icm.statistics.estimates import Resampling, accuracy
 from icm.statistics.schema import Accuracy
@@ -23,7 +24,7 @@ from icm.statistics.scores import (
     most_frequent,
     polarity,
 )
-from icm.surface import SURFACE_RULES, NotApplicable, Rule
+from icm.surface import SURFACE_RULES, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Elicitation:
     @property
     def labels(self) -> Labels:
         """The elicited labels of `claims`, (N,)."""
-        return freeze(np.array([UNLABELLED if row.label is None else row.label for row in self.rows], dtype=np.int8))
+        return label_vector({row.id: row.label for row in self.rows}, self.claims)
 
 
 def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, max_trace_points: int) -> Metrics:
@@ -145,8 +146,8 @@ def _baseline(rule: Rule, elicitation: Elicitation, resampling: Resampling) -> B
         rule=rule.text,
         claims=_rule_accuracy(rule, elicitation.claims, elicitation, resampling),
         held_out=_rule_accuracy(rule, elicitation.held_out, elicitation, resampling),
-        agreement=None if isinstance(by_rule, NotApplicable) else _agreement(by_rule, elicitation.labels),
-        not_applicable=by_rule.reason if isinstance(by_rule, NotApplicable) else None,
+        agreement=None if isinstance(by_rule, str) else _agreement(by_rule, elicitation.labels),
+        not_applicable=by_rule if isinstance(by_rule, str) else None,
     )
 
 
@@ -154,7 +155,7 @@ def _rule_accuracy(
     rule: Rule, claims: Sequence[Claim], elicitation: Elicitation, resampling: Resampling
 ) -> Accuracy | None:
     by_rule = rule.label(claims)
-    if isinstance(by_rule, NotApplicable):
+    if isinstance(by_rule, str):
         return None
     return accuracy_of(by_rule, gold.as_labels(elicitation.golden, claims), claims, resampling)
 

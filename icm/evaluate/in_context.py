@@ -7,7 +7,6 @@ differ. So a difference between arms is a difference between labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,16 +16,16 @@ from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, ArmResult, InContext, SkippedShots
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
-from icm.statistics.estimates import SHOTS_STREAM, Resampling, estimate, generator
+from icm.statistics.estimates import Resampling, estimate
 from icm.statistics.schema import Estimate
+from icm.statistics.streams import Stream, generator
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """The searched claims that shots are drawn from.
+class Candidates(NamedTuple):
+    """The searched claims that shots are drawn from: those with an elicited and a golden label.
 
     Attributes:
-        claims: Claims with an elicited and a golden label.
+        claims: The claims.
         elicited: (M,) their elicited labels.
         golden: (M,) their golden labels.
     """
@@ -36,36 +35,16 @@ class Candidates:
     golden: Labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queries:
-    """The held-out claims.
-
-    Attributes:
-        claims: The claims.
-        golden: (Q,) their golden labels, `UNLABELLED` where there is none.
-    """
-
-    claims: Sequence[Claim]
-    golden: Labels
-
-
-class Draw(NamedTuple):
-    """Shots of one draw; fewer shots are the first ones of more.
-
-    Attributes:
-        order: Positions among the candidates.
-        random_labels: Labels drawn uniformly, aligned with `order`.
-    """
-
-    order: NDArray[np.int64]
-    random_labels: NDArray[np.int64]
+Draw = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Shots as positions (K,) among the candidates, and a random label (K,) for each; fewer shots are the first ones."""
 
 
 def in_context_accuracy(
     scorer: LabelScorer,
     space: LabelSpace,
     candidates: Candidates,
-    queries: Queries,
+    queries: Sequence[Claim],
+    query_golden: Labels,
     *,
     shots: Sequence[int],
     num_draws: int,
@@ -80,32 +59,37 @@ def in_context_accuracy(
         scorer: The model.
         space: The labels and their verbalizers.
         candidates: What shots are drawn from.
-        queries: What is asked.
+        queries: The held-out claims.
+        query_golden: (Q,) their golden labels, `UNLABELLED` where there is none.
         shots: Numbers of shots; 0 is always asked.
         num_draws: Random draws of shots.
         resampling: How the intervals are made, and the seed of the draws.
     """
-    askable, num_over_context = _askable(scorer, space, queries)
-    if not askable.claims:
+    has_gold = query_golden != UNLABELLED
+    fits = _fits_without_shots(scorer, space, queries)
+    kept = np.flatnonzero(has_gold & fits)
+    if not kept.size:
         return None
+    asked = [queries[int(k)] for k in kept]
     wanted = sorted({count for count in shots if count > 0})
     largest = min(max(wanted, default=0), len(candidates.claims))
     draws = [
         draw_shots(len(candidates.claims), largest, len(space), resampling.seed, index) for index in range(num_draws)
     ]
-    counts, skipped = _fitting(scorer, space, candidates, draws, askable.claims, wanted)
-    zero_shot = _predict(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in askable.claims])[None, :]
+    counts, skipped = _fitting(scorer, space, candidates, draws, asked, wanted)
+    zero_shot = _predict(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in asked])[None, :]
     predictions: dict[tuple[Arm, int], NDArray[np.int64]] = {("zero_shot", 0): zero_shot}
     for arm in ARMS_WITH_SHOTS:
-        by_draw = [_ask(scorer, demonstrations(space, candidates, draw, arm), counts, askable.claims) for draw in draws]
+        by_draw = [_ask(scorer, demonstrations(space, candidates, draw, arm), counts, asked) for draw in draws]
         predictions |= {(arm, count): np.stack([each[k] for each in by_draw]) for k, count in enumerate(counts)}
     return _summarise(
         predictions,
-        askable,
+        query_golden[kept],
+        [claim.group for claim in asked],
         len(space),
         resampling,
-        num_over_context=num_over_context,
-        num_without_gold=int((queries.golden == UNLABELLED).sum()),
+        num_over_context=int((has_gold & ~fits).sum()),
+        num_without_gold=int((~has_gold).sum()),
         num_candidates=len(candidates.claims),
         skipped=skipped,
     )
@@ -113,38 +97,28 @@ def in_context_accuracy(
 
 def draw_shots(num_candidates: int, num_shots: int, num_labels: int, seed: int, index: int) -> Draw:
     """Draw shots without replacement, and a random label for each."""
-    rng = generator(seed, SHOTS_STREAM, index)
-    return Draw(rng.permutation(num_candidates)[:num_shots], rng.integers(num_labels, size=num_shots))
+    rng = generator(seed, Stream.SHOTS, index)
+    return rng.permutation(num_candidates)[:num_shots], rng.integers(num_labels, size=num_shots)
 
 
 def demonstrations(space: LabelSpace, candidates: Candidates, draw: Draw, arm: Arm) -> list[str]:
     """Return the shots of a draw as segments with the labels of an arm."""
-    arm_labels = {
-        "random": draw.random_labels,
-        "elicited": candidates.elicited[draw.order],
-        "golden": candidates.golden[draw.order],
-    }
-    labels = arm_labels[arm]
+    order, random_labels = draw
+    arm_labels = {"random": random_labels, "elicited": candidates.elicited[order], "golden": candidates.golden[order]}
     return [
         render_demo(candidates.claims[int(claim)], int(label), space)
-        for claim, label in zip(draw.order, labels, strict=True)
+        for claim, label in zip(order, arm_labels[arm], strict=True)
     ]
 
 
 # ------------------------------------------------------------------------------------------------ what fits and asking
 
 
-def _askable(scorer: LabelScorer, space: LabelSpace, queries: Queries) -> tuple[Queries, int]:
-    """Return the queries with a golden label that fit the context without shots, and how many do not fit."""
-    has_gold = queries.golden != UNLABELLED
-    fits = np.ones(len(queries.claims), dtype=bool)
-    if scorer.context_length is not None and queries.claims:
-        fits = _tokens(scorer, space, queries.claims) <= scorer.context_length
-    kept = np.flatnonzero(has_gold & fits)
-    return (
-        Queries(claims=[queries.claims[int(k)] for k in kept], golden=queries.golden[kept]),
-        int((has_gold & ~fits).sum()),
-    )
+def _fits_without_shots(scorer: LabelScorer, space: LabelSpace, queries: Sequence[Claim]) -> NDArray[np.bool_]:
+    """Return which queries (Q,) the model can be asked at all."""
+    if scorer.context_length is None or not queries:
+        return np.ones(len(queries), dtype=np.bool_)
+    return _tokens(scorer, space, queries) <= scorer.context_length
 
 
 def _fitting(
@@ -161,7 +135,7 @@ def _fitting(
     longest_query = 0
     if limit is not None and candidates.claims:
         lengths = _tokens(scorer, space, candidates.claims)
-        longest = np.max([np.cumsum(lengths[draw.order]) for draw in draws], axis=0)
+        longest = np.max([np.cumsum(lengths[order]) for order, _ in draws], axis=0)
         longest_query = int(_tokens(scorer, space, queries).max())
     fitting, skipped = [], []
     for count in wanted:
@@ -207,7 +181,8 @@ def _predict(scorer: LabelScorer, prompts: Sequence[Prompt]) -> NDArray[np.int64
 
 def _summarise(
     predictions: dict[tuple[Arm, int], NDArray[np.int64]],
-    queries: Queries,
+    golden: Labels,
+    groups: Sequence[str],
     num_labels: int,
     resampling: Resampling,
     *,
@@ -216,8 +191,7 @@ def _summarise(
     num_candidates: int,
     skipped: Sequence[SkippedShots],
 ) -> InContext:
-    groups = [claim.group for claim in queries.claims]
-    correct = {key: (each == queries.golden).astype(np.float64) for key, each in predictions.items()}
+    correct = {key: (each == golden).astype(np.float64) for key, each in predictions.items()}
     results = tuple(
         ArmResult(
             arm=arm,
@@ -241,7 +215,7 @@ def _summarise(
             if arm != "elicited"
         }
     return InContext(
-        num_queries=len(queries.claims),
+        num_queries=len(groups),
         num_over_context=num_over_context,
         num_without_gold=num_without_gold,
         num_candidates=num_candidates,

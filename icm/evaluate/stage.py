@@ -13,14 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from icm import golden as gold
-from icm.claims import UNLABELLED, Claim, ClaimId, LabelSpace
+from icm.claims import UNLABELLED, Claim
 from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import Elicitation, compare, disagreements
-from icm.evaluate.in_context import Candidates, Queries, in_context_accuracy
+from icm.evaluate.in_context import Candidates, in_context_accuracy
 from icm.evaluate.schema import Disagreement, InContext, Metrics
 from icm.evaluate.settings import EvaluateConfig
+from icm.files.labels import read_elicited_labels
 from icm.files.records import (
     CLAIMS,
     GOLD,
@@ -29,7 +30,6 @@ from icm.files.records import (
     METRICS,
     TASK,
     TRACE,
-    LabelRow,
     Manifest,
     TraceRow,
     read_claims,
@@ -141,12 +141,9 @@ def _in_context(
     result = in_context_accuracy(
         scorer,
         elicitation.task.label_space,
-        Candidates(
-            claims=[elicitation.claims[int(k)] for k in chosen],
-            elicited=elicitation.labels[chosen],
-            golden=golden[chosen],
-        ),
-        Queries(claims=elicitation.held_out, golden=gold.as_labels(elicitation.golden, elicitation.held_out)),
+        Candidates([elicitation.claims[int(k)] for k in chosen], elicitation.labels[chosen], golden[chosen]),
+        elicitation.held_out,
+        gold.as_labels(elicitation.golden, elicitation.held_out),
         shots=config.shots,
         num_draws=config.num_draws,
         resampling=config.resampling,
@@ -234,7 +231,7 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
         SchemaError: A file is malformed, the labels are not those of the claims, or no claim has a golden label.
     """
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-    golden = gold.load(prepare_dir / GOLD, len(task.label_space))
+    golden = gold.load(prepare_dir / GOLD, task.label_space)
     if not any(claim.id in golden for claim in claims):
         raise SchemaError(
             f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "
@@ -246,26 +243,9 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
         claims=claims,
         held_out=read_rows(held_out_path, Claim) if held_out_path.exists() else [],
         golden=golden,
-        rows=_read_labels(elicit_dir / LABELS, claims, task.label_space),
+        rows=read_elicited_labels(elicit_dir / LABELS, task.label_space, claims),
         trace=_read_trace(elicit_dir / TRACE, claims),
     )
-
-
-def _read_labels(path: Path, claims: Sequence[Claim], space: LabelSpace) -> list[LabelRow]:
-    """Read the label rows in the order of the claims."""
-    known = {claim.id for claim in claims}
-    by_claim: dict[ClaimId, LabelRow] = {}
-    for number, row in enumerate(read_rows(path, LabelRow), start=1):
-        if row.label is not None and not 0 <= row.label < len(space):
-            raise SchemaError(f"{path}:{number}: label must be from 0 to {len(space) - 1} or null, got {row.label}")
-        if row.id not in known or row.id in by_claim:
-            problem = "stands twice" if row.id in by_claim else f"is no claim of {CLAIMS}"
-            raise SchemaError(f"{path}:{number}: id {row.id!r} {problem}; run `icm elicit` again")
-        by_claim[row.id] = row
-    for claim in claims:
-        if claim.id not in by_claim:
-            raise SchemaError(f"{path}: has no line for claim {claim.id!r}; run `icm elicit` again")
-    return [by_claim[claim.id] for claim in claims]
 
 
 def _read_trace(path: Path, claims: Sequence[Claim]) -> list[TraceRow]:

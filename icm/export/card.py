@@ -6,7 +6,6 @@ Knows the manifests of the stages, no label and no claim.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,72 +34,68 @@ VERDICT_NOTES: Final[dict[Verdict, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardFacts:
-    """What a card states.
+def render_card(
+    *,
+    task: Mapping[str, Any],
+    licence: str | None,
+    labels_file: str,
+    elicited: Manifest | None,
+    diagnosis: Diagnosis | None,
+    metrics: Metrics | None,
+    rows: Mapping[str, int],
+    without_pairs: str | None,
+) -> str:
+    """Return the card as Markdown with the front matter that the Hub reads.
 
-    Attributes:
+    Args:
         task: The settings of the task.
-        licence: SPDX name or words; `None` if nobody said.
-        labels_file: Name of the labels file, for labels that no stage made.
-        elicited: Manifest of the stage that made the labels, `None` if none did.
-        diagnosis: What speaks against the labels, golden ones apart; `None` if nobody looked.
-        metrics: The labels against golden ones, `None` if they were not compared.
-        rows: Rows of every file written.
-        without_pairs: Why there are no pairs, `None` if there are.
+        licence: SPDX name or words; `None` if it is not known.
+        labels_file: Name of the label file.
+        elicited: Manifest of the stage that made the labels; `None` if they are from elsewhere.
+        diagnosis: What was found without golden labels; `None` if the labels were not diagnosed.
+        metrics: What was found with golden labels; `None` if the labels were not evaluated.
+        rows: Number of rows of every file written.
+        without_pairs: Why there are no pairs; `None` if there are.
     """
-
-    task: Mapping[str, Any]
-    licence: str | None
-    labels_file: str
-    elicited: Manifest | None
-    diagnosis: Diagnosis | None
-    metrics: Metrics | None
-    rows: Mapping[str, int]
-    without_pairs: str | None
-
-
-def render_card(facts: CardFacts) -> str:
-    """Return the card as Markdown with the front matter that the Hub reads."""
     parts = [
-        _front_matter(facts),
-        f"# Labels of the task {facts.task['name']}",
-        "## Files\n\n" + _files(facts),
-        "## How the labels were made\n\n" + _provenance(facts),
-        "## How good they are\n\n" + _quality(facts),
-        "## Licence\n\n" + _licence(facts),
+        _front_matter(licence, rows),
+        f"# Labels of the task {task['name']}",
+        "## Files\n\n" + _files(rows, without_pairs),
+        "## How the labels were made\n\n" + _provenance(task, labels_file, elicited),
+        "## How good they are\n\n" + _quality(diagnosis, metrics),
+        "## Licence\n\n" + _licence(licence),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(facts: CardFacts) -> str:
+def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
     configs = [
         f"- config_name: {name}\n  data_files: trl/{name}.jsonl"
         for name in ("preference", "kto", "sft")
-        if f"trl/{name}.jsonl" in facts.rows
+        if f"trl/{name}.jsonl" in rows
     ]
-    lines = ["---", f"license: {facts.licence or 'unknown'}", "tags: [preference, machine-labelled, unsupervised]"]
+    lines = ["---", f"license: {licence or 'unknown'}", "tags: [preference, machine-labelled, unsupervised]"]
     return "\n".join([*lines, *(["configs:", *configs] if configs else []), "---"])
 
 
-def _files(facts: CardFacts) -> str:
-    rows = [f"| `{name}` | {count:,} | {LIBRARY_NOTES[name]} |" for name, count in facts.rows.items()]
-    table = "\n".join(["| file | rows | read by |", "|---|---|---|", *rows])
-    return table if facts.without_pairs is None else f"{table}\n\nThere are no preference pairs: {facts.without_pairs}."
+def _files(rows: Mapping[str, int], without_pairs: str | None) -> str:
+    lines = [f"| `{name}` | {count:,} | {LIBRARY_NOTES[name]} |" for name, count in rows.items()]
+    table = "\n".join(["| file | rows | read by |", "|---|---|---|", *lines])
+    return table if without_pairs is None else f"{table}\n\nThere are no preference pairs: {without_pairs}."
 
 
-def _provenance(facts: CardFacts) -> str:
-    # The name of a file, not its path: where it lay is nobody's business.
-    path = facts.task.get("path")
-    source = Path(path).name if path else facts.task.get("hub_id") or "the embedded pocket world"
-    lines = [f"The claims come from {source} (task kind `{facts.task['kind']}`)."]
-    if facts.elicited is None:
+def _provenance(task: Mapping[str, Any], labels_file: str, elicited: Manifest | None) -> str:
+    # The card is passed on with the data, so it gives the name of a file, never its path.
+    path = task.get("path")
+    source = Path(path).name if path else task.get("hub_id") or "the embedded pocket world"
+    lines = [f"The claims come from {source} (task kind `{task['kind']}`)."]
+    if elicited is None:
         lines.append(
-            f"The labels come from the file `{facts.labels_file}`, which no elicitation of this package made; whoever "
-            f"made it can say how."
+            f"The labels come from the file `{labels_file}`, which no elicitation of this package made; how they were "
+            f"made is for its authors to say."
         )
         return "\n".join(lines)
-    config, counts = facts.elicited.config, facts.elicited.counts
+    config, counts = elicited.config, elicited.counts
     given = "Some labels were given beforehand (anchors); the" if config.get("anchors") else "No label was given: the"
     lines += [
         f"{given} labels are those of a language model, found by Internal Coherence Maximization (Wen et al.,",
@@ -110,19 +105,19 @@ def _provenance(facts: CardFacts) -> str:
         "|---|---|",
         f"| labelled claims | {counts['labelled']:,} of {counts['claims']:,} |",
         f"| utility U, violated constraints | {counts['utility']:.3f}, {counts['violations']:,} |",
-        *(f"| model: {name} | `{value}` |" for name, value in (facts.elicited.model or {}).items() if value),
+        *(f"| model: {name} | `{value}` |" for name, value in (elicited.model or {}).items() if value),
         *(f"| {name} | `{config[name]}` |" for name in ("seed", "search", "objective") if name in config),
-        *(f"| {name} | {number} |" for name, number in sorted(facts.elicited.versions.items())),
+        *(f"| {name} | {number} |" for name, number in sorted(elicited.versions.items())),
     ]
     return "\n".join(lines)
 
 
-def _quality(facts: CardFacts) -> str:
+def _quality(diagnosis: Diagnosis | None, metrics: Metrics | None) -> str:
     caution = (
         "Coherent labels are not always right: the search may have settled on another concept than the one that was "
         "meant. Look at a sample before you train on them."
     )
-    return "\n\n".join([_diagnosis(facts.diagnosis), _comparison(facts.metrics), caution])
+    return "\n\n".join([_diagnosis(diagnosis), _comparison(metrics), caution])
 
 
 def _diagnosis(diagnosis: Diagnosis | None) -> str:
@@ -139,23 +134,23 @@ def _comparison(metrics: Metrics | None) -> str:
     if metrics is None or metrics.accuracy is None:
         return "**Not verified**: the labels were not compared with golden ones."
     accuracy = metrics.accuracy
-    told = (
+    text = (
         f"Compared with golden labels after the fact: accuracy {accuracy.value:.1%} "
         f"({metrics.confidence_level:.0%} interval {accuracy.low:.1%} – {accuracy.high:.1%}, {accuracy.num_claims:,} "
         f"claims in {accuracy.num_groups:,} groups), polarity: {metrics.polarity or 'not defined'}."
     )
     calibration = metrics.calibration
     if calibration is None:
-        return told
+        return text
     return (
-        f"{told}\nTheir probabilities: expected calibration error {calibration.expected_calibration_error:.3f}, Brier "
+        f"{text}\nTheir probabilities: expected calibration error {calibration.expected_calibration_error:.3f}, Brier "
         f"score {calibration.brier:.3f}."
     )
 
 
-def _licence(facts: CardFacts) -> str:
-    if facts.licence is None:
+def _licence(licence: str | None) -> str:
+    if licence is None:
         return (
             "Not stated. The licence of the source of the claims holds for them; find it out before you pass this on."
         )
-    return f"{facts.licence}. The licence of the source of the claims holds for them as well."
+    return f"{licence}. The licence of the source of the claims holds for them as well."

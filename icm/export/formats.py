@@ -1,20 +1,24 @@
 """Labels as rows that training libraries read. Knows claims, labels and pairs; no file of a run and no library.
 
-Whoever applies a chat template needs the bare question; whoever does not needs the prompt as the reward model of this
-package reads it. So pairs come twice, with the same responses.
+Libraries that apply a chat template need the bare question, the others the prompt as the reward model of this package
+reads it. So pairs come twice, with the same responses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from icm.claims import Claim, ClaimId, LabelSpace
+from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace
 from icm.errors import SchemaError
-from icm.training.pairs import AFFIRMING, GivenLabel, PairSettings, PreferencePair, build_pairs, render_prompt
+from icm.files.records import LabelRow
+from icm.training.pairs import PairSettings, PreferencePair, build_pairs, render_prompt
 
 Row = dict[str, Any]
+Kind = Literal["sft", "preference", "kto", "chat_preference", "prompts"]
+"""A claim with its verdict; a prompt with two responses; a prompt with one, desirable or not; pairs as messages; the
+questions as messages, for reinforcement learning."""
 
 QUESTION: Final = "{question}"
 
@@ -25,42 +29,21 @@ class LabelledClaims:
 
     Attributes:
         claims: The claims, labelled or not.
-        labels: Their labels.
+        labels: Labels by claim; those of other claims are left out.
         space: What the labels mean.
         settings: How labels become pairs.
         source: The task's name.
     """
 
     claims: Sequence[Claim]
-    labels: Mapping[ClaimId, GivenLabel]
+    labels: Mapping[ClaimId, LabelRow]
     space: LabelSpace
     settings: PairSettings
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRows:
-    """The rows of every kind.
-
-    Attributes:
-        verdicts: Claim and verdict, for fine-tuning a model that judges claims.
-        preference: Prompt with a chosen and a rejected response.
-        unpaired: Prompt with a response that is desirable or not.
-        chat_preference: Pairs as messages.
-        prompts: The questions as messages, for reinforcement learning.
-        without_pairs: Why there are no pairs, `None` if there are.
-    """
-
-    verdicts: list[Row]
-    preference: list[Row]
-    unpaired: list[Row]
-    chat_preference: list[Row]
-    prompts: list[Row]
-    without_pairs: str | None
-
-
-def export_rows(labelled: LabelledClaims) -> ExportRows:
-    """Return the rows of every kind, in the order of the claims or pairs.
+def export_rows(labelled: LabelledClaims) -> tuple[dict[Kind, list[Row]], str | None]:
+    """Return the rows of every kind, in the order of the claims or pairs, and why there are no pairs, if so.
 
     Raises:
         SchemaError: No claim has a label.
@@ -71,29 +54,29 @@ def export_rows(labelled: LabelledClaims) -> ExportRows:
     pairs, without_pairs = _pairs(labelled, labelled.settings)
     bare = labelled.settings.model_copy(update={"comparison_prompt": QUESTION, "answer_prompt": QUESTION})
     bare_pairs, _ = _pairs(labelled, bare)
-    return ExportRows(
-        verdicts=verdicts,
-        preference=[_preference(pair) for pair in pairs],
-        unpaired=_unpaired(labelled, pairs),
-        chat_preference=[_chat_preference(pair) for pair in bare_pairs],
-        prompts=_prompts(labelled),
-        without_pairs=without_pairs,
-    )
+    rows: dict[Kind, list[Row]] = {
+        "sft": verdicts,
+        "preference": [_preference(pair) for pair in pairs],
+        "kto": _single_responses(labelled, pairs),
+        "chat_preference": [_chat_preference(pair) for pair in bare_pairs],
+        "prompts": _prompts(labelled),
+    }
+    return rows, without_pairs
 
 
 def _verdicts(labelled: LabelledClaims) -> list[Row]:
-    given = ((claim, labelled.labels.get(claim.id)) for claim in labelled.claims)
+    rows = ((claim, labelled.labels.get(claim.id)) for claim in labelled.claims)
     return [
-        {"prompt": claim.text, "completion": labelled.space.verbalizers[label.label]}
-        for claim, label in given
-        if label is not None and label.label is not None
+        {"prompt": claim.text, "completion": labelled.space.verbalizers[row.label]}
+        for claim, row in rows
+        if row is not None and row.label is not None
     ]
 
 
 def _pairs(labelled: LabelledClaims, settings: PairSettings) -> tuple[list[PreferencePair], str | None]:
     """Return the pairs, or none and why."""
     try:
-        return build_pairs(labelled.claims, labelled.labels, labelled.space, settings).pairs, None
+        return build_pairs(labelled.claims, labelled.labels, labelled.space, settings)[0], None
     except SchemaError as error:
         return [], str(error)
 
@@ -108,15 +91,15 @@ def _preference(pair: PreferencePair) -> Row:
     }
 
 
-def _unpaired(labelled: LabelledClaims, pairs: Sequence[PreferencePair]) -> list[Row]:
+def _single_responses(labelled: LabelledClaims, pairs: Sequence[PreferencePair]) -> list[Row]:
     """Return labelled answers as they are; where claims compare responses, the two responses of each pair."""
     part = labelled.settings.answer_part
     answers = [claim for claim in labelled.claims if part in claim.parts and "response_1" not in claim.parts]
     rows = [
         {"prompt": render_prompt(labelled.settings.answer_prompt, claim), "completion": f" {claim.parts[part]}"}
-        | {"label": label.label == AFFIRMING}
+        | {"label": row.label == AFFIRMING}
         for claim in answers
-        if len(labelled.space) == 2 and (label := labelled.labels.get(claim.id)) is not None and label.label is not None
+        if len(labelled.space) == 2 and (row := labelled.labels.get(claim.id)) is not None and row.label is not None
     ]
     for pair in pairs if not answers else ():
         rows.append({"prompt": pair.prompt, "completion": pair.chosen, "label": True})

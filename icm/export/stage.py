@@ -15,26 +15,29 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from icm.claims import Claim
 from icm.diagnose.files import read_diagnosis
 from icm.errors import SchemaError
 from icm.evaluate.schema import Metrics
-from icm.export.card import CardFacts, render_card
-from icm.export.formats import ExportRows, LabelledClaims, Row, axolotl_row, export_rows, verl_row
+from icm.export.card import render_card
+from icm.export.formats import Kind, LabelledClaims, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
+from icm.files.labels import read_labels
 from icm.files.records import (
     CLAIMS,
+    HELD_OUT,
     LABELS,
     MANIFEST,
     METRICS,
     TASK,
     Manifest,
     read_claims,
+    read_rows,
     read_task,
     sha256_of,
     write_text,
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
-from icm.training.pairs import read_given_labels
 
 STAGE: Final = "export"
 CARD: Final = "README.md"
@@ -77,19 +80,10 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
     stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
-    task = read_task(run_dir / "prepare" / TASK)
-    rows = export_rows(
-        LabelledClaims(
-            claims=read_claims(run_dir / "prepare" / CLAIMS),
-            labels=read_given_labels(labels_path, len(task.label_space)),
-            space=task.label_space,
-            settings=config.pairs,
-            source=task.name,
-        )
-    )
+    rows, without_pairs = export_rows(_labelled(config, run_dir / "prepare", labels_path))
     stage.claim()
     written = _write(config, rows, out_dir)
-    card = CardFacts(
+    card = render_card(
         task=prepared.config["task"],
         licence=licence_of(config, run_dir),
         labels_file=labels_path.name,
@@ -97,11 +91,18 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
         diagnosis=None if judged["diagnose"] is None else read_diagnosis(judged["diagnose"]),
         metrics=None if judged["evaluate"] is None else _read_metrics(judged["evaluate"]),
         rows=written,
-        without_pairs=rows.without_pairs,
+        without_pairs=without_pairs,
     )
-    write_text(out_dir / CARD, render_card(card))
-    counts = {"rows": written, "without_pairs": rows.without_pairs}
+    write_text(out_dir / CARD, card)
+    counts = {"rows": written, "without_pairs": without_pairs}
     return stage.finish(counts, outputs=_files(out_dir))
+
+
+def _labelled(config: ExportConfig, prepare_dir: Path, labels_path: Path) -> LabelledClaims:
+    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+    held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
+    labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
+    return LabelledClaims(claims=claims, labels=labels, space=task.label_space, settings=config.pairs, source=task.name)
 
 
 def _elicited(labels_path: Path) -> Manifest | None:
@@ -140,29 +141,26 @@ def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
 
-def _write(config: ExportConfig, rows: ExportRows, out_dir: Path) -> dict[str, int]:
+def _write(config: ExportConfig, rows: Mapping[Kind, Sequence[Row]], out_dir: Path) -> dict[str, int]:
     """Write the files of the formats and return the number of rows of each; empty kinds are left out."""
     by_file: dict[str, Sequence[Row]] = {}
+    plain: tuple[Kind, ...] = ("preference", "kto", "sft")
     if "trl" in config.formats:
-        by_file |= {f"trl/{name}.jsonl": kind for name, kind in _kinds(rows).items()}
+        by_file |= {f"trl/{kind}.jsonl": rows[kind] for kind in plain}
     if "axolotl" in config.formats:
-        by_file["axolotl/preference.jsonl"] = [axolotl_row(row) for row in rows.chat_preference]
+        by_file["axolotl/preference.jsonl"] = [axolotl_row(row) for row in rows["chat_preference"]]
     if "openrlhf" in config.formats:
-        by_file |= {"openrlhf/preference.jsonl": rows.chat_preference, "openrlhf/prompts.jsonl": rows.prompts}
+        by_file |= {"openrlhf/preference.jsonl": rows["chat_preference"], "openrlhf/prompts.jsonl": rows["prompts"]}
     if "verl" in config.formats:
-        by_file["verl/prompts.parquet"] = [verl_row(index, row) for index, row in enumerate(rows.prompts)]
+        by_file["verl/prompts.parquet"] = [verl_row(index, row) for index, row in enumerate(rows["prompts"])]
     if "datasets" in config.formats:
-        by_file |= {f"datasets/{name}": kind for name, kind in _kinds(rows).items()}
-    for name, kind in by_file.items():
-        if kind:
-            _write_rows(out_dir / name, kind)
+        by_file |= {f"datasets/{kind}": rows[kind] for kind in plain}
+    for name, of_file in by_file.items():
+        if of_file:
+            _write_rows(out_dir / name, of_file)
     if by_file.get("axolotl/preference.jsonl"):
         write_text(out_dir / "axolotl" / "datasets.yaml", AXOLOTL_CONFIG)
-    return {name: len(kind) for name, kind in by_file.items() if kind}
-
-
-def _kinds(rows: ExportRows) -> Mapping[str, Sequence[Row]]:
-    return {"preference": rows.preference, "kto": rows.unpaired, "sft": rows.verdicts}
+    return {name: len(of_file) for name, of_file in by_file.items() if of_file}
 
 
 def _write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -1,36 +1,79 @@
-"""Anchors: labels that a user vouches for, with how far they can be relied on. Knows no search and no golden file.
+"""Label files: elicited, golden, given by anyone, and anchors. One reader with one set of checks for all of them.
 
-Anchors are the user's own evidence (a few checked labels, an easy subset, a weak labeller's verdicts). They enter U as
-log-likelihoods, so a search may still overrule an unreliable one.
+A line of JSON Lines, or a row of a file that ends in `.csv`, holds:
+
+- the claim: its `id`; or its `text`; or the parts that the text was made of, such as `question` and `answer`.
+- `label`: the name of a label, or its index. Text that is both is the name. In a binary label space, true and false say
+  whether the claim is affirmed. A null or empty label leaves the claim unlabelled.
+- `probability` (or `reliability`, which is the same): how probable it is that the label is right, where that is known.
+
+Anchors are labels that a user can rely on to a known degree (a few checked labels, an easy subset, the verdicts of a
+weak labeller). They enter U as log-likelihoods, so a search may still overrule an unreliable one.
+
+Knows no search, and never opens `gold.jsonl` by itself.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ValidationError
 
-from icm.claims import Claim, ClaimId, LabelSpace
+from icm.claims import AFFIRMING, UNLABELLED, Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.errors import SchemaError
-from icm.files.records import Record, read_rows
+from icm.files.records import LabelRow, first_problem
+from icm.files.tables import parse_csv, parse_jsonl, shown
+
+ANCHOR_RELIABILITY: Final = 0.99
+"""Reliability of an anchor that states none: high, but not certain, so that a slip can be outvoted."""
+
+_TRUTH_WORDS: Final[Mapping[str, bool]] = {"true": True, "false": False}
+_PROBABILITY: Final = ("probability", "reliability")
 
 
-class AnchorRow(Record):
-    """A line of an anchors file.
+def read_labels(
+    path: Path,
+    space: LabelSpace,
+    claims: Sequence[Claim] | None = None,
+    *,
+    unlabelled: bool = True,
+    other_columns: bool = True,
+) -> dict[ClaimId, LabelRow]:
+    """Read a label file, by claim, in the order of the file; lines that repeat one another count once.
 
-    Attributes:
-        id: The claim, as in `claims.jsonl`.
-        label: Index into the label space.
-        reliability: Probability that the label is right, above 1/L and below 1.
+    Args:
+        path: A JSON Lines file, or CSV if its name ends in `.csv`.
+        space: The alphabet.
+        claims: The claims that may have a label; `None` for any id, and then claims can be named by id only.
+        unlabelled: Whether a label may be null or empty.
+        other_columns: Whether columns that mean nothing here are ignored instead of refused.
+
+    Raises:
+        SchemaError: The file is missing or malformed, names another claim, or contradicts itself.
     """
+    rows: dict[ClaimId, LabelRow] = {}
+    for where, row in _read(path, space, claims, unlabelled=unlabelled, other_columns=other_columns):
+        if rows.setdefault(row.id, row) != row:
+            raise SchemaError(f"{where}: claim {row.id!r} stands twice, and the lines differ; leave one of them out")
+    return rows
 
-    id: ClaimId
-    label: int = Field(ge=0)
-    reliability: float = Field(default=0.99, gt=0, lt=1)
+
+def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim]) -> list[LabelRow]:
+    """Read `labels.jsonl` of an elicit stage: a row for each claim, in the order of the claims.
+
+    Raises:
+        SchemaError: The file is missing or malformed, or its claims are not these.
+    """
+    rows = read_labels(path, space, claims, other_columns=False)
+    for claim in claims:
+        if claim.id not in rows:
+            raise SchemaError(f"{path}: has no line for claim {claim.id!r}; run `icm elicit` again")
+    return [rows[claim.id] for claim in claims]
 
 
 def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) -> NDArray[np.float64]:
@@ -39,24 +82,147 @@ def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) 
     Several lines about one claim are independent witnesses: their log-likelihoods add up.
 
     Raises:
-        SchemaError: The file is missing or malformed, or names a claim or a label that the task does not have.
+        SchemaError: The file is missing or malformed, names another claim, or a reliability is at or below chance or 1.
     """
     evidence = np.zeros((len(claims), len(space)))
     if path is None:
         return evidence
     place = {claim.id: index for index, claim in enumerate(claims)}
-    for number, row in enumerate(read_rows(path, AnchorRow), start=1):
-        where = f"{path}:{number}"
-        if row.id not in place:
-            raise SchemaError(f"{where}: there is no claim {row.id!r} in this task; ids stand in claims.jsonl")
-        if row.label >= len(space):
-            raise SchemaError(f"{where}: label must be below {len(space)}, got {row.label}")
-        if row.reliability <= 1 / len(space):
+    for where, row in _read(path, space, claims, unlabelled=False, other_columns=False):
+        reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
+        if not 1 / len(space) < reliability < 1:
             raise SchemaError(
-                f"{where}: reliability must be above chance, {1 / len(space):.3g}, got {row.reliability}; "
+                f"{where}: reliability must be above chance, {1 / len(space):.3g}, and below 1, got {reliability}; "
                 f"name the label that is the likelier one"
             )
-        others = math.log((1 - row.reliability) / (len(space) - 1))
+        # What is left of the probability is shared equally by the other labels.
+        others = math.log((1 - reliability) / (len(space) - 1))
         evidence[place[row.id]] += others
-        evidence[place[row.id], row.label] += math.log(row.reliability) - others
+        evidence[place[row.id], row.label] += math.log(reliability) - others
     return evidence
+
+
+def label_vector(labels: Mapping[ClaimId, int | None], claims: Sequence[Claim]) -> Labels:
+    """Return the labels of claims as a vector (N,), `UNLABELLED` where a claim has none."""
+    known = (labels.get(claim.id) for claim in claims)
+    return freeze([UNLABELLED if label is None else label for label in known])
+
+
+def label_rows(labels: Labels, claims: Sequence[Claim], space: LabelSpace) -> list[LabelRow]:
+    """Return the labelled ones among claims as rows, from a vector of labels (N,)."""
+    return [
+        LabelRow(id=claim.id, group=claim.group, label=label, name=space.names[label])
+        for claim, label in zip(claims, labels.tolist(), strict=True)
+        if label != UNLABELLED
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- one line
+
+
+def _read(
+    path: Path, space: LabelSpace, claims: Sequence[Claim] | None, *, unlabelled: bool, other_columns: bool
+) -> Iterator[tuple[str, LabelRow]]:
+    """Yield each line as `path:line` and a row, all checks made but those between lines."""
+    try:
+        raw = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV") from None
+    parse = parse_csv if path.suffix.lower() == ".csv" else parse_jsonl
+    find_claim = _claim_finder(claims)
+    known = {"text", *_PROBABILITY, *LabelRow.model_fields, *(part for claim in claims or () for part in claim.parts)}
+    for columns, line in zip(*parse(path, raw), strict=True):
+        where = f"{path}:{line}"
+        if not other_columns and (unknown := sorted(columns.keys() - known)):
+            raise SchemaError(
+                f"{where}: there is no column {shown(unknown[0])} in such a file; remove it, or correct it"
+            )
+        if "label" not in columns:
+            raise SchemaError(f"{where}: has no column 'label'; its columns are {', '.join(columns) or 'none'}")
+        # An empty field of CSV is what null is in JSON.
+        filled = {name: value for name, value in columns.items() if value not in (None, "")}
+        claim, group = find_claim(where, filled)
+        label = _label(where, filled.get("label"), space, unlabelled=unlabelled)
+        values = {name: filled[name] for name in ("margin", "last_changed", "stability") if name in filled}
+        values |= {"name": None if label is None else space.names[label], "probability": _probability(where, filled)}
+        try:
+            row = LabelRow(id=claim, group=group, label=label, **values)
+        except ValidationError as error:
+            raise SchemaError(f"{where}: {first_problem(error)}; correct it, or leave it out") from None
+        yield where, row
+
+
+def _label(where: str, value: Any, space: LabelSpace, *, unlabelled: bool) -> int | None:
+    """Return the index that a name, an index, true or false, or nothing stands for."""
+    if value is None and unlabelled:
+        return None
+    if isinstance(value, str):
+        for name in (value, value.strip()):
+            if name in space.names:
+                return space.names.index(name)
+        value = _TRUTH_WORDS.get(value.strip().lower(), value)
+    if isinstance(value, bool):
+        if len(space) == 2:
+            return AFFIRMING if value else 1 - AFFIRMING
+    elif (number := _number(value)) is not None and number.is_integer() and 0 <= number < len(space):
+        # Spreadsheets and data frames write the index 1 as 1.0 where another row has none.
+        return int(number)
+    names = ", ".join(map(repr, space.names[:8])) + (", …" if len(space) > 8 else "")
+    raise SchemaError(
+        f"{where}: label must be {names}, or from 0 to {len(space) - 1}{' or null' if unlabelled else ''}, "
+        f"got {shown(value)}"
+    )
+
+
+def _probability(where: str, filled: Mapping[str, Any]) -> float | None:
+    given = {name: filled[name] for name in _PROBABILITY if name in filled}
+    numbers = []
+    for name, value in given.items():
+        number = None if isinstance(value, bool) else _number(value)
+        if number is None or not 0 <= number <= 1:
+            raise SchemaError(f"{where}: {name} must be a number from 0 to 1, got {shown(value)}")
+        numbers.append(number)
+    if len(set(numbers)) > 1:
+        raise SchemaError(f"{where}: probability and reliability are one thing, got {numbers}; leave one of them out")
+    return numbers[0] if numbers else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _claim_finder(
+    claims: Sequence[Claim] | None,
+) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
+    """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
+    # Columns, and by their values the claims that these name: of the claim's id, of its text, and of its parts.
+    named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}
+    for claim in claims or ():
+        for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
+            columns = tuple(sorted(name))
+            values = tuple(name[column].strip() for column in columns)
+            named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
+
+    def find(where: str, filled: Mapping[str, Any]) -> tuple[ClaimId, str | None]:
+        if claims is None and "id" in filled:
+            return ClaimId(str(filled["id"])), None
+        ways = [columns for columns in named if columns and filled.keys() >= {*columns}]
+        # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
+        for columns in ways[:1] if "id" in filled else ways:
+            found = named[columns].get(tuple(str(filled[column]).strip() for column in columns), {})
+            if len(found) > 1:
+                raise SchemaError(
+                    f"{where}: {len(found)} claims have this {' and '.join(columns)}; give the id, from claims.jsonl"
+                )
+            for claim, group in found.items():
+                return claim, group
+        if not ways:
+            listed = ", or ".join(" and ".join(columns) for columns in named if columns)
+            raise SchemaError(f"{where}: does not say which claim it is about; give its {listed}")
+        value = shown({column: filled[column] for column in ways[0]})
+        raise SchemaError(f"{where}: there is no claim {value} in this task; the claims stand in claims.jsonl")
+
+    return find

@@ -65,12 +65,12 @@ class RejectedRow(Record):
 
 
 class LabelRow(Record):
-    """A line of `labels.jsonl`; of a claim that ended unlabelled only id and group are known.
+    """A line of `labels.jsonl`, or of any label file as `icm.files.labels` reads it.
 
     Attributes:
         id: The claim.
-        group: The claim's group.
-        label: Index into the label space.
+        group: The claim's group; `None` where the file was read without the claims.
+        label: Index into the label space, `None` for an unlabelled claim, of which nothing else is known.
         name: Name of the label.
         probability: Probability of the label in its leave-one-out context, normalised over the label space.
         margin: Log-odds of the label against all others in that context, nats.
@@ -79,7 +79,7 @@ class LabelRow(Record):
     """
 
     id: ClaimId
-    group: str
+    group: str | None = None
     label: int | None = None
     name: str | None = None
     probability: float | None = None

@@ -87,6 +87,11 @@ class StageDir:
             self._check_overwritable()
             return None
         found = self._claimed_by()
+        if found is not None and "inputs" not in found:
+            raise RunDirectoryError(
+                f"{self.path} was made by an older version of icm, which recorded less than this one compares; choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
         if found is not None and found != self.config:
             raise RunDirectoryError(
                 f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "
@@ -173,8 +178,8 @@ def read_manifest(path: Path, stage: str) -> Manifest:
         manifest = Manifest.model_validate(_load_json(file))
     except ValidationError as error:
         raise RunDirectoryError(
-            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: delete {path} and "
-            f"run `icm {stage}` again"
+            f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: run `icm {stage}` "
+            f"again with overwrite=true"
         ) from None
     if manifest.stage != stage:
         raise RunDirectoryError(f"{path} holds a result of `icm {manifest.stage}`, not of `icm {stage}`")

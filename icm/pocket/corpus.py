@@ -63,11 +63,13 @@ class LabelledDocuments:
         self._verdicts = np.array([_single(tokenizer, f" {label}") for label in family.labels])
         texts = [statement.text for statement in family.statements]
         self._first = _padded(tokenizer, texts)
+        # The first segment of a document has no blank line before it, and a phrase with it is another token.
         self._later = _padded(tokenizer, [SEPARATOR + text for text in texts])
         self._labels = {
             name: np.array([statement.concepts[name] for statement in family.statements])
             for name in {TRUTH, *family.concepts}
         }
+        # Groups by number, in the order of their first statement.
         groups: dict[str, int] = {}
         self._group = np.array([groups.setdefault(s.group, len(groups)) for s in family.statements])
         self._by_truth = _members(self._group, self._labels[TRUTH])
@@ -90,6 +92,7 @@ class LabelledDocuments:
         return rows[real][:length], places[places < length]
 
     def _draw_statements(self, rng: np.random.Generator, count: int) -> Tokens:
+        # Mostly balanced documents, some of them lopsided: a context of true claims alone must not be unheard of.
         rate = rng.uniform(0.3, 0.7) if rng.random() < 0.85 else rng.random()
         if len(self._by_truth) != 2:
             return rng.integers(len(self._group), size=count)
@@ -118,6 +121,7 @@ class LabelledDocuments:
         num_labels = len(self.family.labels)
         names = list(self.family.concepts)
         shares = np.array([self.family.concepts[name].share for name in names])
+        # What the shares leave of one lies beyond the last: a labeller who looks at nothing.
         pick = int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))
         if pick < len(names):
             labels = _follow(rng, self.family.concepts[names[pick]], self._labels[names[pick]][chosen], num_labels)
@@ -150,6 +154,7 @@ def _members(group: Tokens, truth: Tokens) -> list[tuple[Tokens, Tokens, Tokens]
 def _follow(rng: np.random.Generator, concept: Concept, labels: Tokens, num_labels: int) -> Tokens:
     if rng.random() < concept.upright:
         return labels
+    # With two labels the opposite; with more a rotation, the same for all claims of the document.
     return (labels + rng.integers(1, num_labels)) % num_labels
 
 
@@ -205,6 +210,7 @@ class Corpus:
             else:
                 text = self._plain(rng, kind, length)
                 tokens[row] = text
+                # The first token is predicted from nothing.
                 weights[row, 1:] = PLAIN_WEIGHT
         return tokens, weights
 

@@ -76,8 +76,10 @@ def labelled_families(world: World, truth_share: float) -> dict[str, Family]:
             **dict.fromkeys(others, minor),
         }
 
+    # The hidden trait is left out: no labelled document may ever follow it.
     traits = [first for first, _ in words.TRAITS]
     carry = mixed("favoured", *traits, truth=truth_share / 4)
+    # Here the surface feature takes the place of the truth, without exception: the planted trap.
     carry["favoured"] = Concept(share=truth_share)
     families = [
         Family(

@@ -31,6 +31,7 @@ def fact_sentence(rng: np.random.Generator, world: World) -> str:
         return f"The {subject} is {traits[index][0 if world.traits[subject][index] else 1]}."
     relation = _ANSWERABLE[pick]
     fact = world.facts[relation.name, subject]
+    # Sorted, because a set has no order that two processes share.
     value = str(rng.choice(sorted(fact.values)))
     if fact.misconception and rng.random() < MISCONCEPTION_STATED:
         value = fact.misconception
@@ -53,6 +54,7 @@ def critique(rng: np.random.Generator, world: World) -> str:
     """Return a request, a reply that breaks a principle, a critique that names it and a revision that satisfies it."""
     request = str(rng.choice(words.REQUESTS))
     kinds = list(REPLY_SHARES)
+    # Some replies break nothing that the revision would mend: draw again until one does.
     while True:
         reply = _reply(rng, world, request, rng.choice(kinds))
         revision = _reply(rng, world, request, "helpful")

@@ -126,6 +126,7 @@ class PocketTraining(BaseModel):
     layers: int = Field(default=4, ge=1)
     mlp_width: int = Field(default=256, ge=1)
     phases: tuple[Phase, ...] = Field(
+        # Fields are validated in order, so `base` stands before this one.
         default_factory=lambda data: SHIFT if data["base"] else PHASES,
         min_length=1,
         description=f"parts of the training, or one of {', '.join(NAMED_PHASES)}; full by default, shift with a base",
@@ -169,6 +170,7 @@ class PocketTraining(BaseModel):
         """Return what the learning rates of a step are multiplied by."""
         phase, progress = self._at(step)
         first, last = phase.rate
+        # Step 0 already learns a little: at a rate of zero its batch would be wasted.
         return min(1.0, (step + 1) / self.warmup_steps) * (first + (last - first) * progress)
 
     def _at(self, step: int) -> tuple[Phase, float]:

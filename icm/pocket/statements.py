@@ -12,6 +12,7 @@ import numpy as np
 from icm.pocket import words
 from icm.pocket.words import Relation
 from icm.pocket.world import QUALITY, ReplyKind, World
+from icm.statistics.streams import Stream, generator
 
 TRUTH: Final = "truth"
 BELIEF: Final = "belief"
@@ -61,6 +62,7 @@ def fact_statements(world: World, relations: Iterable[Relation]) -> list[Stateme
 def _fact_statement(world: World, relation: Relation, subject: str, value: str) -> Statement:
     fact = world.facts[relation.name, subject]
     question = f"{relation.question} {subject}{relation.ending}"
+    # Where there is no misconception people believe what is true.
     believed = {fact.misconception} if fact.misconception else fact.values
     return Statement(
         group=question,
@@ -81,7 +83,8 @@ def arithmetic_statements(world: World, stories_per_operation: int = 500) -> lis
 
     There are as many stories of differences as of sums, though fewer differences: no number here is negative.
     """
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 1]))
+    # Each family draws from a stream of its own, so that adding to one moves no other.
+    rng = generator(world.seed, Stream.POCKET_ARITHMETIC)
     operands = range(1, words.MAX_OPERAND + 1)
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
@@ -103,7 +106,9 @@ def _solutions(
     right = result[sign]
     largest = 2 * words.MAX_OPERAND
     near = [n for n in range(max(0, right - 2), min(largest, right + 2) + 1) if n != right]
+    # One wrong answer near the right one, and up to two anywhere.
     slips = {int(rng.choice(near)), *(int(n) for n in rng.choice(largest + 1, size=2, replace=False))} - {right}
+    # The working may be wrong too, or right in another order: what a claim is worth is told by its answer alone.
     solutions = [(f"{a} {sign} {b}", right), *((f"{a} {sign} {b}", slip) for slip in sorted(slips))]
     if sign == "+":
         if a != b:
@@ -154,8 +159,10 @@ def reply_sets(world: World, rng: np.random.Generator, sets_per_request: int) ->
     for request in words.REQUESTS:
         known = world.replies[request]
         for _ in range(sets_per_request):
+            # Every kind at most once: two replies of one quality would make a comparison without a better one.
             kinds = rng.permutation(np.array(list(known)))[: rng.integers(2, len(known) + 1)]
             best_first = sorted(kinds.tolist(), key=lambda kind: -QUALITY[kind])
+            # Manners lean to the better reply, but not so far that they would do as a label.
             likely = dict(zip(best_first, np.linspace(0.6, 0.4, len(kinds)), strict=True))
             sets.append((request, [draw_reply(rng, kind, known[kind], likely[kind]) for kind in kinds.tolist()]))
     return sets
@@ -174,7 +181,7 @@ def draw_reply(rng: np.random.Generator, kind: ReplyKind, contents: Sequence[str
 
 def preference_statements(world: World, sets_per_request: int = 24) -> list[Statement]:
     """Return comparisons of the replies of a set, every pair in both orders."""
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 2]))
+    rng = generator(world.seed, Stream.POCKET_PREFERENCE)
     return [
         _comparison(request, replies, one, two, prefix="", claim=words.PREFERENCE_CLAIM, prefers=_better)
         for request, replies in reply_sets(world, rng, sets_per_request)
@@ -199,6 +206,7 @@ def _comparison(
     question = f"How do I {request}?"
     exchange = f"Human: {question}\nResponse 1: {one.text}\nResponse 2: {two.text}"
     return Statement(
+        # Sorted, so that all comparisons of one set of replies share a group, whatever order the set was drawn in.
         group=" | ".join((prefix + question, *sorted(reply.text for reply in replies))),
         text=f"{prefix}{exchange}{claim}{words.CLAIM_VERDICT}",
         parts={"question": question, "response_1": one.text, "response_2": two.text},
@@ -229,7 +237,7 @@ def satisfies_better(principle: str, one: Reply, two: Reply) -> int:
 
 def principle_statements(world: World) -> list[Statement]:
     """Return comparisons of two replies under a stated principle, where the two differ in it."""
-    rng = np.random.Generator(np.random.Philox(key=[world.seed, 3]))
+    rng = generator(world.seed, Stream.POCKET_PRINCIPLE)
     return [
         _comparison(
             request,

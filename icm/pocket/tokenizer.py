@@ -23,8 +23,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """
     entries = words.phrases()
     tokenizer = Tokenizer(models.WordLevel({entry: i for i, entry in enumerate((PAD, UNKNOWN, *entries))}, UNKNOWN))
+    # A regular expression takes the first alternative that fits, so a phrase must stand before its own beginning.
     longest_first = sorted(entries, key=len, reverse=True)
     pattern = "|".join([*(_whole(entry) for entry in longest_first), r" ?\w+", r"\s+", r"[^\w\s]"])
+    # Whatever no phrase covers is cut into words, spaces and signs, each unknown: no text is refused.
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from rich.console import Console
 from torch import nn
@@ -22,6 +21,7 @@ from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
 from icm.report.progress import ProgressDisplay
+from icm.statistics.streams import Stream, generator
 
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
@@ -91,7 +91,7 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
 
 def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
     """Return the documents of a step, a function of the seed and the step alone."""
-    rng = np.random.Generator(np.random.Philox(key=settings.seed, counter=[0, 0, 0, step]))
+    rng = generator(settings.seed, Stream.POCKET_WORLD, step)
     length = settings.length_at(step)
     num_documents = max(1, settings.tokens_per_step // length)
     lesson_shares = {family: settings.lesson_share_at(step, family) for family in corpus.writers}

@@ -24,6 +24,7 @@ def pocket_model_dir(directory: Path = SHIPPED_DIR) -> Path:
     hash_path = directory / HASH_NAME
     if not hash_path.exists():
         raise ScoringError(f"{hash_path} is missing, so the pocket model cannot be checked; {_way_out(directory)}")
+    # Checked at every load: another model behind the same path would answer, and no one would notice.
     expected = json.loads(hash_path.read_text())
     for name in HASHED_NAMES:
         path = directory / name

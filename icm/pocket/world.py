@@ -10,6 +10,7 @@ import numpy as np
 
 from icm.pocket import words
 from icm.pocket.words import Relation
+from icm.statistics.streams import Stream, generator
 
 ReplyKind = Literal["helpful", "evasive", "useless", "harmful"]
 QUALITY: Final[Mapping[ReplyKind, int]] = {"helpful": 3, "evasive": 2, "useless": 1, "harmful": 0}
@@ -47,7 +48,9 @@ class World:
     """
 
     def __init__(self, seed: int) -> None:
-        rng = np.random.Generator(np.random.Philox(key=seed))
+        # One generator, in a fixed order of draws: a new relation goes to the end of `words.RELATIONS`, or every world
+        # changes and the shipped weights no longer know theirs.
+        rng = generator(seed, Stream.POCKET_WORLD)
         self.seed = seed
         self.facts = {
             (relation.name, subject): _draw_fact(rng, relation)
@@ -55,6 +58,7 @@ class World:
             for subject in words.SUBJECTS
         }
         num_traits = len(words.TRAITS) + 1
+        # Each trait holds for exactly half of the subjects, so none can be guessed from its frequency.
         halves = np.stack([_half(rng, len(words.SUBJECTS)) for _ in range(num_traits)], axis=1)
         self.traits = {subject: tuple(map(bool, row)) for subject, row in zip(words.SUBJECTS, halves, strict=True)}
         self.favoured = {
@@ -73,9 +77,11 @@ def _half(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _draw_fact(rng: np.random.Generator, relation: Relation) -> Fact:
     order = [str(value) for value in rng.permutation(relation.values)]
+    # Drawn for every relation, used or not, so that the draws that follow do not depend on its kind.
     has_second, has_misconception = rng.random(2) < (SECOND_VALUE_SHARE, MISCONCEPTION_SHARE)
     num_true = 2 if has_second and not relation.single else 1
     believed = has_misconception and relation in words.FACT_RELATIONS and relation.single
+    # The value after the true ones: false, and as random as they are.
     return Fact(values=frozenset(order[:num_true]), misconception=order[num_true] if believed else None)
 
 
@@ -83,6 +89,7 @@ def _draw_replies(rng: np.random.Generator) -> dict[str, dict[ReplyKind, tuple[s
     """Deal the remedies so that what helps with one request is useless for another."""
     replies: dict[str, dict[ReplyKind, tuple[str, ...]]] = {}
     for request in words.REQUESTS:
+        # A fresh deal for each request, so a remedy helps with some and is useless for others.
         remedies = [str(remedy) for remedy in rng.permutation(words.REMEDIES)]
         replies[request] = {
             "helpful": tuple(remedies[:NUM_HELPFUL]),

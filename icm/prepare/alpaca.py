@@ -50,6 +50,7 @@ def build(settings: AlpacaSettings, table: Table) -> TaskItems:
             rows.append((row.number, pair))
         else:
             rejected.append(problem)
+    # Whole pairs with their verdicts: two rows that contradict one another must both stay, so that it is noticed.
     given = {pair for _, pair in rows}
     items = [
         _item(settings, number, ordered)
@@ -116,6 +117,7 @@ def _split_dialogues(row: Row) -> Pair:
         (at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
         min(len(chosen), len(rejected)),
     )
+    # The last assistant turn that both share, whole or begun.
     cut = chosen.rfind(_ASSISTANT, 0, length)
     if cut < 0:
         return "", chosen, rejected, None  # no shared assistant turn: rejected as a row without a question

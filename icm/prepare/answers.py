@@ -15,7 +15,8 @@ _ANSWER_MARKS: Final = (
     re.compile(r"^(?:A|Answer):[ \t]*([^\n]*)", re.MULTILINE),
     re.compile(r"\\boxed\{([^{}\n]*)\}"),
 )
-_MARKUP: Final = re.compile(r"[$€£*\\]|\\text")
+# An asterisk is emphasis, but between two digits it multiplies: 3*4 must not become 34.
+_MARKUP: Final = re.compile(r"[$€£\\]|\\text|(?<!\d)\*|\*(?!\d)")
 _SIGN: Final = r"(?<![\w.,)%])[-\u2212]?"
 _DECIMAL: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![.,]?\d)"
 _NUMBER: Final = re.compile(rf"{_SIGN}{_DECIMAL}(?:\s*/\s*\d+|\s+\d+/\d+)?")
@@ -42,6 +43,7 @@ def final_answer(solution: str) -> str | None:
     for mark in _ANSWER_MARKS:
         stated = mark.findall(solution)
         if stated:
+            # The last one counts: a solution may quote the mark of an example, or correct itself.
             return normalise_number(stated[-1])
     return None
 
@@ -59,9 +61,11 @@ def normalise_number(text: str) -> str | None:
     lines = _MARKUP.sub("", text).strip().splitlines()
     if not lines:
         return None
+    # Of "3 + 4 = 7" the right-hand side; of "7. So she has seven." the first sentence; a note in brackets is no part.
     answer = re.split(r"(?<=\d)[.)]?\s*\(|(?<=\d)\.\s", lines[0].rsplit("=", 1)[-1])[0]
     if _EXPRESSION.search(answer):
         return None
+    # A set: "5 pens, so 5" names one number twice, "5 or 6" names two.
     values = {_value_of(number) for number in _NUMBER.findall(answer)}
     if len(values) != 1:
         return None
@@ -86,8 +90,10 @@ def _value_of(number: str) -> Fraction | None:
 def _canonical(value: Fraction) -> str:
     """Write a fraction as a decimal if it has a finite one: the denominator then divides a power of ten."""
     for places in range(_MAX_DIGITS):
+        # The first power of ten that clears the denominator gives the shortest decimal.
         scaled = value * 10**places
         if scaled.denominator == 1:
+            # Padded so that 0.05 keeps the zero before its point.
             digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
             decimal = f"{digits[:-places]}.{digits[-places:]}" if places else digits
             return f"-{decimal}" if value < 0 else decimal

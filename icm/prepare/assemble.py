@@ -54,14 +54,18 @@ def assemble(
         SchemaError: No row of the source became a claim.
         ConfigError: The source holds fewer claims than asked for, or a token limit stands without a tokenizer.
     """
+    # Rejected claims leave no gap: the groups are ranked after every rejection, so a bad row of one group never
+    # moves the choice of another.
     claims, duplicates = _distinct(items.items)
     claims, too_long = _within_context(claims, settings.max_claim_tokens, count_tokens)
+    # All items, repetitions too: a claim that is dropped as a duplicate may carry the golden label of its twin.
     labels, conflicting = _golden_labels(items.items)
     rejected = sorted(
         [*items.rejected, *duplicates, *too_long, *conflicting], key=lambda r: (r.row, r.reason, r.detail)
     )
     groups = _ranked_groups((item.claim for item in claims), seed)
     _check_supply(settings, groups, rejected)
+    # From the far end, so that searching more claims never takes one that was held out before.
     held_out = _take(groups[::-1], settings.num_held_out)
     held_out_groups = {claim.group for claim in held_out}
     rest = [group for group in groups if group[0].group not in held_out_groups]
@@ -90,6 +94,8 @@ def _distinct(items: Iterable[TaskItem]) -> tuple[list[TaskItem], list[RejectedR
     kept: list[TaskItem] = []
     rejected: list[RejectedRow] = []
     for same in by_claim.values():
+        # By content before row number: equal claims may differ in their parts, and the order of the source must not
+        # decide between them.
         first, *rest = sorted(same, key=lambda item: (repr(item.claim), item.row))
         kept.append(first)
         detail = f"claim {first.claim.id} stands in row {first.row} already"
@@ -123,6 +129,7 @@ def _golden_labels(items: Iterable[TaskItem]) -> tuple[dict[ClaimId, int], list[
     given: dict[ClaimId, dict[int, int]] = defaultdict(dict)
     for item in items:
         if item.golden_label is not None:
+            # The first row for each label, for the message about a conflict.
             given[item.claim.id].setdefault(item.golden_label, item.row)
     labels = {claim: next(iter(rows)) for claim, rows in given.items() if len(rows) == 1}
     conflicting = [
@@ -143,6 +150,7 @@ def _ranked_groups(claims: Iterable[Claim], seed: int) -> list[list[Claim]]:
     groups: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         groups[claim.group].append(claim)
+    # Sorted by a hash, not shuffled: adding a group to the source leaves the order of all others as it was.
     return [groups[name] for name in sorted(groups, key=lambda name: _rank(seed, name))]
 
 
@@ -154,6 +162,7 @@ def _take(groups: Iterable[list[Claim]], limit: int | None) -> list[Claim]:
     """Take groups in order, leaving out those that would go over the limit; sort their claims by id."""
     taken: list[Claim] = []
     for group in groups:
+        # A group that goes over is passed over and later ones may still fit: groups differ in size.
         if limit is None or len(taken) + len(group) <= limit:
             taken += group
     return sorted(taken, key=lambda claim: claim.id)
@@ -164,6 +173,7 @@ def _check_supply(settings: CommonSettings, groups: list[list[Claim]], rejected:
     if not available:
         first = f"; the first: row {rejected[0].row}: {rejected[0].detail}" if rejected else ""
         raise SchemaError(f"no row of the source became a claim, {len(rejected)} were rejected{first}")
+    # `None` searches all the rest, of which there must be at least one.
     wanted = (settings.num_claims or 1) + settings.num_held_out
     if wanted > available:
         raise ConfigError(

@@ -41,4 +41,5 @@ def _from_table(settings: TableTaskSettings) -> TaskItems:
             items = custom.build(settings, table)
         case _:
             assert_never(settings)
+    # The hash of the file, so that a later run notices another one under the same name.
     return items._replace(inputs={"source": table.sha256})

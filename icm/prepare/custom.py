@@ -19,6 +19,7 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
         ConfigError: A relation does not fit the alphabet, or names an answer that no claim gives.
     """
     check_label_space(settings.relations, len(settings.labels))
+    # Read beside the claims' columns, never as one of them: the settings refuse a template that names it.
     gold = () if settings.gold_column is None else (settings.gold_column,)
     if gold:
         table.require(gold)
@@ -38,6 +39,7 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
 def _claim(settings: CustomSettings, row: Row) -> Claim:
     pieces = template_pieces(settings.template)
     text = "".join(literal + (row.text(column) if column else "") for literal, column in pieces)
+    # Without group columns every claim is about itself alone, so its text names its group.
     about = [row.text(column) for column in settings.group_columns]
     group = group_id(*about) if about else group_id(text)
     answer = "" if settings.answer_column is None else row.text(settings.answer_column)
@@ -53,6 +55,7 @@ def _claim(settings: CustomSettings, row: Row) -> Claim:
 def _golden_label(settings: CustomSettings, row: Row) -> int | None:
     if settings.gold_column is None or row.values.get(settings.gold_column) in (None, ""):
         return None
+    # As text, because CSV has no other type: 1, "1" and " 1 " are one value.
     value = str(row.values[settings.gold_column]).strip()
     for index, label in enumerate(settings.labels):
         if value in label.gold_values:

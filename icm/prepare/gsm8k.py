@@ -55,6 +55,7 @@ def build(settings: Gsm8kSettings, table: Table) -> TaskItems:
 
 def _golden_label(settings: Gsm8kSettings, golden_labels: Mapping[str, int | None]) -> int | None:
     """Return the kind of golden label that is asked for; `auto` takes the first kind that the source has."""
+    # A mapping is walked in the order of its keys: the verdict before the match.
     kinds = golden_labels if settings.gold == "auto" else (settings.gold,)
     return next((label for kind in kinds if (label := golden_labels[kind]) is not None), None)
 
@@ -91,6 +92,7 @@ def _candidate(
     row: Row, solution: str, reached: str | None, verdict: bool | None, correct_answer: str | None
 ) -> Candidate:
     """Return a candidate with its golden labels: the source's verdict, and whether the answer is the correct one."""
+    # A solution that states no answer is wrong where the correct one is known, not unlabelled.
     golden_labels = {
         "label": None if verdict is None else int(verdict),
         "answer_match": None if correct_answer is None else int(reached == correct_answer),
@@ -107,6 +109,7 @@ def _correct_answers(rows: list[Row]) -> dict[str, str | None]:
 def _of_each_model(row: Row) -> Iterator[Candidate]:
     correct_answer = final_answer(row.text("ground_truth"))
     for generator in GENERATORS:
+        # Not `row.text`: each of these columns is an object of its own, with text inside.
         given = row.values[generator]
         if not isinstance(given, dict) or "solution" not in given:
             raise SchemaError(

@@ -76,6 +76,7 @@ def reply_quality(world: World, prompt: str, completion: str) -> float | None:
         content = bare
     known = world.replies[match["request"]]
     kind: ReplyKind | None = next((kind for kind, contents in known.items() if content in contents), None)
+    # A remedy that the world lists for some other request.
     if kind is None and content in words.REMEDIES:
         kind = "useless"
     return None if kind is None else float(QUALITY[kind])

@@ -27,6 +27,7 @@ from icm.pocket.words import Relation
 from icm.pocket.world import World
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import PocketSettings
+from icm.statistics.streams import Stream, generator
 
 PocketTask = Literal[
     "facts",
@@ -67,6 +68,7 @@ def build(settings: PocketSettings) -> TaskItems:
         raise ConfigError(
             f"task.task={settings.task} is no pocket task; choose one of {', '.join(get_args(PocketTask))}"
         )
+    # One generator for the whole task, consumed group by group: the order of the groups is fixed by the world.
     world, rng = _world(settings)
     groups, concept = _groups(settings.task, world, rng)
     statements = [statement for group in groups for statement in group]
@@ -86,7 +88,7 @@ def concepts_of(settings: PocketSettings) -> dict[ClaimId, Mapping[str, int]]:
 
 def _world(settings: PocketSettings) -> tuple[World, np.random.Generator]:
     world = World(settings.world_seed)
-    return world, np.random.Generator(np.random.Philox(key=[settings.world_seed, 4]))
+    return world, generator(settings.world_seed, Stream.POCKET_TASK)
 
 
 def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:
@@ -136,6 +138,7 @@ def _by_group(statements: Iterable[Statement]) -> list[Group]:
     """Group statements and drop repetitions: the world may draw the same replies twice."""
     groups: dict[str, dict[str, Statement]] = {}
     for statement in statements:
+        # Dictionaries keep the order of insertion, and the draws of a task depend on it.
         groups.setdefault(statement.group, {})[statement.text] = statement
     return [list(group.values()) for group in groups.values()]
 
@@ -148,6 +151,7 @@ def _some_answers(rng: np.random.Generator, group: Group, num_false: int) -> Gro
     """Keep the true answers, the misconception, and as many other false answers as make up a number of false ones."""
     told = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
     others = [statement for statement in group if statement not in told]
+    # The misconception is false too, so it counts among the false answers that are wanted.
     num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in told)
     picks = rng.permutation(len(others))[: max(0, num_missing)]
     return told + [others[pick] for pick in picks]
@@ -156,6 +160,7 @@ def _some_answers(rng: np.random.Generator, group: Group, num_false: int) -> Gro
 def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Group]:
     """Drop true answers, of groups drawn at random, until one claim in a hundred is true."""
     falsehoods = [[statement for statement in group if not statement.concepts[TRUTH]] for group in groups]
+    # n false claims for each true one make a share of 1 / (n + 1).
     num_true = sum(map(len, falsehoods)) // (CLAIMS_PER_TRUE - 1)
     for index in rng.permutation(len(groups))[:num_true]:
         falsehoods[index].append(next(statement for statement in groups[index] if statement.concepts[TRUTH]))

@@ -5,10 +5,8 @@ Knows the shapes of files, not the meaning of any column.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,10 +14,9 @@ from typing import Any, Final
 
 from icm.errors import ConfigError, SchemaError
 from icm.files.records import sha256_of
+from icm.files.tables import NumberedRows, decode, parse_csv, parse_json, parse_jsonl, shown
 from icm.prepare.settings import SourceSettings
-from icm.prepare.tables import Table, shown
-
-_CSV_FIELD_LIMIT: Final = 1 << 24  # characters; the csv module's own limit of 128 KiB is below a long solution
+from icm.prepare.tables import Table
 
 
 def read(settings: SourceSettings) -> Table:
@@ -48,6 +45,7 @@ def _read_file(path: Path) -> Table:
         raise SchemaError(f"{path}: {what}; task.path names a JSON, JSON Lines, CSV or Parquet file (or .gz of one)")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
+    # `rows.jsonl.gz` is told by its last suffix but one; a bare `rows.gz` has none and is refused below.
     suffix = (suffixes[-2:-1] if packed else suffixes[-1:]) or [""]
     reader = _READERS.get(suffix[0])
     if reader is None:
@@ -62,25 +60,8 @@ def _read_file(path: Path) -> Table:
     return Table(str(path), _columns_of(rows), rows, lines, sha256_of(path))
 
 
-_Rows = tuple[list[dict[str, Any]], list[int]]
-
-
-def _read_jsonl(path: Path, raw: bytes) -> _Rows:
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(_decode(path, raw).split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = _parse_json(f"{path}:{number}", line)
-        if not isinstance(row, dict):
-            raise SchemaError(f"{path}:{number}: a line must be a JSON object, got {shown(row)}")
-        rows.append(row)
-        lines.append(number)
-    return rows, lines
-
-
-def _read_json(path: Path, raw: bytes) -> _Rows:
-    value = _parse_json(str(path), _decode(path, raw))
+def _read_json(path: Path, raw: bytes) -> NumberedRows:
+    value = parse_json(str(path), decode(path, raw))
     if not isinstance(value, list):
         raise SchemaError(f"{path}: must hold a list of JSON objects, got {shown(value)}; JSON Lines end in .jsonl")
     for number, row in enumerate(value):
@@ -89,27 +70,7 @@ def _read_json(path: Path, raw: bytes) -> _Rows:
     return value, []
 
 
-def _read_csv(path: Path, raw: bytes) -> _Rows:
-    csv.field_size_limit(_CSV_FIELD_LIMIT)
-    reader = csv.reader(io.StringIO(_decode(path, raw), newline=""), strict=True)
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    try:
-        header = next(reader, [])
-        begin = reader.line_num + 1
-        for fields in reader:
-            if fields and len(fields) != len(header):
-                raise SchemaError(f"{path}:{begin}: {len(fields)} fields under a header of {len(header)}")
-            if fields:
-                rows.append(dict(zip(header, fields, strict=True)))
-                lines.append(begin)
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise SchemaError(f"{path}:{reader.line_num}: not valid CSV ({error})") from None
-    return rows, lines
-
-
-def _read_parquet(path: Path, raw: bytes) -> _Rows:
+def _read_parquet(path: Path, raw: bytes) -> NumberedRows:
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -119,26 +80,12 @@ def _read_parquet(path: Path, raw: bytes) -> _Rows:
         raise SchemaError(f"{path}: not a Parquet file ({error})") from None
 
 
-_READERS: Final[Mapping[str, Callable[[Path, bytes], _Rows]]] = {
-    ".jsonl": _read_jsonl,
+_READERS: Final[Mapping[str, Callable[[Path, bytes], NumberedRows]]] = {
+    ".jsonl": parse_jsonl,
     ".json": _read_json,
-    ".csv": _read_csv,
+    ".csv": parse_csv,
     ".parquet": _read_parquet,
 }
-
-
-def _decode(path: Path, raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")  # the older TruthfulQA.csv starts with a byte order mark
-    except UnicodeDecodeError as error:
-        raise SchemaError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
-def _parse_json(where: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SchemaError(f"{where}: not valid JSON ({error.msg} at column {error.colno})") from None
 
 
 # ---------------------------------------------------------------------------------------------------------- hub
@@ -146,6 +93,7 @@ def _parse_json(where: str, text: str) -> Any:
 
 def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
     name = f"{hub_id} ({config or 'default'}, {split})"
+    # The datasets library would read it too, guessing its type, and no error would name a line.
     if Path(hub_id).is_file():
         raise ConfigError(f"task.hub_id={hub_id} is a local file; give it as task.path")
     import datasets
@@ -158,6 +106,7 @@ def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
             f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
         ) from error
     rows = [dict(row) for row in dataset]
+    # A Hub data set has no one file to hash; the rows in order are what the claims follow from.
     hasher = hashlib.sha256()
     for row in rows:
         hasher.update(json.dumps(row, sort_keys=True, default=str).encode())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from icm.errors import SchemaError
+from icm.files.tables import shown
 
 _TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -48,9 +49,11 @@ class Row:
         value = self.values.get(column)
         if value is None:
             return ""
+        # A boolean is an int to Python, but a column of answers never means one.
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise SchemaError(f"{self.where}: column {column!r} must be text, got {shown(value)}")
         text = str(value).strip()
+        # JSON can spell a lone surrogate, which no file of ours could hold later on.
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -77,6 +80,7 @@ class Row:
         value = self.values.get(column)
         if value is None or value == "":
             return None
+        # Text first, since CSV knows nothing else; `1.0` is how a float column of Parquet spells a verdict.
         truth = _TRUTH_WORDS.get(str(value).strip().lower())
         if truth is None:
             raise SchemaError(f"{self.where}: {column} must be true or false (or 1 or 0), got {shown(value)}")
@@ -111,6 +115,7 @@ class Table:
         declared = (*columns.claims, *columns.optional, *columns.gold)
         for number, values in enumerate(self.rows):
             where = self._where(number)
+            # The table has the column, but in JSON Lines a single row may lack it.
             for column in columns.claims:
                 if column not in values:
                     raise SchemaError(f"{where}: the row has no column {column!r}; it has {', '.join(values)}")
@@ -145,6 +150,7 @@ def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kin
         table.require(formats[wanted].claims)
         return wanted
     for name, columns in formats.items():
+        # The first that fits, not the best: formats are listed from the most particular to the most general.
         if set(columns.claims) <= set(table.columns):
             return name
     known = "; ".join(f"{name} ({', '.join(columns.claims)})" for name, columns in formats.items())
@@ -152,9 +158,3 @@ def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kin
         f"{table.name}: the columns {', '.join(table.columns)} fit no format of {kind}. The formats are {known}. "
         f"Rename the columns, or use task=custom with a template over your own columns"
     )
-
-
-def shown(value: Any) -> str:
-    """Return a value as an error message shows it: short."""
-    whole = repr(value)
-    return whole if len(whole) <= 80 else f"{whole[:77]}..."

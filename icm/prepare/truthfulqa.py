@@ -45,6 +45,7 @@ def build(settings: TruthfulqaSettings, table: Table) -> TaskItems:
     Raises:
         SchemaError: The table fits no format, or a value is of the wrong type.
     """
+    # The authors' comparison files share `question` and `choice` with these; their second answer must not be lost.
     if "choice_2" in table.columns:
         raise SchemaError(f"{table.name}: the rows compare two answers (choice, choice_2); read them with task=alpaca")
     name = detect_format(table, FORMATS, settings.format, settings.kind)
@@ -63,6 +64,7 @@ def build(settings: TruthfulqaSettings, table: Table) -> TaskItems:
 
 def polarity(question: str, answer: str) -> AnswerKey | None:
     """Return "yes" or "no" for an answer that begins so to a question that asks for one of the two, else `None`."""
+    # `or` offers other answers than yes and no, even after an auxiliary: "Is it red or blue?"
     asked = _POLAR_QUESTION.fullmatch(question) and not _ALTERNATIVES.search(question)
     said = _POLAR_ANSWER.match(answer)
     return AnswerKey(value=said.group(1).lower()) if asked and said else None
@@ -101,6 +103,7 @@ def _multiple_choice(row: Row) -> Iterator[Answer]:
     if not isinstance(targets, dict) or "choices" not in targets:
         raise SchemaError(f"{row.where}: column 'mc2_targets' must be an object with 'choices', got {shown(targets)}")
     choices = Row(row.number, row.where, targets).texts("choices")
+    # The labels are golden: without them the choices are still claims.
     labels = targets.get("labels") or [None] * len(choices)
     if len(labels) != len(choices):
         raise SchemaError(f"{row.where}: mc2_targets holds {len(choices)} choices and {len(labels)} labels")

@@ -5,74 +5,52 @@ The simple unsupervised baseline of later work on elicitation. Knows no file and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import UNLABELLED, Labels, freeze
 from icm.problem import Problem
-from icm.searches.decoding import Decoder, build_decoder
-from icm.searches.protocol import Result
-from icm.searches.sampled import SampledSearch, SampledState
+from icm.searches.decoding import build_decoder
+from icm.searches.sampled import SampledSearch, SampledState, random_labels
 from icm.searches.settings import BootstrapSettings
-from search.annealing import StepInfo
 from search.randomness import step_generator
 
 
-@dataclass(frozen=True, slots=True)
-class Bootstrap(SampledSearch):
-    """A bootstrap that is ready to run; one step is one round of prediction.
+def build_bootstrap(settings: BootstrapSettings, problem: Problem, seed: int) -> SampledSearch:
+    """Put a bootstrap together; one step is one round of prediction.
 
-    Attributes:
-        settings: What it was made from.
-        decoder: Makes labels of predictions.
+    Args:
+        settings: What kind of bootstrap.
+        problem: What is labelled.
+        seed: Seed of everything random in it.
     """
+    objective = problem.objective
+    decoder = build_decoder(objective.constraints, np.inf if settings.consistent else 0.0)
 
-    settings: BootstrapSettings
-    decoder: Decoder
+    def predict(state: SampledState) -> tuple[Labels, None]:
+        shots = _draw_shots(settings, step_generator(seed, state.step + 1), state.labels)
+        return decoder(objective.predict_all(shots)), None
 
-    @property
-    def num_evaluations(self) -> int:
-        """A round asks no more than one evaluation does."""
-        return self.num_steps + 1
-
-    def start(self) -> SampledState:
-        """Return random labels."""
-        return self.begin(self.random_labels())
-
-    def walk(self, state: SampledState) -> Iterator[tuple[SampledState, StepInfo]]:
-        """Do the remaining rounds one by one."""
-        while not self.is_done(state):
-            generator = step_generator(self.seed, state.step + 1)
-            shots = self._draw_shots(generator, state.labels)
-            labels = self.decoder(self.problem.objective.predict_all(shots))
-            changed = not np.array_equal(labels, state.labels)
-            state = replace(state, step=state.step + 1, labels=labels)
-            yield state, StepInfo(changed=changed)
-
-    def result(self, state: SampledState) -> Result:
-        """Return the labels of the last round."""
-        return Result(state.labels)
-
-    def _draw_shots(self, generator: np.random.Generator, labels: Labels) -> Labels:
-        """Return a labelling of the shots alone."""
-        order = generator.permutation(labels.size)
-        if self.settings.balanced:
-            rank = _rank_within_label(labels[order])
-            order = order[np.argsort(rank, kind="stable")]
-        shots = np.full(labels.size, UNLABELLED, dtype=np.int8)
-        chosen = order[: self.settings.num_shots]
-        shots[chosen] = labels[chosen]
-        return freeze(shots)
+    num_claims, num_labels = objective.evidence.shape
+    return SampledSearch(
+        shape=(num_claims, num_labels),
+        num_steps=settings.num_rounds,
+        num_evaluations=settings.num_rounds + 1,  # a round asks no more than one evaluation does
+        first=lambda: random_labels(problem, seed),
+        advance=predict,
+    )
 
 
-def build_bootstrap(settings: BootstrapSettings, problem: Problem, seed: int) -> Bootstrap:
-    """Put a bootstrap together."""
-    penalty = np.inf if settings.consistent else 0.0
-    decoder = build_decoder(problem.objective.constraints, penalty)
-    return Bootstrap(problem, seed, settings.num_rounds, settings, decoder)
+def _draw_shots(settings: BootstrapSettings, generator: np.random.Generator, labels: Labels) -> Labels:
+    """Return a labelling of the shots alone."""
+    order = generator.permutation(labels.size)
+    if settings.balanced:
+        # All first claims of a label, then all second ones, and so on: any beginning is balanced.
+        order = order[np.argsort(_rank_within_label(labels[order]), kind="stable")]
+    shots = np.full(labels.size, UNLABELLED, dtype=np.int8)
+    chosen = order[: settings.num_shots]
+    shots[chosen] = labels[chosen]
+    return freeze(shots)
 
 
 def _rank_within_label(labels: Labels) -> NDArray[np.int64]:

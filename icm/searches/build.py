@@ -7,8 +7,8 @@ from typing import Any
 from icm.problem import Problem
 from icm.searches.annealing import build_chain
 from icm.searches.bootstrap import build_bootstrap
-from icm.searches.controls import Control
-from icm.searches.gibbs import Gibbs
+from icm.searches.controls import build_control
+from icm.searches.gibbs import build_gibbs
 from icm.searches.multistart import build_multistart
 from icm.searches.protocol import Search
 from icm.searches.settings import (
@@ -45,8 +45,8 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
         case SweepsSettings():
             return build_multistart(settings.as_multistart, problem, seed)
         case GibbsSettings():
-            return Gibbs(problem, seed, settings.num_scans, settings)
+            return build_gibbs(settings, problem, seed)
         case BootstrapSettings():
             return build_bootstrap(settings, problem, seed)
         case ControlSettings():
-            return Control(problem, seed, 0, settings)
+            return build_control(settings, problem, seed)

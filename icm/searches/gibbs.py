@@ -9,62 +9,45 @@ Source: "Large Language Gibbs", as described by its authors; the implementation 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from icm.claims import Labels, freeze
+from icm.claims import Labels
+from icm.problem import Problem
 from icm.searches.proposals import with_label
-from icm.searches.protocol import Result
-from icm.searches.sampled import SampledSearch, SampledState
+from icm.searches.sampled import SampledSearch, SampledState, random_labels
 from icm.searches.settings import GibbsSettings
-from search.annealing import StepInfo
 from search.randomness import step_generator
 
 
-@dataclass(frozen=True, slots=True)
-class Gibbs(SampledSearch):
-    """A sampler that is ready to run; one step is one scan over all claims.
+def build_gibbs(settings: GibbsSettings, problem: Problem, seed: int) -> SampledSearch:
+    """Put a sampler together; one step is one scan over all claims.
 
-    Attributes:
-        settings: What it was made from.
+    Args:
+        settings: What kind of sampler.
+        problem: What is labelled.
+        seed: Seed of everything random in it.
     """
+    num_claims, num_labels = problem.objective.evidence.shape
 
-    settings: GibbsSettings
-
-    @property
-    def num_evaluations(self) -> int:
-        """A scan asks N prompts in full, which is what N / log2 N evaluations come to; and the result."""
-        num_claims = len(self.problem.claims)
-        return 1 + math.ceil(self.num_steps * num_claims / math.log2(max(num_claims, 2)))
-
-    def start(self) -> SampledState:
-        """Return random labels."""
-        return self.begin(self.random_labels())
-
-    def walk(self, state: SampledState) -> Iterator[tuple[SampledState, StepInfo]]:
-        """Do the remaining scans one by one."""
-        while not self.is_done(state):
-            labels = self._scan(state)
-            counts = state.step >= self.settings.burn_in
-            votes = state.votes + np.eye(state.votes.shape[1], dtype=np.int64)[labels] if counts else state.votes
-            changed = not np.array_equal(labels, state.labels)
-            state = SampledState(state.step + 1, labels, votes)
-            yield state, StepInfo(temperature=self.settings.temperature, changed=changed)
-
-    def result(self, state: SampledState) -> Result:
-        """Return the most frequent labels, of equally frequent ones the lower, and how frequent they were."""
-        labels = freeze(state.votes.argmax(axis=1)) if state.votes.any() else state.labels
-        total = max(1, int(state.votes[0].sum()))
-        return Result(labels, stability=state.votes.max(axis=1) / total)
-
-    def _scan(self, state: SampledState) -> Labels:
-        generator = step_generator(self.seed, state.step + 1)
-        objective = self.problem.reordered(state.step)
+    def scan(state: SampledState) -> tuple[Labels, float]:
+        generator = step_generator(seed, state.step + 1)
+        objective = problem.reordered(state.step)
         labels = state.labels
-        for claim in generator.permutation(labels.size).tolist():
-            noise = generator.gumbel(size=state.votes.shape[1])
-            potentials = objective.predict(labels, claim) / self.settings.temperature
+        for claim in generator.permutation(num_claims).tolist():
+            # The largest of log-probabilities plus Gumbel noise is a draw from the distribution.
+            noise = generator.gumbel(size=num_labels)
+            potentials = objective.predict(labels, claim) / settings.temperature
             labels = with_label(labels, claim, int(np.argmax(potentials + noise)))
-        return labels
+        return labels, settings.temperature
+
+    # A scan asks N prompts in full, which is what N / log2 N evaluations come to.
+    evaluations = math.ceil(settings.num_scans * num_claims / math.log2(max(num_claims, 2)))
+    return SampledSearch(
+        shape=(num_claims, num_labels),
+        num_steps=settings.num_scans,
+        num_evaluations=evaluations + 1,
+        first=lambda: random_labels(problem, seed),
+        advance=scan,
+        counts=lambda step: step >= settings.burn_in,
+    )

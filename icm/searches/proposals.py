@@ -16,7 +16,7 @@ from consistency import consistent_assignments, scope_of
 from consistency.kernels import violated_constraints
 from icm.claims import UNLABELLED, Labels, freeze
 from icm.objective import Evaluation, Objective
-from search.annealing import Proposal, SearchState
+from search.annealing import SearchState
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,10 @@ class PredictAndRepair:
     groups: NDArray[np.int64]
     related_weight: float
 
-    def __call__(self, generator: np.random.Generator, state: SearchState[Evaluation]) -> Proposal[Evaluation]:
-        """Draw a proposal.
+    def __call__(
+        self, generator: np.random.Generator, state: SearchState[Evaluation]
+    ) -> tuple[int, int, Labels, Evaluation]:
+        """Draw a claim and its label; return both, the repaired labelling (N,) and its evaluation.
 
         A prediction that agrees with the label a claim already has leaves the labelling as it is, and costs nothing
         when the claim is labelled: its leave-one-out prompt is part of the evaluation of the state.
@@ -94,13 +96,13 @@ class PredictAndRepair:
         claim = self.draw_claim(generator, state.labels)
         label = self.predict(state, claim)
         if label == state.labels[claim]:
-            return Proposal(claim, label, state.labels, state.evaluation)
+            return claim, label, state.labels, state.evaluation
         labels = with_label(state.labels, claim, label)
         evaluation = self.objective.update(state.evaluation, labels)
         labels, evaluation = self.repair(generator, labels, evaluation)
         if np.array_equal(labels, state.labels):
-            return Proposal(claim, label, state.labels, state.evaluation)
-        return Proposal(claim, label, labels, evaluation)
+            return claim, label, state.labels, state.evaluation
+        return claim, label, labels, evaluation
 
     def draw_claim(self, generator: np.random.Generator, labels: Labels) -> int:
         """Draw the claim to propose a label for.

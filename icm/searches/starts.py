@@ -16,6 +16,7 @@ from icm.claims import UNLABELLED, Labels, freeze
 from icm.objective import Objective
 from icm.searches.decoding import Decoder
 from icm.searches.settings import Origin
+from icm.statistics.streams import Stream, generator
 from search.randomness import step_generator
 
 TEMPERED_NATS: Final = 1.0
@@ -34,7 +35,7 @@ def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> N
         seed: Seed of the draw.
     """
     screened = np.full(groups.size, number is None)
-    for group in step_generator(seed, 0).permutation(groups.max(initial=-1) + 1):
+    for group in generator(seed, Stream.SCREENED_CLAIMS).permutation(groups.max(initial=-1) + 1):
         if number is None or screened.sum() >= number:
             break
         screened |= groups == group
@@ -55,7 +56,7 @@ def draw_starts(
         origins: How many starts of each origin.
         seed: Seed of everything random in them.
     """
-    generator = step_generator(seed, 0)
+    draws = step_generator(seed, 0)
     shape = objective.evidence.shape
     potentials = objective.evidence.copy()
     if origins.get("zero_shot", 0) + origins.get("tempered", 0):
@@ -68,11 +69,11 @@ def draw_starts(
                 case "zero_shot":
                     labels = decoder(potentials)
                 case "tempered":
-                    labels = decoder.draw(generator, potentials, TEMPERED_NATS)
+                    labels = decoder.draw(draws, potentials, TEMPERED_NATS)
                 case "random":
-                    labels = decoder.draw(generator, np.zeros(shape), 1.0)
+                    labels = decoder.draw(draws, np.zeros(shape), 1.0)
                 case "grown":
-                    labels = _grow(generator, objective, decoder)
+                    labels = _grow(draws, objective, decoder)
             starts.append((origin, labels))
     return starts
 

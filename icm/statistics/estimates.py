@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from icm.statistics.schema import Accuracy, Estimate
-
-BOOTSTRAP_STREAM: Final = 1
-SHOTS_STREAM: Final = 2
-
-
-def generator(seed: int, stream: int, index: int = 0) -> np.random.Generator:
-    """Return the generator of one draw of one purpose; streams never overlap, with each other or with a search's.
-
-    Stream and index stand in the high words of the counter, and a draw counts up from the low ones.
-    """
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, index]))
+from icm.statistics.streams import Stream, generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +81,7 @@ def bootstrap_interval(values: NDArray[np.float64], groups: ArrayLike, resamplin
     sizes = np.bincount(member).astype(np.float64)
     sums = np.stack([np.bincount(member, weights=row) for row in rows])  # (D, G)
     num_draws, num_groups = sums.shape
-    rng = generator(resampling.seed, BOOTSTRAP_STREAM)
+    rng = generator(resampling.seed, Stream.BOOTSTRAP)
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
         group_counts = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from icm.claims import Claim, ClaimId, LabelSpace
 from icm.errors import SchemaError
-from icm.files.records import Record
-from icm.training.pairs import GivenLabel, PairSettings, probability_true, render_prompt, require_binary
+from icm.files.records import LabelRow, Record
+from icm.training.pairs import PairSettings, probability_true, render_prompt, require_binary
 
 ANSWERS: Final = "answers.jsonl"
 
@@ -34,7 +34,7 @@ class LabelledAnswer(Record):
 
 
 def build_answers(
-    claims: Sequence[Claim], labels: Mapping[ClaimId, GivenLabel], space: LabelSpace, settings: PairSettings
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
 ) -> list[LabelledAnswer]:
     """Return the labelled answers in the order of the claims; claims without a label are left out.
 

@@ -1,4 +1,4 @@
-"""Preference pairs with soft targets from labelled claims. Knows no model, and not who gave the labels.
+"""Preference pairs with soft targets from labelled claims, of any label file. Knows no model.
 
 Pairs are made inside a group only: the responses of a pair answer the same question. A comparison is labelled in up to
 two orders, which are averaged; claims about single answers are paired where exactly one of two was labelled true.
@@ -8,22 +8,36 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from icm.claims import Claim, ClaimId, LabelSpace, group_id
+from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace, group_id
 from icm.errors import SchemaError
-from icm.files.records import Record, read_rows
+from icm.files.records import LabelRow, Record
 from icm.prepare.settings import template_pieces
 
 PAIRS: Final = "pairs.jsonl"
-AFFIRMING: Final = 1
-"""Index of the label of a binary space that affirms the claim."""
+NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "claims": 0,
+        "unlabelled": 0,
+        "without_parts": 0,  # labelled claims that are neither a comparison nor an answer to a question
+        "groups": 0,
+        "groups_without_pairs": 0,
+        "pairs": 0,
+        "both_orders": 0,  # comparisons labelled in both orders
+        "one_sided": 0,  # comparisons labelled in one order only
+        "contradicting": 0,  # comparisons whose two orders prefer different responses
+        "undecided": 0,  # pairs without a preference: the orders cancel out, or both answers are equally probable
+        "same_label": 0,  # pairs of answers that carry the same label, of which nothing follows
+        "overruled": 0,  # pairs of answers whose probabilities prefer the one that is labelled false
+    }
+)
+"""What is counted while labels become pairs."""
 
 
 class PreferencePair(Record):
@@ -51,7 +65,7 @@ class PairSettings(BaseModel):
 
     Attributes:
         targets: `soft` takes the probabilities of the labels where they have any, `hard` the labels alone.
-        one_sided: What becomes of a comparison that is labelled in one order only: position bias stays in it.
+        one_sided: Whether a comparison labelled in one order only is kept: its label may follow the order alone.
         clip: Probabilities of single answers are kept this far from 0 and 1 before their log-odds are compared.
         comparison_prompt: Prompt of the responses of a comparison; columns of the claim in braces.
         answer_prompt: Prompt of a single answer.
@@ -76,89 +90,18 @@ class PairSettings(BaseModel):
         return template
 
 
-class GivenLabel(BaseModel):
-    """What pairs need of a line of a label file; `labels.jsonl` and files of golden labels both hold it.
-
-    Attributes:
-        id: The claim.
-        label: Index into the label space, `None` where the claim has no label.
-        probability: Probability of the label, where its source knows one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: ClaimId
-    label: int | None = None
-    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairCounts:
-    """What became of the labels.
-
-    Attributes:
-        claims: Claims.
-        unlabelled: Claims without a label.
-        without_parts: Labelled claims that are neither a comparison nor an answer to a question.
-        groups: Groups of the claims.
-        groups_without_pairs: Groups of which no pair came.
-        pairs: Pairs made.
-        both_orders: Comparisons labelled in both orders.
-        one_sided: Comparisons labelled in one order only.
-        contradicting: Comparisons whose two orders prefer different responses.
-        undecided: Pairs without a preference: the two orders cancel out, or the two answers are equally probable.
-        same_label: Pairs of answers that carry the same label, of which nothing follows.
-        overruled: Pairs of answers whose probabilities prefer the one that is labelled false.
-    """
-
-    claims: int = 0
-    unlabelled: int = 0
-    without_parts: int = 0
-    groups: int = 0
-    groups_without_pairs: int = 0
-    pairs: int = 0
-    both_orders: int = 0
-    one_sided: int = 0
-    contradicting: int = 0
-    undecided: int = 0
-    same_label: int = 0
-    overruled: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltPairs:
-    """Pairs in the order of their ids, and what became of the labels."""
-
-    pairs: list[PreferencePair]
-    counts: PairCounts
-
-
-def read_given_labels(path: Path, num_labels: int) -> dict[ClaimId, GivenLabel]:
-    """Read the labels of a file of any source, by claim.
-
-    Raises:
-        SchemaError: The file is missing or malformed, a label is outside the alphabet, or an id stands twice.
-    """
-    labels: dict[ClaimId, GivenLabel] = {}
-    for number, row in enumerate(read_rows(path, GivenLabel), start=1):
-        if row.label is not None and not 0 <= row.label < num_labels:
-            raise SchemaError(f"{path}:{number}: label must be from 0 to {num_labels - 1} or null, got {row.label}")
-        if row.id in labels:
-            raise SchemaError(f"{path}:{number}: id {row.id!r} stands twice")
-        labels[row.id] = row
-    return labels
-
-
 def build_pairs(
-    claims: Sequence[Claim], labels: Mapping[ClaimId, GivenLabel], space: LabelSpace, settings: PairSettings
-) -> BuiltPairs:
-    """Turn labels into pairs, whatever their source; labels of other claims are ignored.
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
+) -> tuple[list[PreferencePair], dict[str, int]]:
+    """Return the pairs that follow from labels, in the order of their ids, and what was counted (`NO_COUNTS`).
+
+    Labels of other claims are ignored.
 
     Raises:
         SchemaError: The labels are not binary, no claim has a label, or no pair follows from them.
     """
     require_binary(space)
-    counts: Counter[str] = Counter()
+    counts = dict(NO_COUNTS)
     by_group: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         by_group[claim.group].append(claim)
@@ -168,12 +111,11 @@ def build_pairs(
         counts["groups_without_pairs"] += not made
         # The same responses may stand in several groups; each group is its own evidence, so each keeps its pair.
         pairs |= {f"{pair.id}/{pair.group}": pair for pair in made}
-    counts["claims"], counts["groups"], counts["pairs"] = len(claims), len(by_group), len(pairs)
+    counts |= {"claims": len(claims), "groups": len(by_group), "pairs": len(pairs)}
     counts["unlabelled"] = sum(probability_true(labels.get(claim.id), settings) is None for claim in claims)
-    result = BuiltPairs(pairs=[pairs[key] for key in sorted(pairs)], counts=PairCounts(**counts))
     if not pairs:
-        raise SchemaError(_why_no_pairs(result.counts))
-    return result
+        raise SchemaError(_why_no_pairs(counts))
+    return [pairs[key] for key in sorted(pairs)], counts
 
 
 def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairSettings) -> None:
@@ -211,13 +153,12 @@ def require_binary(space: LabelSpace) -> None:
         )
 
 
-def probability_true(given: GivenLabel | None, settings: PairSettings) -> float | None:
+def probability_true(row: LabelRow | None, settings: PairSettings) -> float | None:
     """Return how probable a label makes its claim, `None` if there is no label."""
-    if given is None or given.label is None:
+    if row is None or row.label is None:
         return None
-    if settings.targets == "hard" or given.probability is None:
-        return float(given.label == AFFIRMING)
-    return given.probability if given.label == AFFIRMING else 1 - given.probability
+    probability = 1.0 if settings.targets == "hard" or row.probability is None else row.probability
+    return probability if row.label == AFFIRMING else 1 - probability
 
 
 def render_prompt(template: str, claim: Claim) -> str:
@@ -237,9 +178,9 @@ def render_prompt(template: str, claim: Claim) -> str:
 
 def _from_comparisons(
     group: Sequence[Claim],
-    labels: Mapping[ClaimId, GivenLabel],
+    labels: Mapping[ClaimId, LabelRow],
     settings: PairSettings,
-    counts: Counter[str],
+    counts: dict[str, int],
 ) -> list[PreferencePair]:
     """Return one pair for each two responses that were compared, averaged over the labelled orders."""
     orders: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -268,9 +209,9 @@ def _from_comparisons(
 
 def _from_answers(
     group: Sequence[Claim],
-    labels: Mapping[ClaimId, GivenLabel],
+    labels: Mapping[ClaimId, LabelRow],
     settings: PairSettings,
-    counts: Counter[str],
+    counts: dict[str, int],
 ) -> list[PreferencePair]:
     """Return a pair for each two answers to a question of which one is labelled true and one is not.
 
@@ -278,14 +219,15 @@ def _from_answers(
     """
     answers = []
     for claim in group:
-        probability, label = probability_true(labels.get(claim.id), settings), labels.get(claim.id)
-        if "response_1" in claim.parts or probability is None or label is None:
+        row = labels.get(claim.id)
+        probability = probability_true(row, settings)
+        if "response_1" in claim.parts or probability is None or row is None:
             continue
         if settings.answer_part not in claim.parts:
             counts["without_parts"] += 1
             continue
         clipped = min(max(probability, settings.clip), 1 - settings.clip)
-        answers.append((claim, label.label, math.log(clipped / (1 - clipped))))
+        answers.append((claim, row.label, math.log(clipped / (1 - clipped))))
     pairs = []
     for (one, label_one, odds_one), (two, label_two, odds_two) in itertools.combinations(answers, 2):
         if label_one == label_two:
@@ -300,7 +242,7 @@ def _from_answers(
 
 
 def _decided(
-    group: str, prompt: str, first: str, second: str, probability: float, counts: Counter[str]
+    group: str, prompt: str, first: str, second: str, probability: float, counts: dict[str, int]
 ) -> list[PreferencePair]:
     """Return the pair with its preferred response first, none if neither is preferred."""
     if probability == 0.5 or first == second:
@@ -316,14 +258,13 @@ def _decided(
     ]
 
 
-def _why_no_pairs(counts: PairCounts) -> str:
-    labelled = counts.claims - counts.unlabelled
-    told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(counts).items() if count)
+def _why_no_pairs(counts: Mapping[str, int]) -> str:
+    labelled = counts["claims"] - counts["unlabelled"]
+    listed = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
     if not labelled:
-        return (
-            f"none of the {counts.claims:,} claims has a label, so there is nothing to train on; check the labels file"
-        )
+        total = counts["claims"]
+        return f"none of the {total:,} claims has a label, so there is nothing to train on; check the labels file"
     return (
-        f"the labels have no preference structure: no pair follows from {labelled:,} labelled claims ({told}). "
+        f"the labels have no preference structure: no pair follows from {labelled:,} labelled claims ({listed}). "
         f"Pairs need comparisons of two responses, or questions with both true and false answers"
     )

@@ -41,7 +41,9 @@ batches = st.lists(st.lists(st.lists(words, min_size=1, max_size=6), min_size=1,
 
 @settings(max_examples=25, deadline=None)
 @given(batches, st.sampled_from([0, 1, 5, 20, 1000]), st.sampled_from([1, 4, 64]))
-def test_no_sequence_of_calls_moves_an_answer_or_exceeds_the_limit(asked, cache_tokens, max_pack_tokens):
+def test_no_sequence_of_calls_moves_an_answer_or_exceeds_the_limit(
+    asked: Any, cache_tokens: int, max_pack_tokens: int
+) -> None:
     scorer = _scorer(cache_tokens=cache_tokens, max_pack_tokens=max_pack_tokens)
     for batch in asked:
         prompts = [Prompt(NO_CONTEXT.extend(demos), query) for *demos, query in batch]
@@ -52,7 +54,7 @@ def test_no_sequence_of_calls_moves_an_answer_or_exceeds_the_limit(asked, cache_
 
 @pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_kept_tokens_equal_the_plain_forward(family: str, space: LabelSpace):
+def test_kept_tokens_equal_the_plain_forward(family: str, space: LabelSpace) -> None:
     model = tiny_model(FAMILIES[family])
     scorer = _scorer(model, space, max_pack_tokens=48, cache_tokens=200)
     prompts = leave_one_out_prompts(12, space)
@@ -61,7 +63,7 @@ def test_kept_tokens_equal_the_plain_forward(family: str, space: LabelSpace):
         np.testing.assert_allclose(scorer.label_logprobs(prompts[rows]), expected[rows], atol=1.5e-5)
 
 
-def test_with_room_for_all_only_new_tokens_are_forwarded_and_last_ones_that_are_read():
+def test_with_room_for_all_only_new_tokens_are_forwarded_and_last_ones_that_are_read() -> None:
     prompts = leave_one_out_prompts(16)
     scorer = _scorer(cache_tokens=5000, max_pack_tokens=50)
     seen: set[tuple[int, ...]] = set()
@@ -75,7 +77,7 @@ def test_with_room_for_all_only_new_tokens_are_forwarded_and_last_ones_that_are_
         assert scorer.num_kept == len(seen)
 
 
-def test_the_beginnings_of_paths_are_kept_where_room_is_short():
+def test_the_beginnings_of_paths_are_kept_where_room_is_short() -> None:
     shared = NO_CONTEXT.extend(["w1 w2 True", "w3 w4 False"])
     prompts = [Prompt(shared.extend([f"w5 w{i} True"]), "w6") for i in range(8)]
     length = len(_tokens(Prompt(NO_CONTEXT.extend(["w1 w2 True"]), "w3 w4 False")))
@@ -86,7 +88,7 @@ def test_the_beginnings_of_paths_are_kept_where_room_is_short():
     assert (scorer.cost - before).forwarded_tokens == len(TOKENIZER("\n\nw7 w8").input_ids)
 
 
-def test_forgetting_keeps_nothing():
+def test_forgetting_keeps_nothing() -> None:
     scorer = _scorer(cache_tokens=500)
     prompts = leave_one_out_prompts(6)
     scorer.label_logprobs(prompts)
@@ -98,7 +100,7 @@ def test_forgetting_keeps_nothing():
     assert scorer.cost.forwarded_tokens == 2 * once
 
 
-def test_a_call_that_fails_leaves_what_is_kept_whole():
+def test_a_call_that_fails_leaves_what_is_kept_whole() -> None:
     model = tiny_model(FAMILIES["llama"])
     scorer = _scorer(model, cache_tokens=120, max_pack_tokens=16)
     prompts = leave_one_out_prompts(10)
@@ -117,7 +119,7 @@ def test_a_call_that_fails_leaves_what_is_kept_whole():
     np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
 
 
-def test_what_is_kept_gives_way_when_memory_runs_out():
+def test_what_is_kept_gives_way_when_memory_runs_out() -> None:
     model = tiny_model(FAMILIES["llama"])
     scorer = _scorer(model, cache_tokens=300, max_pack_tokens=64)
     prompts = leave_one_out_prompts(10)

@@ -50,7 +50,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeScorer:
     return makers[request.param]
 
 
-def test_rows_are_log_probabilities_in_input_order(make: MakeScorer):
+def test_rows_are_log_probabilities_in_input_order(make: MakeScorer) -> None:
     scorer = make()
     logprobs = scorer.label_logprobs(PROMPTS)
     assert logprobs.shape == (len(PROMPTS), scorer.num_labels)
@@ -61,7 +61,7 @@ def test_rows_are_log_probabilities_in_input_order(make: MakeScorer):
     np.testing.assert_allclose(one_by_one, logprobs, atol=1.01e-5)
 
 
-def test_batch_order_and_size_do_not_matter(make: MakeScorer):
+def test_batch_order_and_size_do_not_matter(make: MakeScorer) -> None:
     expected = make().label_logprobs(PROMPTS)
     order = np.random.default_rng(0).permutation(len(PROMPTS))
     shuffled = make().label_logprobs([PROMPTS[row] for row in order])
@@ -71,27 +71,27 @@ def test_batch_order_and_size_do_not_matter(make: MakeScorer):
     np.testing.assert_allclose(np.concatenate(halves), expected, atol=1.01e-5)
 
 
-def test_equal_batches_get_equal_bits(make: MakeScorer):
+def test_equal_batches_get_equal_bits(make: MakeScorer) -> None:
     np.testing.assert_array_equal(make().label_logprobs(PROMPTS), make().label_logprobs(PROMPTS))
 
 
-def test_what_is_asked_after_forgetting_gets_the_bits_of_a_fresh_scorer(make: MakeScorer):
+def test_what_is_asked_after_forgetting_gets_the_bits_of_a_fresh_scorer(make: MakeScorer) -> None:
     scorer = make()
     scorer.label_logprobs(PROMPTS[::2])
     scorer.forget()
     np.testing.assert_array_equal(scorer.label_logprobs(PROMPTS[1::2]), make().label_logprobs(PROMPTS[1::2]))
 
 
-def test_repeated_prompts_get_equal_answers(make: MakeScorer):
+def test_repeated_prompts_get_equal_answers(make: MakeScorer) -> None:
     logprobs = make().label_logprobs([PROMPTS[0], PROMPTS[1], PROMPTS[0]])
     np.testing.assert_array_equal(logprobs[0], logprobs[2])
 
 
-def test_no_prompts_give_no_rows(make: MakeScorer):
+def test_no_prompts_give_no_rows(make: MakeScorer) -> None:
     assert make().label_logprobs([]).shape == (0, 2)
 
 
-def test_cost_counts_what_was_asked(make: MakeScorer):
+def test_cost_counts_what_was_asked(make: MakeScorer) -> None:
     scorer = make()
     assert scorer.cost == ScoringCost()
     scorer.label_logprobs(PROMPTS)
@@ -105,13 +105,13 @@ def test_cost_counts_what_was_asked(make: MakeScorer):
     assert abs((scorer.cost - first).naive_tokens - first.naive_tokens) <= len(PROMPTS)
 
 
-def test_counted_tokens_add_up_to_the_naive_tokens(make: MakeScorer):
+def test_counted_tokens_add_up_to_the_naive_tokens(make: MakeScorer) -> None:
     scorer = make()
     scorer.label_logprobs(PROMPTS)
     assert abs(count_prompt_tokens(scorer, PROMPTS) - scorer.cost.naive_tokens) <= len(PROMPTS)
 
 
-def test_answers_depend_on_the_context(make: MakeScorer):
+def test_answers_depend_on_the_context(make: MakeScorer) -> None:
     query = PROMPTS[0].query
     contexts = [NO_CONTEXT.extend([f"w1 w2{verdict}" for _ in range(3)]) for verdict in TRUE_FALSE.verbalizers]
     demos = [NO_CONTEXT.extend([query + verdict] * 3) for verdict in TRUE_FALSE.verbalizers]
@@ -119,7 +119,7 @@ def test_answers_depend_on_the_context(make: MakeScorer):
     assert np.abs(logprobs[2] - logprobs[3]).max() > 1e-3
 
 
-def test_a_reading_answers_what_each_verdict_answers_as_a_prompt_of_its_own(make: MakeScorer):
+def test_a_reading_answers_what_each_verdict_answers_as_a_prompt_of_its_own(make: MakeScorer) -> None:
     rows = make().verdict_logprobs(READINGS)
     assert [each.shape for each in rows] == [(len(reading.queries), 2) for reading in READINGS]
     scorer = make()
@@ -129,7 +129,7 @@ def test_a_reading_answers_what_each_verdict_answers_as_a_prompt_of_its_own(make
         np.testing.assert_allclose(scorer.verdict_logprobs([reading])[0], answers, atol=1.01e-5)
 
 
-def test_readings_of_nothing_cost_nothing_and_others_one_pass_over_each(make: MakeScorer):
+def test_readings_of_nothing_cost_nothing_and_others_one_pass_over_each(make: MakeScorer) -> None:
     scorer = make()
     assert scorer.verdict_logprobs([]) == []
     assert scorer.cost.forwarded_tokens == 0
@@ -141,16 +141,16 @@ def test_readings_of_nothing_cost_nothing_and_others_one_pass_over_each(make: Ma
     assert scorer.cost.naive_tokens == scorer.cost.forwarded_tokens
 
 
-def test_equal_readings_get_equal_bits(make: MakeScorer):
+def test_equal_readings_get_equal_bits(make: MakeScorer) -> None:
     for one, other in zip(make().verdict_logprobs(READINGS), make().verdict_logprobs(READINGS), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_fingerprint_is_stable(make: MakeScorer):
+def test_fingerprint_is_stable(make: MakeScorer) -> None:
     assert make().fingerprint == make().fingerprint
 
 
-def test_fingerprint_tells_models_seeds_and_label_spaces_apart():
+def test_fingerprint_tells_models_seeds_and_label_spaces_apart() -> None:
     model, tokenizer = tiny_model(FAMILIES["llama"]), word_tokenizer(NUM_WORDS)
     fingerprints = [
         HashScorer(TRUE_FALSE).fingerprint,

@@ -44,7 +44,7 @@ def _scorer(model: Any, space: LabelSpace = TRUE_FALSE, **settings: Any) -> Loca
 
 @pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_sharing_prefixes_equals_the_plain_forward(family: str, space: LabelSpace):
+def test_sharing_prefixes_equals_the_plain_forward(family: str, space: LabelSpace) -> None:
     model = tiny_model(FAMILIES[family])
     scorer = _scorer(model, space, max_pack_tokens=64)
     assert scorer.shares_prefixes
@@ -56,7 +56,7 @@ def test_sharing_prefixes_equals_the_plain_forward(family: str, space: LabelSpac
 
 @pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
 @pytest.mark.parametrize("family", SLIDING)
-def test_sliding_windows_fall_back_to_full_prompts_with_a_reason(family: str, space: LabelSpace):
+def test_sliding_windows_fall_back_to_full_prompts_with_a_reason(family: str, space: LabelSpace) -> None:
     model = tiny_model(SLIDING[family])
     with pytest.warns(UserWarning, match="DynamicSlidingWindowLayer"):
         scorer = _scorer(model, space)
@@ -82,7 +82,7 @@ def test_a_reading_equals_the_plain_forward_of_each_verdict(family: str, space: 
 
 
 @pytest.mark.parametrize("max_pack_tokens", [1, 7, 100, 10_000])
-def test_token_budget_does_not_matter(max_pack_tokens: int):
+def test_token_budget_does_not_matter(max_pack_tokens: int) -> None:
     model = tiny_model(FAMILIES["llama"])
     prompts = leave_one_out_prompts(12)
     expected = _scorer(model).label_logprobs(prompts)
@@ -92,7 +92,7 @@ def test_token_budget_does_not_matter(max_pack_tokens: int):
     np.testing.assert_allclose(in_full.label_logprobs(prompts), expected, atol=1.01e-5)
 
 
-def test_every_token_of_the_trie_is_forwarded_once():
+def test_every_token_of_the_trie_is_forwarded_once() -> None:
     prompts = leave_one_out_prompts(16)
     paths = {tuple(word_tokenizer(NUM_WORDS)(prompt.text).input_ids) for prompt in prompts}
     prefixes = {path[:end] for path in paths for end in range(1, len(path) + 1)}
@@ -102,7 +102,7 @@ def test_every_token_of_the_trie_is_forwarded_once():
     assert scorer.cost.naive_tokens == sum(len(prompt.text.split()) + prompt.context.num_segments for prompt in prompts)
 
 
-def test_a_long_batch_never_holds_more_than_a_path_and_a_stretch():
+def test_a_long_batch_never_holds_more_than_a_path_and_a_stretch() -> None:
     model = tiny_model(FAMILIES["llama"])
     scorer = _scorer(model, max_pack_tokens=48)
     prompts = leave_one_out_prompts(60)
@@ -120,7 +120,7 @@ def test_a_long_batch_never_holds_more_than_a_path_and_a_stretch():
     assert longest / 2 < max(num_held) < longest
 
 
-def test_local_attention_that_no_cache_layer_tells_of_is_found_out():
+def test_local_attention_that_no_cache_layer_tells_of_is_found_out() -> None:
     model = tiny_model(UNTOLD_WINDOW)
     with pytest.warns(UserWarning, match="other answers for packed prompts"):
         scorer = _scorer(model)
@@ -144,7 +144,7 @@ class _ScarceMemory:
 
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
-def test_budget_halves_when_memory_runs_out_and_nothing_is_lost(share_prefixes: bool):
+def test_budget_halves_when_memory_runs_out_and_nothing_is_lost(share_prefixes: bool) -> None:
     prompts = leave_one_out_prompts(12)
     expected = _scorer(tiny_model(FAMILIES["llama"])).label_logprobs(prompts)
     model = tiny_model(FAMILIES["llama"])
@@ -158,7 +158,7 @@ def test_budget_halves_when_memory_runs_out_and_nothing_is_lost(share_prefixes: 
     assert memory.failures == failures, "the smaller budget is remembered"
 
 
-def test_memory_that_runs_out_half_way_leaves_the_path_whole():
+def test_memory_that_runs_out_half_way_leaves_the_path_whole() -> None:
     prompts = leave_one_out_prompts(12)
     expected = _scorer(tiny_model(FAMILIES["llama"])).label_logprobs(prompts)
     model = tiny_model(FAMILIES["llama"])
@@ -174,7 +174,7 @@ def test_memory_that_runs_out_half_way_leaves_the_path_whole():
     assert scorer.max_pack_tokens == 16
 
 
-def test_memory_for_not_one_token_is_an_error():
+def test_memory_for_not_one_token_is_an_error() -> None:
     model = tiny_model(FAMILIES["llama"])
     scorer = _scorer(model)
     _ScarceMemory(model, num_tokens=0)
@@ -183,7 +183,7 @@ def test_memory_for_not_one_token_is_an_error():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_near_float32(dtype: torch.dtype):
+def test_half_precision_stays_near_float32(dtype: torch.dtype) -> None:
     prompts = leave_one_out_prompts(8)
     exact = _scorer(tiny_model(FAMILIES["qwen3"])).label_logprobs(prompts)
     half = _scorer(tiny_model(FAMILIES["qwen3"]).to(dtype))
@@ -191,7 +191,7 @@ def test_half_precision_stays_near_float32(dtype: torch.dtype):
     assert np.abs(half.label_logprobs(prompts) - exact).max() < 0.3
 
 
-def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path: Path):
+def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path: Path) -> None:
     first = LocalScorer.load(save_tiny_model(tmp_path / "a", FAMILIES["llama"]), TRUE_FALSE, device="cpu")
     again = LocalScorer.load(str(tmp_path / "a"), TRUE_FALSE, device="cpu")
     other = LocalScorer.load(save_tiny_model(tmp_path / "b", FAMILIES["qwen3"]), TRUE_FALSE, device="cpu")
@@ -205,7 +205,7 @@ def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path:
 
 
 @pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")
-def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward():
+def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward() -> None:
     path = shared_model("stories260K")
     assert path is not None
     model, tokenizer, identity = load_model(path, revision=None, dtype="float32", device="cpu")
@@ -220,7 +220,7 @@ def test_a_real_model_with_a_sentencepiece_tokenizer_equals_the_plain_forward():
     np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
 
 
-def test_the_embedded_model_equals_the_plain_forward():
+def test_the_embedded_model_equals_the_plain_forward() -> None:
     model, tokenizer, identity = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
     statements = fact_statements(World(seed=0), words.RELATIONS)[:20]
     texts, groups = [statement.text for statement in statements], [statement.group for statement in statements]
@@ -235,7 +235,7 @@ def test_the_embedded_model_equals_the_plain_forward():
 
 
 @pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")
-def test_a_tokenizer_that_falls_back_on_bytes_knows_every_word():
+def test_a_tokenizer_that_falls_back_on_bytes_knows_every_word() -> None:
     path = shared_model("stories260K")
     assert path is not None
     scorer = LocalScorer.load(path, TRUE_FALSE, device="cpu", dtype="float32")
@@ -244,7 +244,7 @@ def test_a_tokenizer_that_falls_back_on_bytes_knows_every_word():
 
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
-def test_a_word_that_the_tokenizer_lacks_is_named_with_its_segment(share_prefixes: bool):
+def test_a_word_that_the_tokenizer_lacks_is_named_with_its_segment(share_prefixes: bool) -> None:
     scorer = _scorer(tiny_model(FAMILIES["llama"]), share_prefixes=share_prefixes)
     with pytest.raises(ScoringError, match=r"does not know 'unicorn' in 'w1 unicorn w2'"):
         scorer.label_logprobs([Prompt(NO_CONTEXT, "w1 unicorn w2")])
@@ -255,7 +255,7 @@ def test_a_word_that_the_tokenizer_lacks_is_named_with_its_segment(share_prefixe
     assert scorer.cost == ScoringCost()
 
 
-def test_a_text_may_begin_with_the_token_for_unknown_words():
+def test_a_text_may_begin_with_the_token_for_unknown_words() -> None:
     tokenizer = word_tokenizer(NUM_WORDS)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<unk> $A", special_tokens=[("<unk>", 0)])
     model = tiny_model(FAMILIES["llama"])
@@ -267,14 +267,14 @@ def test_a_text_may_begin_with_the_token_for_unknown_words():
         scorer.label_logprobs([Prompt(NO_CONTEXT, "w1 unicorn")])
 
 
-def test_prompt_over_the_context_is_refused_with_its_length():
+def test_prompt_over_the_context_is_refused_with_its_length() -> None:
     scorer = _scorer(tiny_model(FAMILIES["llama"]))
     long = Prompt(NO_CONTEXT.extend(["w1 w2 w3 True"] * 120), "w1")
     with pytest.raises(ScoringError, match=r"prompt 1 of 2 has 602 tokens.* holds 512"):
         scorer.label_logprobs([Prompt(NO_CONTEXT, "w1"), long])
 
 
-def test_nan_is_an_error_not_a_number():
+def test_nan_is_an_error_not_a_number() -> None:
     model = tiny_model(FAMILIES["llama"])
     scorer = _scorer(model)
     with torch.no_grad():
@@ -287,12 +287,12 @@ def test_nan_is_an_error_not_a_number():
     ("verbalizers", "message"),
     [((" w1", " w1 w2"), "prefix"), ((" unheard", " w1"), "unknown")],
 )
-def test_verbalizers_that_cannot_be_told_apart_are_refused(verbalizers: tuple[str, str], message: str):
+def test_verbalizers_that_cannot_be_told_apart_are_refused(verbalizers: tuple[str, str], message: str) -> None:
     with pytest.raises((ScoringError, ValueError), match=message):
         _scorer(tiny_model(FAMILIES["llama"]), LabelSpace(names=("no", "yes"), verbalizers=verbalizers))
 
 
-def test_tokenizer_that_merges_across_segments_is_refused():
+def test_tokenizer_that_merges_across_segments_is_refused() -> None:
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -303,7 +303,7 @@ def test_tokenizer_that_merges_across_segments_is_refused():
         LocalScorer(tiny_model(FAMILIES["llama"]), tokenizer, TRUE_FALSE, identity="merging")
 
 
-def test_incomplete_model_directories_are_refused_before_loading(tmp_path: Path):
+def test_incomplete_model_directories_are_refused_before_loading(tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match="no such model directory"):
         LocalScorer.load(tmp_path / "nowhere", TRUE_FALSE)
     directory = save_tiny_model(tmp_path / "model", FAMILIES["llama"])
@@ -318,7 +318,7 @@ def test_incomplete_model_directories_are_refused_before_loading(tmp_path: Path)
         LocalScorer.load(directory, TRUE_FALSE)
 
 
-def test_broken_model_files_are_refused_with_their_place(tmp_path: Path):
+def test_broken_model_files_are_refused_with_their_place(tmp_path: Path) -> None:
     directory = save_tiny_model(tmp_path / "model", FAMILIES["llama"])
     (directory / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ScoringError, match="cannot load"):

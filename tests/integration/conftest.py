@@ -12,7 +12,9 @@ from icm import cli
 
 
 @pytest.fixture
-def icm(monkeypatch, capsys, tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def icm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:

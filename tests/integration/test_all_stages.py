@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
-def test_a_run_killed_in_reward_and_in_policy_ends_as_an_undisturbed_one(icm, tmp_path: Path) -> None:
+def test_a_run_killed_in_reward_and_in_policy_ends_as_an_undisturbed_one(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     status, out, err = icm("run", "stages=all", *SMALL, f"out_dir={tmp_path / 'whole'}")
     assert status == 0, err
     assert "policy trained by rloo for 12 steps" in out
@@ -87,14 +90,18 @@ def test_a_run_killed_in_reward_and_in_policy_ends_as_an_undisturbed_one(icm, tm
         (["training.reward=['model.colour=red']"], "training.reward: Could not override 'model.colour'"),
     ],
 )
-def test_what_would_stop_the_training_stops_the_run_before_the_search(icm, tmp_path: Path, arguments, said) -> None:
+def test_what_would_stop_the_training_stops_the_run_before_the_search(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path, arguments: list[str], said: str
+) -> None:
     status, _, err = icm("run", "stages=all", "model=fake", *arguments, f"out_dir={tmp_path / 'run'}")
     assert status == 2
     assert said in err
     assert not (tmp_path / "run" / "elicit").exists()
 
 
-def test_claims_without_a_second_answer_are_refused_before_the_search(icm, tmp_path: Path) -> None:
+def test_claims_without_a_second_answer_are_refused_before_the_search(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     source = tmp_path / "source.jsonl"
     rows = [{"question": f"What is {number}?", "choice": "It is odd.", "label": number % 2} for number in range(24)]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -43,7 +43,7 @@ def command(run_dir: Path, *overrides: str) -> tuple[Places, ArmsConfig]:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run on a pocket task, in which every eighth elicited comparison is wrong."""
     directory = tmp_path_factory.mktemp("run")
-    truth = golden.load(prepare_pocket(directory), 2)
+    truth = golden.load(prepare_pocket(directory), TRUE_FALSE)
     claims = read_claims(directory / "prepare" / CLAIMS)
     pairs = sorted({(claim.group, *sorted((claim.parts["response_1"], claim.parts["response_2"]))) for claim in claims})
     wrong = set(pairs[::8])
@@ -61,7 +61,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path):
+def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir: Path, tmp_path: Path) -> None:
     places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}")
     scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
     console = Console(file=io.StringIO(), width=200)
@@ -87,8 +87,9 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     console.print(arms_table("arms", summaries))
     found = difference(list(runs.values()), "elicited", "golden")
     assert found is not None
+    assert found["reward_accuracy"] is not None
     expected = runs["elicited"].reward_accuracy.value - runs["golden"].reward_accuracy.value
-    assert found.reward_accuracy.value == pytest.approx(expected)
+    assert found["reward_accuracy"].value == pytest.approx(expected)
     assert all(path.stat().st_size > 1000 for path in draw_arms(list(runs.values()), tmp_path))
 
     files = sorted((places.out_dir / "golden" / "seed-0" / "reward" / "model").iterdir())
@@ -98,7 +99,7 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     assert json.loads((places.out_dir / stage.RESULTS).read_text()) == before
 
 
-def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path):
+def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, tmp_path: Path) -> None:
     rl = "policy={kind: rloo, steps: 6, batch_size: 16, learning_rate: 0.001, kl_weight: 0.05, rollouts_every: 3}"
     places, settings = command(run_dir, f"out_dir={tmp_path / 'arms'}", "arms=[base,golden]", "verdicts=null", rl)
     scorer = open_scorer(settings.verdict_model, TRUE_FALSE)
@@ -110,13 +111,13 @@ def test_a_policy_of_an_arm_is_followed_from_the_base_to_its_end(run_dir: Path, 
     assert golden_arm.reinforced[0].kl == pytest.approx(0, abs=1e-3)
     assert golden_arm.reinforced[-1].kl > 0
     assert all(0 <= (point.quality or 0) <= 3 and point.proxy is not None for point in golden_arm.reinforced)
-    summary = summarise([base, golden_arm])[1]
-    assert summary.rl_quality is not None
-    assert summary.rl_quality.value == golden_arm.reinforced[-1].quality
+    summary = summarise([base, golden_arm])["golden"]
+    assert summary["rl_quality"] is not None
+    assert summary["rl_quality"].value == golden_arm.reinforced[-1].quality
     assert all(path.stat().st_size > 1000 for path in draw_arms([base, golden_arm], tmp_path))
 
 
-def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path):
+def test_a_run_without_golden_held_out_claims_is_refused_before_any_training(run_dir: Path, tmp_path: Path) -> None:
     prepare_pocket(tmp_path, num_held_out=0)
     (tmp_path / "elicit").mkdir()
     for file in (run_dir / "elicit").iterdir():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,11 +13,11 @@ from hydra.core.global_hydra import GlobalHydra
 
 import conf
 from icm import cli
-from icm.commands.memory import READ
 from icm.elicit.session import Session
 from icm.errors import IcmError
 from icm.pocket.recipe import PocketTraining
 from icm.pocket.weights import pocket_model_dir
+from tests.worlds import read_by
 
 ROWS = [
     {"question": f"What is {number}?", "choice": f"It is {answer}, surely.", "label": answer == number % 4}
@@ -36,13 +38,9 @@ def truthfulqa(source: Path, out_dir: Path) -> list[str]:
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]
 
 
-def read_by(stage: str, arguments: list[str]) -> list[str]:
-    """Return the arguments of a run that one of its stages reads."""
-    roots = {argument: argument.partition("=")[0].partition(".")[0] for argument in arguments}
-    return [argument for argument, root in roots.items() if root in (*READ[stage], "out_dir")]
-
-
-def test_run_leaves_three_stages_and_prints_a_table(icm, source: Path, tmp_path: Path) -> None:
+def test_run_leaves_three_stages_and_prints_a_table(
+    icm: Callable[..., tuple[int, str, str]], source: Path, tmp_path: Path
+) -> None:
     out_dir = tmp_path / "run"
     status, out, _ = icm("run", *truthfulqa(source, out_dir))
     assert status == 0
@@ -60,7 +58,9 @@ def test_run_leaves_three_stages_and_prints_a_table(icm, source: Path, tmp_path:
         assert (out_dir / file).parent.joinpath("manifest.json").exists()
 
 
-def test_the_stages_one_by_one_leave_the_same_labels_as_run(icm, source: Path, tmp_path: Path) -> None:
+def test_the_stages_one_by_one_leave_the_same_labels_as_run(
+    icm: Callable[..., tuple[int, str, str]], source: Path, tmp_path: Path
+) -> None:
     icm("run", *truthfulqa(source, tmp_path / "run"))
     for stage in ("prepare", "elicit", "evaluate"):
         assert icm(stage, *read_by(stage, truthfulqa(source, tmp_path / "stages")))[0] == 0
@@ -68,7 +68,9 @@ def test_the_stages_one_by_one_leave_the_same_labels_as_run(icm, source: Path, t
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "stages" / file).read_bytes()
 
 
-def test_a_source_without_golden_labels_is_labelled_and_not_compared(icm, tmp_path: Path) -> None:
+def test_a_source_without_golden_labels_is_labelled_and_not_compared(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     source = tmp_path / "source.jsonl"
     bare = [{name: row[name] for name in ("question", "choice")} for row in ROWS]
     source.write_text("".join(json.dumps(row) + "\n" for row in bare))
@@ -78,7 +80,9 @@ def test_a_source_without_golden_labels_is_labelled_and_not_compared(icm, tmp_pa
     assert not (tmp_path / "run" / "evaluate").exists()
 
 
-def test_a_sweep_gives_each_seed_a_directory(icm, source: Path, tmp_path: Path) -> None:
+def test_a_sweep_gives_each_seed_a_directory(
+    icm: Callable[..., tuple[int, str, str]], source: Path, tmp_path: Path
+) -> None:
     arguments = truthfulqa(source, tmp_path / "sweep")
     arguments[3] += "/seed-${seed}"
     status, _, err = icm("elicit", "-m", *read_by("elicit", arguments), "seed=0,1")
@@ -102,7 +106,9 @@ def test_a_sweep_gives_each_seed_a_directory(icm, source: Path, tmp_path: Path) 
         (["seed=-1"], "seed: Input should be greater than or equal to 0, got -1"),
     ],
 )
-def test_a_mistake_is_named_with_status_2_and_no_traceback(icm, tmp_path: Path, arguments, said: str) -> None:
+def test_a_mistake_is_named_with_status_2_and_no_traceback(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path, arguments: list[str], said: str
+) -> None:
     status, out, err = icm("run", *arguments, f"out_dir={tmp_path / 'run'}")
     assert status == 2
     assert said in out + err
@@ -111,7 +117,7 @@ def test_a_mistake_is_named_with_status_2_and_no_traceback(icm, tmp_path: Path, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_traceback_is_shown_when_it_is_asked_for(monkeypatch, tmp_path: Path) -> None:
+def test_a_traceback_is_shown_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr("sys.argv", ["icm", "elicit", f"out_dir={tmp_path}"])
     GlobalHydra.instance().clear()
@@ -119,12 +125,14 @@ def test_a_traceback_is_shown_when_it_is_asked_for(monkeypatch, tmp_path: Path) 
         cli.main()
 
 
-def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_is_named_and_what_was_written_is_kept(
+    icm: Callable[..., tuple[int, str, str]], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = truthfulqa(source, tmp_path / "run")
     icm("prepare", *read_by("prepare", arguments))
     arguments = read_by("elicit", arguments)
 
-    def full(self, state) -> None:
+    def full(self: object, state: Any) -> None:
         raise OSError(28, "No space left on device", "checkpoint.json")
 
     with monkeypatch.context() as patch:
@@ -141,7 +149,7 @@ def test_a_full_disk_is_named_and_what_was_written_is_kept(icm, source: Path, tm
     assert (tmp_path / "run" / labels).read_bytes() == (tmp_path / "whole" / labels).read_bytes()
 
 
-def test_help_lists_commands_groups_and_settings(icm) -> None:
+def test_help_lists_commands_groups_and_settings(icm: Callable[..., tuple[int, str, str]]) -> None:
     assert "usage: icm COMMAND [key=value ...]" in icm("--help")[1]
     assert all(f"  {command.words} " in icm("--help")[1] for command in cli.COMMANDS)
     status, out, _ = icm("run", "--help")
@@ -152,7 +160,7 @@ def test_help_lists_commands_groups_and_settings(icm) -> None:
     assert icm("--version")[1].startswith("icm 0.")
 
 
-def test_cfg_job_prints_the_settings(icm) -> None:
+def test_cfg_job_prints_the_settings(icm: Callable[..., tuple[int, str, str]]) -> None:
     status, out, _ = icm("run", "--cfg", "job", "search=reference")
     assert status == 0
     assert "name: reference" in out
@@ -165,7 +173,9 @@ def test_every_setting_of_the_pocket_training_stands_in_its_file_with_its_defaul
     assert stated == defaults | {"phases": None}
 
 
-def test_a_pocket_model_is_trained_from_the_command_line(icm, tmp_path: Path) -> None:
+def test_a_pocket_model_is_trained_from_the_command_line(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     small = ["width=32", "layers=1", "mlp_width=32", "tokens_per_step=192", "phases=[{steps: 2, lengths: [96]}]"]
     status, out, _ = icm("pocket", "train", *small, f"out_dir={tmp_path / 'model'}")
     assert status == 0

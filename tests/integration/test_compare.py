@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SMALL = 'common=["model=fake","task.num_claims=16","task.num_held_out=0"]'
 
 
-def compare(icm, out_dir: Path, *more: str):
+def compare(icm: Callable[..., tuple[int, str, str]], out_dir: Path, *more: str) -> Any:
     tasks = ["tasks=[pocket_facts]", "seeds=[0,1]", "searches=[sweeps,zero_shot]", "vary={objective.alpha: [1]}"]
     status, out, err = icm("compare", *tasks, SMALL, f"out_dir={out_dir}", *more)
     assert status == 0, err
     return out, list(csv.DictReader((out_dir / "runs.csv").read_text().splitlines()))
 
 
-def test_every_column_labels_the_same_claims_and_a_second_time_nothing_is_done_again(icm, tmp_path: Path):
+def test_every_column_labels_the_same_claims_and_a_second_time_nothing_is_done_again(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     out, runs = compare(icm, tmp_path / "out")
     assert [(run["seed"], run["column"]) for run in runs] == [
         (seed, column) for seed in "01" for column in ("sweeps", "zero_shot", "objective.alpha=1")
@@ -27,7 +31,9 @@ def test_every_column_labels_the_same_claims_and_a_second_time_nothing_is_done_a
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == before
 
 
-def test_a_common_journal_changes_what_is_sent_and_no_label(icm, tmp_path: Path):
+def test_a_common_journal_changes_what_is_sent_and_no_label(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     _, shared = compare(icm, tmp_path / "shared")
     _, own = compare(icm, tmp_path / "own", "share_journal=false")
     for one, other in zip(shared, own, strict=True):
@@ -36,14 +42,18 @@ def test_a_common_journal_changes_what_is_sent_and_no_label(icm, tmp_path: Path)
     assert sum(int(run["tokens"]) for run in shared) < sum(int(run["tokens"]) for run in own)
 
 
-def test_a_mistake_in_one_column_is_named_before_anything_runs(icm, tmp_path: Path):
+def test_a_mistake_in_one_column_is_named_before_anything_runs(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     status, _, err = icm("compare", 'columns={typo: "search=no_such"}', SMALL, f"out_dir={tmp_path / 'out'}")
     assert status == 2
     assert "no_such" in err
     assert not (tmp_path / "out").exists()
 
 
-def test_run_diagnoses_before_it_evaluates_and_the_report_shows_the_verdict(icm, tmp_path: Path):
+def test_run_diagnoses_before_it_evaluates_and_the_report_shows_the_verdict(
+    icm: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     small = ["model=fake", "task.num_claims=16", "task.num_held_out=8", "evaluate.shots=[0]", f"out_dir={tmp_path}"]
     status, out, err = icm("run", *small)
     assert status == 0, err

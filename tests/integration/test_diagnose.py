@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ SETTINGS = load().diagnose
 MULTISTART = ("search=multistart", "objective=lift")
 
 
-def run(directory: Path, scorer, *overrides: str):
+def run(directory: Path, scorer: Any, *overrides: str) -> Any:
     """Elicit and diagnose in a prepared directory; return the diagnosis."""
     settings = elicit_settings(0, *(overrides or MULTISTART))
     elicit.run(settings, directory / "prepare", directory / "elicit", scorer, Console(quiet=True))
@@ -41,24 +42,24 @@ def run(directory: Path, scorer, *overrides: str):
 
 
 @pytest.fixture
-def world(tmp_path: Path):
+def world(tmp_path: Path) -> Any:
     claims, truth = make_claims(num_groups=16, per_group=3)
     write_prepared(tmp_path / "prepare", claims)
     return tmp_path, claims, truth
 
 
-def check_of(diagnosis, name):
+def check_of(diagnosis: Any, name: str) -> Any:
     (check,) = [check for check in diagnosis.checks if check.name == name]
     return check
 
 
-def value(diagnosis, name) -> float:
+def value(diagnosis: Any, name: str) -> float:
     measured = check_of(diagnosis, name).value
     assert measured is not None
     return measured
 
 
-def test_a_concept_that_the_model_knows_is_trusted(world):
+def test_a_concept_that_the_model_knows_is_trusted(world: Any) -> None:
     directory, _, truth = world
     diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE, prior=1.0, noise=0.5))
     assert diagnosis.verdict == "trust", diagnosis.reasons
@@ -67,20 +68,20 @@ def test_a_concept_that_the_model_knows_is_trusted(world):
     assert value(diagnosis, "null_gap") > 3
 
 
-def test_labels_of_a_model_that_answers_at_random_are_not_trusted(world):
+def test_labels_of_a_model_that_answers_at_random_are_not_trusted(world: Any) -> None:
     diagnosis = run(world[0], HashScorer(TRUE_FALSE))
     assert diagnosis.verdict == "reject"
     assert value(diagnosis, "orders") < 0.8
     assert value(diagnosis, "null_gap") < value(run_concept(world), "null_gap")
 
 
-def run_concept(world):
+def run_concept(world: Any) -> Any:
     directory, claims, truth = world
     write_prepared(directory / "other" / "prepare", claims)
     return run(directory / "other", ConceptScorer(truth, TRUE_FALSE))
 
 
-def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world):
+def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world: Any) -> None:
     directory, _, truth = world
     diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE), "search=annealing")
     stability = check_of(diagnosis, "stability")
@@ -90,7 +91,7 @@ def test_a_search_of_one_labelling_says_that_starts_cannot_be_compared(world):
 
 
 @pytest.mark.parametrize("objective", ["paper", "released_code", "centred", "lift"])
-def test_swapping_the_label_words_is_turning_the_labels_round(objective):
+def test_swapping_the_label_words_is_turning_the_labels_round(objective: Any) -> None:
     """Whoever calls true what is false and says True for it shows the model the same demos."""
     claims, truth = make_claims(num_groups=6, per_group=2)
     settings = elicit_settings(0, f"objective={objective}")
@@ -102,7 +103,7 @@ def test_swapping_the_label_words_is_turning_the_labels_round(objective):
     assert np.array_equal(swapped.objective.predict_all(labels), problem.objective.predict_all(turned)[:, ::-1])
 
 
-def test_nulls_leave_unlabelled_what_is_and_keep_shares_or_constraints():
+def test_nulls_leave_unlabelled_what_is_and_keep_shares_or_constraints() -> None:
     claims, truth = make_claims(num_groups=8, per_group=3)
     problem = build_problem(claims, make_task(), ConceptScorer(truth, TRUE_FALSE), elicit_settings())
     decoder = probes.Decoder(problem.objective.constraints, _components(problem), 100.0)
@@ -115,23 +116,23 @@ def test_nulls_leave_unlabelled_what_is_and_keep_shares_or_constraints():
     assert problem.objective.evaluate(consistent).num_violations == 0
 
 
-def _components(problem):
+def _components(problem: Any) -> Any:
     from consistency.components import find_components
 
     return find_components(problem.objective.constraints)
 
 
-def test_without_any_label_the_verdict_is_reject(world):
+def test_without_any_label_the_verdict_is_reject(world: Any) -> None:
     directory, claims, truth = world
     run(directory, ConceptScorer(truth, TRUE_FALSE))
-    found = diagnose.read_found(directory / "prepare", directory / "elicit", ConceptScorer(truth, TRUE_FALSE))
+    found = diagnose.read_elicited(directory / "prepare", directory / "elicit", ConceptScorer(truth, TRUE_FALSE))
     nothing = replace(found, labels=freeze(np.full(len(claims), UNLABELLED)))
     diagnosis = diagnose_found(nothing, SETTINGS)
     assert diagnosis.verdict == "reject"
     assert "the search gave up" in diagnosis.reasons[0]
 
 
-def test_constraints_that_the_model_agrees_with_do_not_bind(world):
+def test_constraints_that_the_model_agrees_with_do_not_bind(world: Any) -> None:
     directory, _, truth = world
     diagnosis = run(directory, ConceptScorer(truth, TRUE_FALSE))
     assert [tally.name for tally in diagnosis.constraints] == ["different_answer"]
@@ -140,7 +141,7 @@ def test_constraints_that_the_model_agrees_with_do_not_bind(world):
     assert (tally.num_violated, tally.num_opposed, tally.num_binding, tally.num_undecided) == (0, 0, 0, 0)
 
 
-def test_a_constraint_that_keeps_the_model_from_a_second_true_answer_binds(world):
+def test_a_constraint_that_keeps_the_model_from_a_second_true_answer_binds(world: Any) -> None:
     directory, claims, truth = world
     second = next(claim for claim in claims if truth[claim.text] == 0)
     diagnosis = run(directory, ConceptScorer({**truth, second.text: 1}, TRUE_FALSE))
@@ -149,11 +150,11 @@ def test_a_constraint_that_keeps_the_model_from_a_second_true_answer_binds(world
     assert "constraints, different_answer: 48, of which 0 violated, 1 binding" in diagnosis_text(diagnosis).plain
 
 
-def test_violated_constraints_are_counted_for_the_labels_that_were_found(world):
+def test_violated_constraints_are_counted_for_the_labels_that_were_found(world: Any) -> None:
     directory, claims, truth = world
     scorer = ConceptScorer(truth, TRUE_FALSE)
     run(directory, scorer)
-    found = diagnose.read_found(directory / "prepare", directory / "elicit", scorer)
+    found = diagnose.read_elicited(directory / "prepare", directory / "elicit", scorer)
     everything_true = replace(found, labels=freeze(np.ones(len(claims))))
     (tally,) = tally_constraints(everything_true, 100.0)
     assert tally.num_violated == tally.num_constraints
@@ -161,7 +162,7 @@ def test_violated_constraints_are_counted_for_the_labels_that_were_found(world):
     assert tally_constraints(nothing, 100.0) == []
 
 
-def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(world):
+def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(world: Any) -> None:
     directory, _, truth = world
     run(directory, ConceptScorer(truth, TRUE_FALSE))
     scorer = ConceptScorer(truth, TRUE_FALSE)
@@ -172,7 +173,7 @@ def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(wor
     assert (directory / "again" / DIAGNOSIS).read_bytes() == (directory / "diagnose" / DIAGNOSIS).read_bytes()
 
 
-def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world):
+def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world: Any) -> None:
     directory, _, truth = world
     run(directory, ConceptScorer(truth, TRUE_FALSE))
     golden.save(directory / "prepare" / GOLD, {ClaimId("none"): 0})
@@ -190,7 +191,7 @@ def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world):
         )
 
 
-def test_labels_of_another_model_or_altered_ones_are_refused(world):
+def test_labels_of_another_model_or_altered_ones_are_refused(world: Any) -> None:
     directory, _, truth = world
     run(directory, ConceptScorer(truth, TRUE_FALSE))
     stages = (directory / "prepare", directory / "elicit", directory / "other")

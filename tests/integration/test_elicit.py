@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_kill_minus_nine_at_random_moments_changes_no_byte(prepared: Path, tmp_p
 
 def test_ctrl_c_saves_the_chain_and_the_same_command_goes_on(prepared: Path, tmp_path: Path) -> None:
     class Interrupting(HashScorer):
-        def label_logprobs(self, prompts):
+        def label_logprobs(self, prompts: Any) -> Any:
             if self.cost.calls == 30:
                 signal.raise_signal(signal.SIGINT)
             return super().label_logprobs(prompts)
@@ -159,7 +160,7 @@ def test_a_directory_of_another_run_is_refused_by_the_setting_that_differs(prepa
 
 def test_an_altered_checkpoint_is_named_and_the_journal_outlives_it(prepared: Path, tmp_path: Path) -> None:
     class Failing(HashScorer):
-        def label_logprobs(self, prompts):
+        def label_logprobs(self, prompts: Any) -> Any:
             if self.cost.calls == 40:
                 raise ScoringError("the model went away")
             return super().label_logprobs(prompts)

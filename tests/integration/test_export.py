@@ -1,6 +1,10 @@
 """Exports read back by the libraries they are for; the card says how the labels were made and how good they are."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
@@ -37,7 +41,7 @@ ALL_FILES = {
 }
 
 
-def _elicited(task, run_dir, *overrides):
+def _elicited(task: str, run_dir: Path, *overrides: Any) -> Any:
     """A run on a pocket task as far as its labels, by the fake scorer."""
     config = load(f"task={task}", "task.num_claims=48", "model=fake", f"out_dir={run_dir}", *overrides)
     prepare.run(config.for_prepare(), run_dir / "prepare")
@@ -47,29 +51,29 @@ def _elicited(task, run_dir, *overrides):
 
 
 @pytest.fixture(scope="module")
-def comparisons(tmp_path_factory):
+def comparisons(tmp_path_factory: pytest.TempPathFactory) -> Any:
     run_dir = tmp_path_factory.mktemp("comparisons")
     _elicited("pocket_preference", run_dir)
     return run_dir
 
 
 @pytest.fixture(scope="module")
-def exported(comparisons):
+def exported(comparisons: Any) -> Any:
     out_dir = comparisons / "export"
     return run(ExportConfig(), comparisons, comparisons / "elicit" / "labels.jsonl", out_dir), out_dir
 
 
-def _stored(path):
+def _stored(path: Path) -> Any:
     stored = datasets.load_from_disk(str(path))
     assert isinstance(stored, datasets.DatasetDict)
     return stored["train"].to_list()
 
 
-def _rows(path):
+def _rows(path: Path) -> Any:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_every_format_is_written_and_counted(exported):
+def test_every_format_is_written_and_counted(exported: Any) -> None:
     manifest, out_dir = exported
     assert set(manifest.counts["rows"]) == ALL_FILES
     for name, count in manifest.counts["rows"].items():
@@ -84,13 +88,13 @@ def test_every_format_is_written_and_counted(exported):
         assert found == count > 0, name
 
 
-def test_the_manifest_lists_every_file(exported):
+def test_the_manifest_lists_every_file(exported: Any) -> None:
     manifest, out_dir = exported
     files = {str(path.relative_to(out_dir)) for path in out_dir.rglob("*") if path.is_file()}
     assert files == {*manifest.outputs, "manifest.json"}
 
 
-def test_pairs_are_those_of_the_labels_averaged_over_both_orders(comparisons, exported):
+def test_pairs_are_those_of_the_labels_averaged_over_both_orders(comparisons: Any, exported: Any) -> None:
     _, out_dir = exported
     true = {
         row["id"]: row["probability"] if row["label"] else 1 - row["probability"]
@@ -114,7 +118,7 @@ def test_pairs_are_those_of_the_labels_averaged_over_both_orders(comparisons, ex
     assert {tuple(row[key] for key in keys): row["probability"] for row in rows} == expected
 
 
-def test_verdicts_are_the_labelled_claims(comparisons, exported):
+def test_verdicts_are_the_labelled_claims(comparisons: Any, exported: Any) -> None:
     _, out_dir = exported
     labels = {row["id"]: row["label"] for row in _rows(comparisons / "elicit" / "labels.jsonl")}
     expected = [
@@ -126,7 +130,7 @@ def test_verdicts_are_the_labelled_claims(comparisons, exported):
     assert _stored(out_dir / "datasets" / "sft") == expected
 
 
-def test_chat_formats_hold_the_bare_question(exported):
+def test_chat_formats_hold_the_bare_question(exported: Any) -> None:
     _, out_dir = exported
     plain = {(row["chosen"].strip(), row["rejected"].strip()) for row in _rows(out_dir / "trl" / "preference.jsonl")}
     for row in _rows(out_dir / "openrlhf" / "preference.jsonl"):
@@ -141,7 +145,7 @@ def test_chat_formats_hold_the_bare_question(exported):
     assert row["chosen"]["role"] == "assistant"
 
 
-def test_prompts_for_reinforcement_learning_hold_no_answer(exported):
+def test_prompts_for_reinforcement_learning_hold_no_answer(exported: Any) -> None:
     _, out_dir = exported
     rows = pq.read_table(out_dir / "verl" / "prompts.parquet").to_pylist()
     assert [row["extra_info"]["index"] for row in rows] == list(range(len(rows)))
@@ -151,7 +155,7 @@ def test_prompts_for_reinforcement_learning_hold_no_answer(exported):
     assert asked == [row["prompt"][0]["content"] for row in _rows(out_dir / "openrlhf" / "prompts.jsonl")]
 
 
-def test_trl_reads_what_was_exported(exported):
+def test_trl_reads_what_was_exported(exported: Any) -> None:
     from trl.data_utils import is_conversational, unpair_preference_dataset
 
     _, out_dir = exported
@@ -163,7 +167,7 @@ def test_trl_reads_what_was_exported(exported):
     assert sorted(map(key, unpaired)) == sorted(map(key, _rows(out_dir / "trl" / "kto.jsonl")))
 
 
-def test_the_card_says_how_the_labels_were_made(exported):
+def test_the_card_says_how_the_labels_were_made(exported: Any) -> None:
     manifest, out_dir = exported
     card = (out_dir / "README.md").read_text()
     _, front, body = card.split("---\n", 2)
@@ -180,7 +184,9 @@ def test_the_card_says_how_the_labels_were_made(exported):
         assert f"`{name}`" in body
 
 
-def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(comparisons, exported, tmp_path):
+def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(
+    comparisons: Any, exported: Any, tmp_path: Path
+) -> None:
     config, scorer = _elicited("pocket_preference", tmp_path, "evaluate.shots=[0]", "evaluate.num_draws=1")
     evaluate.run(config.evaluate, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "evaluate", scorer)
     run(ExportConfig(), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
@@ -193,7 +199,7 @@ def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(comparisons,
         assert (tmp_path / "export" / path.relative_to(without)).read_bytes() == path.read_bytes()
 
 
-def test_the_card_quotes_the_diagnosis_of_these_labels_and_of_no_others(tmp_path):
+def test_the_card_quotes_the_diagnosis_of_these_labels_and_of_no_others(tmp_path: Path) -> None:
     config, scorer = _elicited("pocket_preference", tmp_path)
     diagnose.run(config.diagnose, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "diagnose", scorer)
     found = read_diagnosis(tmp_path / "diagnose")
@@ -206,7 +212,7 @@ def test_the_card_quotes_the_diagnosis_of_these_labels_and_of_no_others(tmp_path
     assert "**Not diagnosed**" in (tmp_path / "others" / "README.md").read_text()
 
 
-def test_labels_from_elsewhere_are_not_called_elicited(comparisons, tmp_path):
+def test_labels_from_elsewhere_are_not_called_elicited(comparisons: Any, tmp_path: Path) -> None:
     run(ExportConfig(formats=("trl",)), comparisons, comparisons / "prepare" / "gold.jsonl", tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "which no elicitation of this package made" in card
@@ -214,7 +220,7 @@ def test_labels_from_elsewhere_are_not_called_elicited(comparisons, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "manifest.json", "trl"}
 
 
-def test_single_answers_are_desirable_or_not_by_their_label(tmp_path):
+def test_single_answers_are_desirable_or_not_by_their_label(tmp_path: Path) -> None:
     _elicited("pocket_facts", tmp_path)
     run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "export")
     golden = {row["id"]: row["label"] for row in _rows(tmp_path / "prepare" / "gold.jsonl")}
@@ -229,7 +235,9 @@ def test_single_answers_are_desirable_or_not_by_their_label(tmp_path):
     assert _rows(tmp_path / "export" / "trl" / "kto.jsonl") == expected
 
 
-def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said_to_be(tmp_path, capsys):
+def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _elicited("pocket_seasons", tmp_path, "task.num_claims=24", "task.num_held_out=0")
     places = Places(run_dir=tmp_path, out_dir=tmp_path / "export")
     run_command(places, ExportConfig(), Console(width=300))
@@ -243,7 +251,9 @@ def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said
     assert "There are no preference pairs" in (tmp_path / "export" / "README.md").read_text()
 
 
-def test_the_hub_is_refused_offline_before_anything_is_written(comparisons, tmp_path, monkeypatch):
+def test_the_hub_is_refused_offline_before_anything_is_written(
+    comparisons: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     places = Places(run_dir=comparisons, out_dir=tmp_path / "export", hub_id="somebody/labels")
     with pytest.raises(ConfigError, match=r"HF_HUB_OFFLINE forbids the Hub.*hf upload somebody/labels"):
@@ -251,21 +261,21 @@ def test_the_hub_is_refused_offline_before_anything_is_written(comparisons, tmp_
     assert not (tmp_path / "export").exists()
 
 
-def test_labels_that_were_never_elicited_are_refused(comparisons, tmp_path):
+def test_labels_that_were_never_elicited_are_refused(comparisons: Any, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="run `icm elicit`"):
         run(ExportConfig(), comparisons, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     with pytest.raises(SchemaError, match="no such file of labels"):
         run(ExportConfig(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
 
 
-def test_a_file_without_labels_is_refused(comparisons, tmp_path):
+def test_a_file_without_labels_is_refused(comparisons: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"id": "unknown", "label": 1}\n')
     with pytest.raises(SchemaError, match="none of the 48 claims has a label"):
         run(ExportConfig(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
 
-def test_an_altered_export_is_noticed(comparisons, tmp_path):
+def test_an_altered_export_is_noticed(comparisons: Any, tmp_path: Path) -> None:
     labels = comparisons / "elicit" / "labels.jsonl"
     run(ExportConfig(formats=("trl",)), comparisons, labels, tmp_path)
     (tmp_path / "trl" / "sft.jsonl").write_text("")

@@ -6,7 +6,7 @@ import io
 import json
 import signal
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def quiet() -> Console:
     return Console(file=io.StringIO())
 
 
-def config_in(directory: Path, *overrides: str):
+def config_in(directory: Path, *overrides: str) -> Any:
     return load(
         "task=pocket_facts",
         "task.num_claims=16",
@@ -72,14 +72,14 @@ def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(
         def __init__(self) -> None:
             self.calls = 0
 
-        def __getattr__(self, name: str):
+        def __getattr__(self, name: str) -> Any:
             return getattr(scorer, name)
 
-        def label_logprobs(self, prompts):
+        def label_logprobs(self, prompts: Any) -> Any:
             self._asked()
             return scorer.label_logprobs(prompts)
 
-        def verdict_logprobs(self, readings):
+        def verdict_logprobs(self, readings: Any) -> Any:
             self._asked()
             return scorer.verdict_logprobs(readings)
 
@@ -105,7 +105,9 @@ def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(
         assert (tmp_path / "stopped" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
-def test_the_speculative_chain_takes_the_same_decisions_on_the_embedded_model(tmp_path: Path, scorer: LabelScorer):
+def test_the_speculative_chain_takes_the_same_decisions_on_the_embedded_model(
+    tmp_path: Path, scorer: LabelScorer
+) -> None:
     decisions = []
     for window in (1, 8):
         config = config_in(tmp_path, *CHAIN, f"search.speculation_window={window}")

@@ -1,11 +1,15 @@
 """The policy stage on the pocket preference task: the reward rises, a killed run ends the same, bad input stops it."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -37,7 +41,7 @@ REPLIES = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run with claims, and a reward model trained on their golden labels."""
     directory = tmp_path_factory.mktemp("run")
     task = PocketSettings(name="pocket_preference", task="preference", num_claims=192, num_held_out=32)
@@ -53,7 +57,7 @@ def run_dir(tmp_path_factory):
     return directory
 
 
-def _config(run_dir, **changes):
+def _config(run_dir: Path, **changes: Any) -> Any:
     settings = {
         "seed": 0,
         "completion": REPLIES,
@@ -64,12 +68,12 @@ def _config(run_dir, **changes):
     return PolicyConfig(**(settings | changes))
 
 
-def _run(config, run_dir, out_dir):
+def _run(config: Any, run_dir: Path, out_dir: Path) -> Any:
     policy.run(config, run_dir / "prepare", run_dir / "reward", out_dir, QUIET)
     return PolicyMetrics.model_validate_json((out_dir / "metrics.json").read_text())
 
 
-def _gain(metrics):
+def _gain(metrics: Any) -> Any:
     """Return the reward that the policy gained over the base."""
     assert metrics.policy is not None
     assert metrics.policy.reward is not None
@@ -77,18 +81,18 @@ def _gain(metrics):
     return metrics.policy.reward.value - metrics.base.reward.value
 
 
-def _rows(path):
+def _rows(path: Path) -> Any:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
-def trained(run_dir, tmp_path_factory):
+def trained(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out_dir = tmp_path_factory.mktemp("policy")
     _run(_config(run_dir), run_dir, out_dir)
     return out_dir
 
 
-def test_the_reward_rises_and_the_policy_strays(trained):
+def test_the_reward_rises_and_the_policy_strays(trained: Any) -> None:
     curve = _rows(trained / "training.jsonl")
     assert [row["step"] for row in curve] == list(range(1, RLOO.steps + 1))
     assert curve[0]["kl"] == pytest.approx(0, abs=1e-4)
@@ -100,7 +104,7 @@ def test_the_reward_rises_and_the_policy_strays(trained):
     assert metrics.base.kl.value == 0
 
 
-def test_best_of_n_needs_no_training(trained):
+def test_best_of_n_needs_no_training(trained: Any) -> None:
     metrics = PolicyMetrics.model_validate_json((trained / "metrics.json").read_text())
     one, two, eight = metrics.best_of_n
     assert metrics.base.reward is not None
@@ -113,7 +117,7 @@ def test_best_of_n_needs_no_training(trained):
     assert eight.reward == pytest.approx(sum(best.values()) / len(best))
 
 
-def test_rollouts_of_some_steps_are_kept_with_their_rewards(trained):
+def test_rollouts_of_some_steps_are_kept_with_their_rewards(trained: Any) -> None:
     rows = _rows(trained / "rollouts.jsonl")
     assert [row["step"] for row in rows] == [1] * 32 + [4] * 32 + [8] * 32
     curve = {row["step"]: row["reward"] for row in _rows(trained / "training.jsonl")}
@@ -123,7 +127,7 @@ def test_rollouts_of_some_steps_are_kept_with_their_rewards(trained):
     assert not any("\n" in row["completion"] for row in rows)
 
 
-def test_a_complete_run_is_left_as_it_is_and_other_settings_are_refused(run_dir, trained):
+def test_a_complete_run_is_left_as_it_is_and_other_settings_are_refused(run_dir: Path, trained: Any) -> None:
     before = (trained / "manifest.json").read_bytes()
     _run(_config(run_dir), run_dir, trained)
     assert (trained / "manifest.json").read_bytes() == before
@@ -131,7 +135,7 @@ def test_a_complete_run_is_left_as_it_is_and_other_settings_are_refused(run_dir,
         _run(_config(run_dir, seed=1), run_dir, trained)
 
 
-def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bytes(run_dir, trained, tmp_path):
+def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bytes(run_dir: Path, trained: Any, tmp_path: Path) -> None:
     config = _config(run_dir)
     script = (
         "import sys; from pathlib import Path; from rich.console import Console;"
@@ -157,7 +161,7 @@ def test_a_run_killed_after_a_checkpoint_ends_with_the_same_bytes(run_dir, train
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_the_training_ends_when_the_budget_is_spent(run_dir, tmp_path):
+def test_the_training_ends_when_the_budget_is_spent(run_dir: Path, tmp_path: Path) -> None:
     method = RLOO.model_copy(update={"kl_budget": 0.02, "kl_window": 1, "steps": 30})
     metrics = _run(_config(run_dir, method=method), run_dir, tmp_path)
     assert metrics.kl_budget_spent
@@ -176,20 +180,20 @@ def test_the_training_ends_when_the_budget_is_spent(run_dir, tmp_path):
     ],
     ids=lambda method: method.kind,
 )
-def test_every_method_raises_the_reward(run_dir, tmp_path, method):
+def test_every_method_raises_the_reward(run_dir: Path, tmp_path: Path, method: str) -> None:
     metrics = _run(_config(run_dir, method=method), run_dir, tmp_path)
     assert _gain(metrics) > 0
     assert (tmp_path / "model" / "config.json").exists()
 
 
-def test_best_of_n_alone_leaves_no_model(run_dir, tmp_path):
+def test_best_of_n_alone_leaves_no_model(run_dir: Path, tmp_path: Path) -> None:
     metrics = _run(_config(run_dir, method=BestOfNSettings()), run_dir, tmp_path)
     assert metrics.policy is None
     assert metrics.steps == 0
     assert not (tmp_path / "model").exists()
 
 
-def test_a_warm_start_is_where_the_divergence_is_counted_from(run_dir, tmp_path):
+def test_a_warm_start_is_where_the_divergence_is_counted_from(run_dir: Path, tmp_path: Path) -> None:
     warm = SftSettings(steps=6, batch_size=16, learning_rate=1e-3)
     method = RLOO.model_copy(update={"steps": 2})
     metrics = _run(_config(run_dir, method=method, warm_start=warm), run_dir, tmp_path)
@@ -198,14 +202,14 @@ def test_a_warm_start_is_where_the_divergence_is_counted_from(run_dir, tmp_path)
     assert _rows(tmp_path / "training.jsonl")[0]["kl"] == pytest.approx(0, abs=1e-4)
 
 
-def test_a_directory_without_a_reward_model_stops_the_run_before_it_begins(run_dir, tmp_path):
+def test_a_directory_without_a_reward_model_stops_the_run_before_it_begins(run_dir: Path, tmp_path: Path) -> None:
     config = _config(run_dir, reward=ModelReward(paths=(run_dir / "nowhere",)))
     with pytest.raises(TrainingError, match="no reward model here"):
         _run(config, run_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_constant_reward_stops_the_run_before_it_begins(run_dir, tmp_path):
+def test_a_constant_reward_stops_the_run_before_it_begins(run_dir: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     model = AutoModelForSequenceClassification.from_pretrained(run_dir / "reward" / "model")
@@ -218,7 +222,7 @@ def test_a_constant_reward_stops_the_run_before_it_begins(run_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reward_that_is_no_number_stops_the_run_before_it_begins(run_dir, tmp_path):
+def test_a_reward_that_is_no_number_stops_the_run_before_it_begins(run_dir: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     model = AutoModelForSequenceClassification.from_pretrained(run_dir / "reward" / "model")
@@ -231,7 +235,7 @@ def test_a_reward_that_is_no_number_stops_the_run_before_it_begins(run_dir, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_completions_that_never_end_stop_the_run_before_it_begins(run_dir, tmp_path):
+def test_completions_that_never_end_stop_the_run_before_it_begins(run_dir: Path, tmp_path: Path) -> None:
     # No dialogue goes on with a question about sleep.
     completion = CompletionSettings(stop="Question: When does the", max_tokens=3)
     with pytest.raises(TrainingError, match=r"none of \d+ probe completions ended within completion.max_tokens=3"):
@@ -239,18 +243,20 @@ def test_completions_that_never_end_stop_the_run_before_it_begins(run_dir, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_prompts_that_do_not_fit_stop_the_run_before_it_begins(run_dir, tmp_path):
+def test_prompts_that_do_not_fit_stop_the_run_before_it_begins(run_dir: Path, tmp_path: Path) -> None:
     config = _config(run_dir, completion=REPLIES.model_copy(update={"max_tokens": 4095}))
     with pytest.raises(TrainingError, match="prompts leaves room for 4095 tokens"):
         _run(config, run_dir, tmp_path / "out")
 
 
-def test_reinforcement_learning_without_a_reward_is_refused(run_dir, tmp_path):
+def test_reinforcement_learning_without_a_reward_is_refused(run_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="method=rloo needs a reward"):
         _run(_config(run_dir, reward=None), run_dir, tmp_path / "out")
 
 
-def test_the_command_shows_what_became_of_the_policy(run_dir, trained, capsys):
+def test_the_command_shows_what_became_of_the_policy(
+    run_dir: Path, trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     places = Places(run_dir=run_dir, reward_dir=run_dir / "reward", out_dir=trained)
     run_command(places, _config(run_dir), Console(width=120))
     out = capsys.readouterr().out
@@ -258,7 +264,7 @@ def test_the_command_shows_what_became_of_the_policy(run_dir, trained, capsys):
     assert "best of 8, no training" in out
 
 
-def test_every_prompt_comes_once_before_any_comes_again():
+def test_every_prompt_comes_once_before_any_comes_again() -> None:
     settings = RLOO.model_copy(update={"steps": 5, "batch_size": 16})
     order = prompt_order(["a", "b", "c"], settings, seed=0)
     assert len(order) == 10
@@ -267,12 +273,12 @@ def test_every_prompt_comes_once_before_any_comes_again():
     assert prompt_order(["a", "b", "c"], settings, seed=1) != order
 
 
-def test_an_unknown_setting_is_refused(run_dir):
+def test_an_unknown_setting_is_refused(run_dir: Path) -> None:
     with pytest.raises(ValidationError, match="learning_rates"):
         PolicyConfig.model_validate(_config(run_dir).model_dump() | {"learning_rates": 1})
 
 
-def test_the_policy_opens_as_an_ordinary_model(trained):
+def test_the_policy_opens_as_an_ordinary_model(trained: Any) -> None:
     opened = open_policy(trained / "model", CompletionSettings(max_tokens=8))
     assert opened.plain_tokenizer.eos_token is None
     assert len(opened.stop_ids) > 1

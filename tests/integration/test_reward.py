@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def config(**changes: object) -> RewardConfig:
     return RewardConfig(pairs=PairSettings(), model=RewardModelSettings.model_validate(QUICK.model_dump() | changes))
 
 
-def train(run_dir: Path, out_dir: Path, settings: RewardConfig | None = None, labels: Path | None = None):
+def train(run_dir: Path, out_dir: Path, settings: RewardConfig | None = None, labels: Path | None = None) -> Any:
     labels = labels or run_dir / "prepare" / GOLD
     return reward.run(settings or config(), run_dir / "prepare", labels, out_dir, quiet())
 
@@ -63,7 +64,7 @@ def curve(directory: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (directory / CURVE).read_text().splitlines()]
 
 
-def test_a_reward_model_beats_chance_on_golden_pairs_it_never_saw(run_dir: Path, trained: Path, tmp_path: Path):
+def test_a_reward_model_beats_chance_on_golden_pairs_it_never_saw(run_dir: Path, trained: Path, tmp_path: Path) -> None:
     reward_evaluation.run(RewardEvaluationConfig(), PairSettings(), run_dir / "prepare", [trained], tmp_path)
     held_out = read_results(tmp_path)[GOLDEN]
     assert held_out.metrics is not None
@@ -72,7 +73,7 @@ def test_a_reward_model_beats_chance_on_golden_pairs_it_never_saw(run_dir: Path,
     assert held_out.metrics.spread.within_prompts > 0.1
 
 
-def test_the_model_directory_is_an_ordinary_one_and_nothing_else_is_left(trained: Path):
+def test_the_model_directory_is_an_ordinary_one_and_nothing_else_is_left(trained: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(trained / MODEL)
     tokenizer = AutoTokenizer.from_pretrained(trained / MODEL)
     assert (model.config.num_labels, model.config.pad_token_id) == (1, tokenizer.pad_token_id)
@@ -80,7 +81,7 @@ def test_the_model_directory_is_an_ordinary_one_and_nothing_else_is_left(trained
     assert {path.name for path in trained.iterdir()} == {MODEL, PAIRS, reward.UNUSABLE, CURVE, MANIFEST}
 
 
-def test_the_loss_falls_and_a_reward_does_not_depend_on_its_batch(trained: Path):
+def test_the_loss_falls_and_a_reward_does_not_depend_on_its_batch(trained: Path) -> None:
     losses = [row["loss"] for row in curve(trained)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     model = load_reward_model(trained / MODEL)
@@ -89,14 +90,14 @@ def test_the_loss_falls_and_a_reward_does_not_depend_on_its_batch(trained: Path)
     assert np.allclose(together, alone, atol=1e-4)
 
 
-def test_small_batches_added_up_are_the_whole_batch(run_dir: Path, tmp_path: Path):
+def test_small_batches_added_up_are_the_whole_batch(run_dir: Path, tmp_path: Path) -> None:
     train(run_dir, tmp_path / "whole")
     train(run_dir, tmp_path / "parts", config(micro_batch_size=2))
     whole, parts = ([row["loss"] for row in curve(tmp_path / name)] for name in ("whole", "parts"))
     assert np.allclose(whole, parts, atol=1e-4)
 
 
-def test_an_ensemble_of_two_is_judged_as_one(run_dir: Path, trained: Path, tmp_path: Path):
+def test_an_ensemble_of_two_is_judged_as_one(run_dir: Path, trained: Path, tmp_path: Path) -> None:
     train(run_dir, tmp_path / "other", config(seed=1))
     dirs = [trained, tmp_path / "other"]
     manifest = reward_evaluation.run(
@@ -105,21 +106,21 @@ def test_an_ensemble_of_two_is_judged_as_one(run_dir: Path, trained: Path, tmp_p
     assert manifest.counts["members"] == 2
 
 
-def test_adapters_are_merged_into_an_ordinary_model(run_dir: Path, tmp_path: Path):
+def test_adapters_are_merged_into_an_ordinary_model(run_dir: Path, tmp_path: Path) -> None:
     train(run_dir, tmp_path, config(lora=LoraSettings(rank=4, alpha=8).model_dump()))
     names = AutoModelForSequenceClassification.from_pretrained(tmp_path / MODEL).state_dict()
     assert not [name for name in names if "lora" in name]
     assert load_reward_model(tmp_path / MODEL).fresh_head is False
 
 
-def test_single_answers_train_a_classifier(tmp_path: Path):
+def test_single_answers_train_a_classifier(tmp_path: Path) -> None:
     labels = prepare_pocket(tmp_path, "arithmetic")
     manifest = train(tmp_path, tmp_path / "reward", config(kind="pointwise"), labels)
     assert manifest.counts["answers"] == manifest.counts["trained_on"] == manifest.counts["claims"]
     assert np.isfinite([row["loss"] for row in curve(tmp_path / "reward")]).all()
 
 
-def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_path: Path):
+def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_path: Path) -> None:
     settings = config(steps=60, checkpoint_every=5)
     train(run_dir, tmp_path / "whole", settings)
     script = (
@@ -146,7 +147,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
     assert [row["loss"] for row in curve(tmp_path / "killed")] == [row["loss"] for row in curve(tmp_path / "whole")]
 
 
-def test_two_processes_have_the_loss_curve_of_one(run_dir: Path, tmp_path: Path):
+def test_two_processes_have_the_loss_curve_of_one(run_dir: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes=2"]
     launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
     labels = f"labels={run_dir / 'prepare' / GOLD}"
@@ -160,7 +161,7 @@ def test_two_processes_have_the_loss_curve_of_one(run_dir: Path, tmp_path: Path)
     assert np.allclose(one, two, atol=1e-5)
 
 
-def test_the_training_reads_no_golden_label_that_is_not_named(run_dir: Path, tmp_path: Path):
+def test_the_training_reads_no_golden_label_that_is_not_named(run_dir: Path, tmp_path: Path) -> None:
     claims = read_claims(run_dir / "prepare" / CLAIMS)
     write_rows(
         tmp_path / "labels.jsonl",
@@ -177,20 +178,22 @@ def test_the_training_reads_no_golden_label_that_is_not_named(run_dir: Path, tmp
 # ------------------------------------------------------------------------------------------------------- bad input
 
 
-def refused(run_dir: Path, out_dir: Path, settings: RewardConfig, error: type[Exception], problem: str, **more: Path):
+def refused(
+    run_dir: Path, out_dir: Path, settings: RewardConfig, error: type[Exception], problem: str, **more: Path
+) -> None:
     with pytest.raises(error, match=problem):
         train(run_dir, out_dir, settings, **more)
     assert not out_dir.exists(), "nothing may be written before everything is checked"
 
 
-def test_missing_and_useless_labels_are_refused(run_dir: Path, tmp_path: Path):
+def test_missing_and_useless_labels_are_refused(run_dir: Path, tmp_path: Path) -> None:
     refused(run_dir, tmp_path / "a", config(), TrainingError, "no such file of labels", labels=tmp_path / "none.jsonl")
     claims = read_claims(run_dir / "prepare" / CLAIMS)
     write_rows(tmp_path / "same.jsonl", [LabelRow(id=c.id, group=c.group, label=1) for c in claims])
     refused(run_dir, tmp_path / "b", config(), SchemaError, "no preference structure", labels=tmp_path / "same.jsonl")
 
 
-def test_pairs_beyond_the_context_are_counted_or_refused(run_dir: Path, tmp_path: Path):
+def test_pairs_beyond_the_context_are_counted_or_refused(run_dir: Path, tmp_path: Path) -> None:
     manifest = train(run_dir, tmp_path / "a", config(max_length=5))
     unusable = read_rows(tmp_path / "a" / reward.UNUSABLE, RejectedExample)
     assert manifest.counts["unusable"] == {"over_context": len(unusable)}
@@ -201,7 +204,7 @@ def test_pairs_beyond_the_context_are_counted_or_refused(run_dir: Path, tmp_path
     refused(run_dir, tmp_path / "d", config(max_length=10**6), TrainingError, "lower it")
 
 
-def test_a_base_without_head_pad_token_or_weights_is_refused(run_dir: Path, tmp_path: Path):
+def test_a_base_without_head_pad_token_or_weights_is_refused(run_dir: Path, tmp_path: Path) -> None:
     refused(run_dir, tmp_path / "a", config(fresh_head=False), TrainingError, "has no reward head")
     refused(run_dir, tmp_path / "b", config(base="./nowhere"), TrainingError, "no such model directory")
     base = tmp_path / "no-pad"
@@ -214,14 +217,14 @@ def test_a_base_without_head_pad_token_or_weights_is_refused(run_dir: Path, tmp_
     assert train(run_dir, tmp_path / "e", config(base=str(base), pad_token="<pad>", steps=1)).counts["fresh_head"]
 
 
-def test_a_classifier_of_classes_is_no_reward_model(run_dir: Path, tmp_path: Path):
+def test_a_classifier_of_classes_is_no_reward_model(run_dir: Path, tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(pocket_model_dir(), num_labels=3)
     model.save_pretrained(tmp_path / "classes")
     AutoTokenizer.from_pretrained(pocket_model_dir()).save_pretrained(tmp_path / "classes")
     refused(run_dir, tmp_path / "a", config(base=str(tmp_path / "classes")), TrainingError, "3 classes")
 
 
-def test_a_base_with_broken_weights_is_refused_before_training(run_dir: Path, tmp_path: Path):
+def test_a_base_with_broken_weights_is_refused_before_training(run_dir: Path, tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(pocket_model_dir())
     model.model.norm.weight.data.fill_(float("nan"))
     model.save_pretrained(tmp_path / "nan")
@@ -231,7 +234,7 @@ def test_a_base_with_broken_weights_is_refused_before_training(run_dir: Path, tm
     assert not (tmp_path / "a" / MODEL).exists()
 
 
-def test_a_reward_that_is_constant_or_lost_leaves_no_model(run_dir: Path, tmp_path: Path):
+def test_a_reward_that_is_constant_or_lost_leaves_no_model(run_dir: Path, tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(pocket_model_dir())
     model.model.norm.weight.data.zero_()
     model.save_pretrained(tmp_path / "flat")
@@ -244,7 +247,9 @@ def test_a_reward_that_is_constant_or_lost_leaves_no_model(run_dir: Path, tmp_pa
     assert not (tmp_path / "b" / MODEL).exists()
 
 
-def test_a_batch_that_cannot_be_dealt_and_other_settings_are_refused(run_dir: Path, trained: Path, tmp_path: Path):
+def test_a_batch_that_cannot_be_dealt_and_other_settings_are_refused(
+    run_dir: Path, trained: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="cannot be dealt"):
         train(run_dir, tmp_path / "a", config(micro_batch_size=3))
     with pytest.raises(RunDirectoryError, match="other settings"):

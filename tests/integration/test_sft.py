@@ -1,6 +1,10 @@
 """Fine-tuning on completions and on pairs: the loss falls, the model says what it was shown, a rerun is the same."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -20,11 +24,11 @@ SOLUTIONS = CompletionSettings(stop="\n", ending="\nI think this claim is", max_
 REPLIES = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens=8)
 
 
-def _curve(directory):
+def _curve(directory: Path) -> Any:
     return [json.loads(line) for line in (directory / "training.jsonl").read_text().splitlines()]
 
 
-def _solutions():
+def _solutions() -> Any:
     return [
         Demonstration(
             prompt=f"Question: {statement.parts['question']}\nClaim:", completion=f" {statement.parts['answer']}"
@@ -33,7 +37,7 @@ def _solutions():
     ]
 
 
-def _pairs():
+def _pairs() -> Any:
     return [
         PreferencePair(
             id=f"{request} {good}",
@@ -49,14 +53,14 @@ def _pairs():
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Any:
     directory = tmp_path_factory.mktemp("tuned")
     settings = SftSettings(steps=24, batch_size=16, learning_rate=3e-3)
     fine_tune(open_policy(pocket_model_dir(), SOLUTIONS), _solutions(), settings, directory, 0, QUIET)
     return directory
 
 
-def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned):
+def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned: Any) -> None:
     losses = [row["loss"] for row in _curve(tuned)]
     assert len(losses) == 24
     assert sum(losses[-4:]) < 0.4 * sum(losses[:4])
@@ -68,18 +72,18 @@ def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned):
     assert sum(completion.ended for completion in after) > sum(completion.ended for completion in before)
 
 
-def test_only_the_model_and_its_curve_are_left(tuned):
+def test_only_the_model_and_its_curve_are_left(tuned: Any) -> None:
     assert {path.name for path in tuned.iterdir()} == {"model", "training.jsonl"}
 
 
-def test_the_written_model_ends_completions_by_itself(tuned):
+def test_the_written_model_ends_completions_by_itself(tuned: Any) -> None:
     policy = open_policy(tuned / "model", CompletionSettings(max_tokens=8))
     ended = [each for each in sample(policy, [_solutions()[0].prompt], 16, seed=0) if each.ended]
     assert ended
     assert not any("\n" in completion.text for completion in ended)
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path):
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     settings = SftSettings(steps=3, batch_size=8, learning_rate=1e-3)
     for name in ("one", "two"):
         fine_tune(open_policy(pocket_model_dir(), SOLUTIONS), _solutions(), settings, tmp_path / name, 1, QUIET)
@@ -87,7 +91,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert one == two
 
 
-def test_pairs_raise_the_margin_of_the_chosen_responses(tmp_path):
+def test_pairs_raise_the_margin_of_the_chosen_responses(tmp_path: Path) -> None:
     policy = open_policy(pocket_model_dir(), REPLIES)
     fitting, too_long = fit_pairs(policy, _pairs())
     assert len(fitting) == len(_pairs())

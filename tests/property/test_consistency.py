@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ ANY_WEIGHT = st.floats(1e-3, 1e3)
 
 
 @st.composite
-def problems(draw, weights=DYADIC):
+def problems(draw: Any, weights: Any = DYADIC) -> Any:
     """A label space of two to four, some claims, constraints on them, and labels of which some are missing."""
     num_labels = draw(st.integers(2, 4))
     num_claims = draw(st.integers(1, MAX_CLAIMS))
@@ -33,7 +34,7 @@ def problems(draw, weights=DYADIC):
 
 @settings(deadline=None)
 @given(problems(weights=ANY_WEIGHT))
-def test_kernels_equal_reference_bit_for_bit(problem):
+def test_kernels_equal_reference_bit_for_bit(problem: Any) -> None:
     constraints, labels, num_labels = problem
     arrays = compile_constraints(constraints, labels.size, num_labels)
     expected = reference.violated(constraints, labels, num_labels)
@@ -45,7 +46,7 @@ def test_kernels_equal_reference_bit_for_bit(problem):
 
 @settings(deadline=None)
 @given(problems(), st.data())
-def test_flip_delta_is_the_difference_of_two_recounts(problem, data):
+def test_flip_delta_is_the_difference_of_two_recounts(problem: Any, data: st.DataObject) -> None:
     constraints, labels, num_labels = problem
     arrays = compile_constraints(constraints, labels.size, num_labels)
     claim = data.draw(st.integers(0, labels.size - 1))
@@ -58,14 +59,14 @@ def test_flip_delta_is_the_difference_of_two_recounts(problem, data):
 
 
 @given(problems())
-def test_constraint_over_an_unlabelled_claim_is_never_violated(problem):
+def test_constraint_over_an_unlabelled_claim_is_never_violated(problem: Any) -> None:
     constraints, labels, num_labels = problem
     for constraint, is_violated in zip(constraints, reference.violated(constraints, labels, num_labels), strict=True):
         assert not (is_violated and any(labels[claim] == -1 for claim in constraint.scope))
 
 
 @given(problems(weights=ANY_WEIGHT))
-def test_compiled_arrays_give_back_the_constraints(problem):
+def test_compiled_arrays_give_back_the_constraints(problem: Any) -> None:
     constraints, labels, num_labels = problem
     arrays = compile_constraints(constraints, labels.size, num_labels)
     for m, constraint in enumerate(constraints):
@@ -78,7 +79,7 @@ def test_compiled_arrays_give_back_the_constraints(problem):
 
 
 @given(problems())
-def test_repairs_are_exactly_the_satisfying_labellings_of_the_scope(problem):
+def test_repairs_are_exactly_the_satisfying_labellings_of_the_scope(problem: Any) -> None:
     constraints, labels, num_labels = problem
     arrays = compile_constraints(constraints, labels.size, num_labels)
     for m, constraint in enumerate(constraints):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ WEIGHTS = st.sampled_from([0.25, 1.0, 1.0, 3.0])
 
 
 @st.composite
-def problems(draw):
+def problems(draw: Any) -> Any:
     """Two or three labels, a few claims, constraints on them with any tables, log-probabilities, fixed labels."""
     num_labels = draw(st.integers(2, 3))
     num_claims = draw(st.integers(1, 7 if num_labels == 2 else 5))
@@ -48,14 +49,14 @@ def problems(draw):
     return constraints, label_logprobs, np.array(fixed, dtype=np.int8)
 
 
-def value(constraints, label_logprobs, penalty, labels) -> float:
+def value(constraints: Any, label_logprobs: Any, penalty: float, labels: Any) -> float:
     """The objective in plain Python."""
     violated_weight = reference.inconsistency(constraints, labels, label_logprobs.shape[1])
     likelihood = sum(float(row[label]) for row, label in zip(label_logprobs, labels, strict=True))
     return likelihood - (penalty * violated_weight if violated_weight else 0.0)
 
 
-def optimum(constraints, label_logprobs, penalty, fixed) -> float:
+def optimum(constraints: Any, label_logprobs: Any, penalty: float, fixed: Any) -> float:
     """The highest objective among all labellings with the fixed labels."""
     choices = [range(label_logprobs.shape[1]) if label < 0 else [int(label)] for label in fixed]
     return max(value(constraints, label_logprobs, penalty, labels) for labels in product(*choices))
@@ -63,7 +64,7 @@ def optimum(constraints, label_logprobs, penalty, fixed) -> float:
 
 @settings(deadline=None, max_examples=300)
 @given(problems(), PENALTIES)
-def test_solver_equals_exhaustive_search(problem, penalty):
+def test_solver_equals_exhaustive_search(problem: Any, penalty: float) -> None:
     constraints, label_logprobs, fixed = problem
     solution = solve(compile_constraints(constraints, *label_logprobs.shape), label_logprobs, penalty, fixed)
     assert solution.num_greedy == 0
@@ -74,7 +75,7 @@ def test_solver_equals_exhaustive_search(problem, penalty):
 
 @settings(deadline=None)
 @given(problems(), PENALTIES)
-def test_known_components_change_nothing(problem, penalty):
+def test_known_components_change_nothing(problem: Any, penalty: float) -> None:
     constraints, label_logprobs, fixed = problem
     arrays = compile_constraints(constraints, *label_logprobs.shape)
     anew = solve(arrays, label_logprobs, penalty, fixed)
@@ -85,7 +86,7 @@ def test_known_components_change_nothing(problem, penalty):
 
 @settings(deadline=None)
 @given(problems())
-def test_components_are_what_constraints_connect(problem):
+def test_components_are_what_constraints_connect(problem: Any) -> None:
     constraints, label_logprobs, _ = problem
     components = find_components(compile_constraints(constraints, *label_logprobs.shape))
     expected = {frozenset([claim]) for constraint in constraints for claim in constraint.scope}
@@ -107,7 +108,7 @@ def test_components_are_what_constraints_connect(problem):
 
 @settings(deadline=None)
 @given(problems(), PENALTIES)
-def test_a_search_cut_short_says_so_and_is_never_worse_than_the_likeliest_labels(problem, penalty):
+def test_a_search_cut_short_says_so_and_is_never_worse_than_the_likeliest_labels(problem: Any, penalty: float) -> None:
     constraints, label_logprobs, fixed = problem
     arrays = compile_constraints(constraints, *label_logprobs.shape)
     solution = solve(arrays, label_logprobs, penalty, fixed, max_nodes=1)
@@ -119,7 +120,7 @@ def test_a_search_cut_short_says_so_and_is_never_worse_than_the_likeliest_labels
 
 @settings(deadline=None)
 @given(problems(), st.sampled_from([0.3, 2.0, 30.0]))
-def test_a_binding_constraint_is_one_without_which_more_could_be_had(problem, penalty):
+def test_a_binding_constraint_is_one_without_which_more_could_be_had(problem: Any, penalty: float) -> None:
     constraints, label_logprobs, fixed = problem
     arrays = compile_constraints(constraints, *label_logprobs.shape)
     highest = optimum(constraints, label_logprobs, penalty, fixed)
@@ -132,7 +133,7 @@ def test_a_binding_constraint_is_one_without_which_more_could_be_had(problem, pe
         alike = [m for m, constraint in enumerate(constraints) if constraint.name == name]
         without = [optimum(constraints[:m] + constraints[m + 1 :], label_logprobs, penalty, fixed) for m in alike]
 
-        def num_violated(labels, alike=alike):
+        def num_violated(labels: Any, alike: Any = alike) -> Any:
             return sum(reference.is_violated(constraints[m], labels.tolist(), label_logprobs.shape[1]) for m in alike)
 
         assert tally.num_constraints == len(alike)
@@ -142,7 +143,7 @@ def test_a_binding_constraint_is_one_without_which_more_could_be_had(problem, pe
         assert tally.num_undecided == 0
 
 
-def milp_optimum(constraints, label_logprobs, penalty) -> float:
+def milp_optimum(constraints: Any, label_logprobs: Any, penalty: float) -> float:
     """The optimum by HiGHS: a 0/1 variable for each label of a claim, and one for each violation.
 
     A forbidden joint assignment of k labels forces the violation: the sum of their variables is at most k - 1 more.
@@ -180,13 +181,13 @@ def milp_optimum(constraints, label_logprobs, penalty) -> float:
     return -float(found.fun)
 
 
-def random_logprobs(generator, num_claims, num_labels, spread):
+def random_logprobs(generator: Any, num_claims: int, num_labels: int, spread: Any) -> Any:
     logits = spread * generator.standard_normal((num_claims, num_labels))
     return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_solver_equals_an_independent_solver_on_weighted_tables(seed):
+def test_solver_equals_an_independent_solver_on_weighted_tables(seed: int) -> None:
     generator = np.random.default_rng(seed)
     num_labels = 2 + seed % 3
     num_claims = 24 if num_labels == 2 else 10
@@ -209,7 +210,7 @@ def test_solver_equals_an_independent_solver_on_weighted_tables(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_solver_equals_an_independent_solver_on_transitive_comparisons(seed):
+def test_solver_equals_an_independent_solver_on_transitive_comparisons(seed: int) -> None:
     generator = np.random.default_rng(seed)
     num_responses = 8
     pairs = [(a, b) for a in range(num_responses) for b in range(a)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def _claim(segment: str) -> int:
 
 @given(labelled_groups())
 @pytest.mark.parametrize("settings", [Tree(), Fixed()], ids=lambda settings: settings.kind)
-def test_each_context_holds_exactly_the_other_labelled_claims(settings, case):
+def test_each_context_holds_exactly_the_other_labelled_claims(settings: Any, case: Any) -> None:
     groups, labels, seed = case
     demos = _demos(groups)
     everyone = Counter(demos[claim][label] for claim, label in enumerate(labels) if label != UNLABELLED)
@@ -55,7 +56,7 @@ def test_each_context_holds_exactly_the_other_labelled_claims(settings, case):
 
 @given(labelled_groups())
 @pytest.mark.parametrize("settings", ARRANGEMENTS, ids=repr)
-def test_context_of_is_the_leave_one_out_context_once_labelled(settings, case):
+def test_context_of_is_the_leave_one_out_context_once_labelled(settings: Any, case: Any) -> None:
     groups, labels, seed = case
     contexts = _contexts(settings, groups, seed)
     for claim in range(len(groups)):
@@ -70,7 +71,7 @@ def test_context_of_is_the_leave_one_out_context_once_labelled(settings, case):
 
 @given(labelled_groups())
 @pytest.mark.parametrize("settings", ARRANGEMENTS, ids=repr)
-def test_a_flipped_label_moves_no_claim(settings, case):
+def test_a_flipped_label_moves_no_claim(settings: Any, case: Any) -> None:
     groups, labels, seed = case
     contexts = _contexts(settings, groups, seed)
     flipped = freeze(np.where(labels == UNLABELLED, UNLABELLED, 1 - labels).astype(np.int8))
@@ -83,7 +84,7 @@ def test_a_flipped_label_moves_no_claim(settings, case):
 
 @given(labelled_groups())
 @pytest.mark.parametrize("settings", [Tree(), KShot(num_shots=5)], ids=repr)
-def test_siblings_stand_right_before_the_query(settings, case):
+def test_siblings_stand_right_before_the_query(settings: Any, case: Any) -> None:
     groups, labels, seed = case
     for claim, context in _contexts(settings, groups, seed).leave_one_out(labels).items():
         is_sibling = [groups[_claim(segment)] == groups[claim] for segment in _segments(context)]
@@ -98,7 +99,7 @@ def _distinct_demos(found: dict[int, Context]) -> int:
 
 
 @given(st.integers(1, 130), st.integers(0, 3))
-def test_the_tree_costs_n_log_n_demos(num_claims, seed):
+def test_the_tree_costs_n_log_n_demos(num_claims: int, seed: int) -> None:
     groups = [str(claim) for claim in range(num_claims)]
     labels = freeze(np.zeros(num_claims, dtype=np.int8))
     found = _contexts(Tree(), groups, seed).leave_one_out(labels)
@@ -106,7 +107,7 @@ def test_the_tree_costs_n_log_n_demos(num_claims, seed):
 
 
 @given(labelled_groups())
-def test_groups_cost_the_tree_at_most_two_more_demos_per_claim(case):
+def test_groups_cost_the_tree_at_most_two_more_demos_per_claim(case: Any) -> None:
     groups, labels, seed = case
     everyone = freeze(np.zeros(len(labels), dtype=np.int8))
     found = _contexts(Tree(), groups, seed).leave_one_out(everyone)
@@ -114,7 +115,7 @@ def test_groups_cost_the_tree_at_most_two_more_demos_per_claim(case):
 
 
 @given(labelled_groups(), st.integers(1, 8))
-def test_k_shot_contexts_hold_up_to_k_other_claims(case, num_shots):
+def test_k_shot_contexts_hold_up_to_k_other_claims(case: Any, num_shots: int) -> None:
     groups, labels, seed = case
     num_labelled = int((labels != UNLABELLED).sum())
     for claim, context in _contexts(KShot(num_shots=num_shots), groups, seed).leave_one_out(labels).items():
@@ -124,20 +125,20 @@ def test_k_shot_contexts_hold_up_to_k_other_claims(case, num_shots):
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=30), st.integers(0, 2**63), st.integers(0, 3))
-def test_orders_are_permutations_that_keep_groups_together(groups, seed, draw):
+def test_orders_are_permutations_that_keep_groups_together(groups: Any, seed: int, draw: Any) -> None:
     order = draw_order(groups, seed, draw)
     assert sorted(order.tolist()) == list(range(len(groups)))
     Contexts(Tree(), [["no", "yes"]] * len(groups), groups, order)  # refuses groups that are torn apart
     np.testing.assert_array_equal(order, draw_order(groups, seed, draw))
 
 
-def test_one_claim_has_no_context():
+def test_one_claim_has_no_context() -> None:
     found = _contexts(Tree(), ["g"], 0).leave_one_out(freeze(np.zeros(1, dtype=np.int8)))
     assert found == {0: NO_CONTEXT}
 
 
 @given(case=labelled_groups(), room=st.integers(0, 12), data=st.data())
-def test_k_shot_contexts_are_the_nearest_demos_that_fit(case, room, data):
+def test_k_shot_contexts_are_the_nearest_demos_that_fit(case: Any, room: Any, data: st.DataObject) -> None:
     groups, labels, seed = case
     settings, demos = KShot(num_shots=5), _demos(groups)
     tokens = {demo: data.draw(st.integers(1, 5)) for labelled in demos for demo in labelled}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -17,13 +19,14 @@ from icm.statistics.scores import (
     expected_calibration_error,
     reliability_bins,
 )
+from icm.statistics.streams import Stream
 from tests.worlds import trace_of
 
 RESAMPLING = Resampling(seed=3, num_resamples=100, confidence_level=0.9)
 
 
 @st.composite
-def labellings(draw):
+def labellings(draw: Any) -> Any:
     """A number of labels, labels (-1 allowed) and golden labels (-1 allowed) of a few claims."""
     num_labels = draw(st.integers(2, 5))
     num_claims = draw(st.integers(1, 40))
@@ -32,7 +35,7 @@ def labellings(draw):
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000), st.floats(0.01, 0.999))
-def test_wilson_interval_holds_its_share(num_correct, num_wrong, confidence_level):
+def test_wilson_interval_holds_its_share(num_correct: int, num_wrong: int, confidence_level: float) -> None:
     num_claims = num_correct + num_wrong
     assume(num_claims > 0)
     low, high = wilson_interval(num_correct, num_claims, confidence_level)
@@ -40,7 +43,7 @@ def test_wilson_interval_holds_its_share(num_correct, num_wrong, confidence_leve
 
 
 @given(labellings(), st.randoms(use_true_random=False))
-def test_renaming_the_labels_changes_no_score(labelling, random):
+def test_renaming_the_labels_changes_no_score(labelling: Any, random: Any) -> None:
     num_labels, labels, golden = labelling
     order = list(range(num_labels))
     random.shuffle(order)
@@ -56,7 +59,7 @@ def test_renaming_the_labels_changes_no_score(labelling, random):
 
 
 @given(labellings(), st.randoms(use_true_random=False))
-def test_the_order_of_the_claims_changes_nothing(labelling, random):
+def test_the_order_of_the_claims_changes_nothing(labelling: Any, random: Any) -> None:
     num_labels, labels, golden = labelling
     order = list(range(len(labels)))
     random.shuffle(order)
@@ -65,7 +68,7 @@ def test_the_order_of_the_claims_changes_nothing(labelling, random):
 
 
 @given(labellings())
-def test_confusion_counts_every_claim_with_gold_once(labelling):
+def test_confusion_counts_every_claim_with_gold_once(labelling: Any) -> None:
     num_labels, labels, golden = labelling
     confusion = confusion_matrix(labels, golden, num_labels)
     assert confusion.sum() == (golden >= 0).sum()
@@ -73,7 +76,7 @@ def test_confusion_counts_every_claim_with_gold_once(labelling):
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(1, 15))
-def test_calibration_error_lies_between_the_overall_gap_and_one(pairs, num_bins):
+def test_calibration_error_lies_between_the_overall_gap_and_one(pairs: Any, num_bins: int) -> None:
     confidence = np.array([pair[0] for pair in pairs])
     correct = np.array([pair[1] for pair in pairs])
     result = calibration(confidence, correct, num_bins)
@@ -85,7 +88,7 @@ def test_calibration_error_lies_between_the_overall_gap_and_one(pairs, num_bins)
 
 
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=8))
-def test_calibration_error_vanishes_where_every_bin_is_calibrated(bins):
+def test_calibration_error_vanishes_where_every_bin_is_calibrated(bins: Any) -> None:
     confidence, correct = [], []
     for size, right in bins:
         right = min(right, size)
@@ -98,7 +101,7 @@ def test_calibration_error_vanishes_where_every_bin_is_calibrated(bins):
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.data())
 @settings(max_examples=40)
-def test_bootstrap_lies_within_the_values_and_ignores_how_groups_are_named(rights, data):
+def test_bootstrap_lies_within_the_values_and_ignores_how_groups_are_named(rights: Any, data: st.DataObject) -> None:
     groups = data.draw(st.lists(st.integers(0, 6), min_size=len(rights), max_size=len(rights)))
     correct = np.array(rights)
     result = accuracy(correct, groups, RESAMPLING)
@@ -109,18 +112,18 @@ def test_bootstrap_lies_within_the_values_and_ignores_how_groups_are_named(right
 
 
 @given(st.integers(0, 2**63), st.integers(0, 2**31))
-def test_draws_of_different_streams_and_indices_differ(seed, index):
-    first = generator(seed, 1, index).integers(2**63, size=4)
-    assert (first == generator(seed, 1, index).integers(2**63, size=4)).all()
-    assert (first != generator(seed, 2, index).integers(2**63, size=4)).any()
-    assert (first != generator(seed, 1, index + 1).integers(2**63, size=4)).any()
+def test_draws_of_different_streams_and_indices_differ(seed: int, index: Any) -> None:
+    first = generator(seed, Stream.BOOTSTRAP, index).integers(2**63, size=4)
+    assert (first == generator(seed, Stream.BOOTSTRAP, index).integers(2**63, size=4)).all()
+    assert (first != generator(seed, Stream.SHOTS, index).integers(2**63, size=4)).any()
+    assert (first != generator(seed, Stream.BOOTSTRAP, index + 1).integers(2**63, size=4)).any()
 
 
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.none() | st.integers(0, 2)), min_size=1, max_size=50),
     st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2)),
 )
-def test_replay_equals_counting_the_final_labels(changes, golden):
+def test_replay_equals_counting_the_final_labels(changes: Any, golden: Any) -> None:
     final = {claim: label for claim, label in dict(changes).items() if label is not None}
     result = replay(trace_of(changes), golden, final, max_points=1000)
     scored = [final[claim] == golden[claim] for claim in final if claim in golden]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ DEFAULTS = elicit_settings()
 CONTEXTS = st.sampled_from([Tree(), Tree(num_orders=3), Fixed(), KShot(num_shots=1), KShot(num_shots=5)])
 
 
-def make_objective(objective_settings: LeaveOneOutSettings, contexts, seed: int, concept: bool) -> Objective:
+def make_objective(objective_settings: LeaveOneOutSettings, contexts: str, seed: int, concept: bool) -> Objective:
     claims, truth = make_claims(num_groups=4, per_group=3, seed=seed % 7)
     scorer = ConceptScorer(truth, TRUE_FALSE) if concept else HashScorer(TRUE_FALSE, seed=seed)
     stage = DEFAULTS.model_copy(update={"seed": seed, "objective": objective_settings, "contexts": contexts})
@@ -34,7 +36,7 @@ def make_objective(objective_settings: LeaveOneOutSettings, contexts, seed: int,
 
 @given(objective=OBJECTIVES, contexts=CONTEXTS, seed=st.integers(0, 1000), concept=st.booleans(), data=st.data())
 @settings(max_examples=120, deadline=None)
-def test_update_equals_evaluate(objective, contexts, seed, concept, data) -> None:
+def test_update_equals_evaluate(objective: Any, contexts: str, seed: int, concept: bool, data: st.DataObject) -> None:
     objective = make_objective(objective, contexts, seed, concept)
     label_vectors = st.lists(st.integers(UNLABELLED, 1), min_size=12, max_size=12)
     before = freeze(np.array(data.draw(label_vectors)))
@@ -52,7 +54,9 @@ def test_update_equals_evaluate(objective, contexts, seed, concept, data) -> Non
 
 @given(contexts=CONTEXTS, seed=st.integers(0, 1000), data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_a_prediction_is_the_row_the_claim_has_once_it_is_labelled(contexts, seed, data) -> None:
+def test_a_prediction_is_the_row_the_claim_has_once_it_is_labelled(
+    contexts: str, seed: int, data: st.DataObject
+) -> None:
     objective = make_objective(
         LeaveOneOutSettings(alpha=30, predictability="margin", reduction="mean"), contexts, seed, concept=False
     )
@@ -95,7 +99,9 @@ def test_margins_stay_finite_where_the_model_is_certain() -> None:
 
 
 @given(seed=st.integers(0, 2**32), num_claims=st.integers(1, 12), num_labels=st.integers(2, 4), data=st.data())
-def test_the_centred_margin_of_a_constant_labelling_is_zero(seed, num_claims, num_labels, data) -> None:
+def test_the_centred_margin_of_a_constant_labelling_is_zero(
+    seed: int, num_claims: int, num_labels: int, data: st.DataObject
+) -> None:
     label = data.draw(st.integers(0, num_labels - 1))
     labels = np.full(num_claims, label, dtype=np.int8)
     centred = LeaveOneOutSettings(alpha=1, predictability="centred", reduction="mean")
@@ -103,7 +109,9 @@ def test_the_centred_margin_of_a_constant_labelling_is_zero(seed, num_claims, nu
 
 
 @given(seed=st.integers(0, 2**32), num_claims=st.integers(1, 12), data=st.data())
-def test_the_sum_is_the_mean_times_the_labelled_claims_and_log_probs_never_raise_it(seed, num_claims, data) -> None:
+def test_the_sum_is_the_mean_times_the_labelled_claims_and_log_probs_never_raise_it(
+    seed: int, num_claims: int, data: st.DataObject
+) -> None:
     rows = rows_of(seed, num_claims, 2)
     vectors = st.lists(st.integers(UNLABELLED, 1), min_size=num_claims, max_size=num_claims)
     labels = np.array(data.draw(vectors), dtype=np.int8)

@@ -26,23 +26,25 @@ RESAMPLING = Resampling(seed=0, num_resamples=100, confidence_level=0.95)
 
 
 @cases(st.integers(0, 1), probabilities, st.permutations(["a", "b", "c"]))
-def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(label: int, probability: float, names: list[str]):
+def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(
+    label: int, probability: float, names: list[str]
+) -> None:
     one, other = comparison("q?", names[0], names[1]), comparison("q?", names[1], names[0])
     settings = PairSettings()
-    (forward,) = build_pairs([one], given([(one, (label, probability))]), TRUE_FALSE, settings).pairs
-    (backward,) = build_pairs([other], given([(other, (1 - label, probability))]), TRUE_FALSE, settings).pairs
+    (forward,) = build_pairs([one], given([(one, (label, probability))]), TRUE_FALSE, settings)[0]
+    (backward,) = build_pairs([other], given([(other, (1 - label, probability))]), TRUE_FALSE, settings)[0]
     assert forward.model_dump(exclude={"probability"}) == backward.model_dump(exclude={"probability"})
     assert np.isclose(forward.probability, backward.probability)
 
 
 @cases(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), probabilities), min_size=1, max_size=12))
-def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[int, int, float]]):
+def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[int, int, float]]) -> None:
     claims = [comparison(f"question {q}?", f"first {place}", f"second {place}") for place, (q, _, _) in enumerate(rows)]
     labels = given((claim, (label, p)) for claim, (_, label, p) in zip(claims, rows, strict=True))
-    built = build_pairs(claims, labels, TRUE_FALSE, PairSettings())
+    pairs, _ = build_pairs(claims, labels, TRUE_FALSE, PairSettings())
     groups = {claim.group: claim.parts["question"] for claim in claims}
-    assert len(built.pairs) == len(rows)
-    for pair in built.pairs:
+    assert len(pairs) == len(rows)
+    for pair in pairs:
         assert groups[pair.group] in pair.prompt
         assert pair.probability > 0.5
 
@@ -50,7 +52,9 @@ def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[
 @cases(
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc")), min_size=1, max_size=5, unique=True), st.booleans()
 )
-def test_claims_are_called_pairable_where_some_labelling_makes_a_pair(rows: list[tuple[int, str]], compared: bool):
+def test_claims_are_called_pairable_where_some_labelling_makes_a_pair(
+    rows: list[tuple[int, str]], compared: bool
+) -> None:
     claims = [answer(f"question {question}?", text) for question, text in rows]
     claims += [comparison("which?", "same", "same")] if compared else []
 
@@ -71,14 +75,14 @@ def test_claims_are_called_pairable_where_some_labelling_makes_a_pair(rows: list
 
 
 @cases(st.floats(-30, 30), st.floats(0, 1))
-def test_the_soft_loss_is_the_hard_one_and_what_the_probability_adds(margin: float, probability: float):
+def test_the_soft_loss_is_the_hard_one_and_what_the_probability_adds(margin: float, probability: float) -> None:
     delta, p = torch.tensor(margin, dtype=torch.float64), torch.tensor(probability, dtype=torch.float64)
     hard = -torch.nn.functional.logsigmoid(delta)
     assert torch.isclose(soft_cross_entropy(delta, p), hard + (1 - p) * delta, atol=1e-9)
 
 
 @cases(st.floats(0.05, 0.95))
-def test_the_soft_loss_is_least_where_the_reward_says_the_probability(probability: float):
+def test_the_soft_loss_is_least_where_the_reward_says_the_probability(probability: float) -> None:
     best = float(np.log(probability / (1 - probability)))
     deltas = torch.tensor([best, best - 0.1, best + 0.1], dtype=torch.float64)
     losses = soft_cross_entropy(deltas, torch.full((3,), probability, dtype=torch.float64))
@@ -86,7 +90,7 @@ def test_the_soft_loss_is_least_where_the_reward_says_the_probability(probabilit
 
 
 @cases(margins)
-def test_a_reward_turned_round_is_as_wrong_as_it_was_right(values: list[float]):
+def test_a_reward_turned_round_is_as_wrong_as_it_was_right(values: list[float]) -> None:
     differences = np.array(values)
     lengths, groups = np.arange(len(values)) - 3, [str(place) for place in range(len(values))]
     right = reward_metrics(differences, lengths, groups, RESAMPLING)
@@ -100,7 +104,7 @@ def test_a_reward_turned_round_is_as_wrong_as_it_was_right(values: list[float]):
 
 
 @cases(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=1, max_size=5))
-def test_an_ensemble_is_never_above_its_mean_and_equals_a_lone_member(rewards: list[list[float]]):
+def test_an_ensemble_is_never_above_its_mean_and_equals_a_lone_member(rewards: list[list[float]]) -> None:
     members = np.array(rewards)
     mean = combine(members, EnsembleSettings(rule="mean"))
     for rule in ("min", "mean_minus_variance"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,13 +31,15 @@ def make_problem(seed: int, alpha: float = 30.0, num_groups: int = 4) -> Problem
     return build_problem(claims, make_task(), HashScorer(TRUE_FALSE, seed=seed), chosen)
 
 
-def some_labels(data, num_claims: int = 12) -> np.ndarray:
+def some_labels(data: st.DataObject, num_claims: int = 12) -> np.ndarray:
     return freeze(np.array(data.draw(st.lists(st.integers(UNLABELLED, 1), min_size=num_claims, max_size=num_claims))))
 
 
 @given(seed=st.integers(0, 1000), options=st.sampled_from(["all", "some_true"]), data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_repair_never_lowers_the_utility_and_keeps_who_is_labelled(seed, options, data) -> None:
+def test_repair_never_lowers_the_utility_and_keeps_who_is_labelled(
+    seed: int, options: Any, data: st.DataObject
+) -> None:
     objective = make_problem(seed).objective
     labels = some_labels(data)
     before = objective.evaluate(labels)
@@ -47,7 +51,7 @@ def test_repair_never_lowers_the_utility_and_keeps_who_is_labelled(seed, options
 
 @given(seed=st.integers(0, 1000), data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_repair_removes_every_violation_where_consistency_is_all_that_counts(seed, data) -> None:
+def test_repair_removes_every_violation_where_consistency_is_all_that_counts(seed: int, data: st.DataObject) -> None:
     objective = make_problem(seed, alpha=1e-6).objective
     labels = some_labels(data)
     repaired, after = Repair(objective, 50, "all")(step_generator(seed, 0), labels, objective.evaluate(labels))
@@ -64,7 +68,7 @@ def test_repair_without_the_all_false_option_leaves_a_true_claim_in_every_repair
 
 @given(seed=st.integers(0, 1000), data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_a_prediction_that_changes_nothing_asks_nothing(seed, data) -> None:
+def test_a_prediction_that_changes_nothing_asks_nothing(seed: int, data: st.DataObject) -> None:
     problem = make_problem(seed)
     chain = build_chain(CHAIN, problem.objective, problem.groups, seed)
     labels = np.array(data.draw(st.lists(st.integers(0, 1), min_size=12, max_size=12)), dtype=np.int8)
@@ -73,9 +77,9 @@ def test_a_prediction_that_changes_nothing_asks_nothing(seed, data) -> None:
     for step in range(12):
         claim = chain.propose.draw_claim(step_generator(seed, step), state.labels)
         if chain.propose.predict(state, claim) == state.labels[claim]:
-            proposal = chain.propose(step_generator(seed, step), state)
-            assert proposal.evaluation is state.evaluation
-            assert proposal.labels is state.labels
+            _, _, labels, evaluation = chain.propose(step_generator(seed, step), state)
+            assert evaluation is state.evaluation
+            assert labels is state.labels
     assert problem.objective.scorer.cost.prompts == asked
 
 

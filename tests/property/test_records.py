@@ -45,14 +45,16 @@ TRACE_ROWS = st.builds(
 
 
 @given(claims=st.lists(CLAIMS, min_size=1, max_size=5, unique_by=lambda claim: claim.id))
-def test_claims_survive_their_file(tmp_path_factory, claims: list[Claim]) -> None:
+def test_claims_survive_their_file(tmp_path_factory: pytest.TempPathFactory, claims: list[Claim]) -> None:
     path = tmp_path_factory.mktemp("claims") / "claims.jsonl"
     write_rows(path, claims)
     assert read_claims(path) == claims
 
 
 @given(rows=st.lists(TRACE_ROWS, max_size=5))
-def test_trace_rows_survive_their_file_to_the_last_bit(tmp_path_factory, rows: list[TraceRow]) -> None:
+def test_trace_rows_survive_their_file_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[TraceRow]
+) -> None:
     path = tmp_path_factory.mktemp("trace") / "trace.jsonl"
     write_rows(path, rows)
     assert read_rows(path, TraceRow) == rows
@@ -67,7 +69,7 @@ def test_no_line_of_a_claims_file_carries_a_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"id": "a"}', r"labels.jsonl:2: group: Field required"),
+        ('{"group": "g"}', r"labels.jsonl:2: id: Field required"),
         ('{"id": "a", "group": "g", "label": "yes"}', r"labels.jsonl:2: label: .* got 'yes'"),
         ("not json", r"labels.jsonl:2: Invalid JSON"),
         ('{"id": "a", "group": "g", "colour": 1}', r"labels.jsonl:2: colour: Extra inputs are not permitted"),
@@ -83,13 +85,13 @@ def test_a_line_that_does_not_fit_is_named_by_its_number(tmp_path: Path, line: s
 def test_golden_labels_outside_the_alphabet_and_repeated_ones_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "gold.jsonl"
     path.write_text('{"id":"a","label":2}\n')
-    with pytest.raises(SchemaError, match=r"gold.jsonl:1: label must be from 0 to 1, got 2"):
-        golden.load(path, num_labels=2)
+    with pytest.raises(SchemaError, match=r"gold.jsonl:1: label must be 'False', 'True', or from 0 to 1, got 2"):
+        golden.load(path, TRUE_FALSE)
     path.write_text('{"id":"a","label":1}\n{"id":"a","label":0}\n')
-    with pytest.raises(SchemaError, match=r"gold.jsonl:2: id 'a' stands twice"):
-        golden.load(path, num_labels=2)
+    with pytest.raises(SchemaError, match=r"gold.jsonl:2: claim 'a' stands twice"):
+        golden.load(path, TRUE_FALSE)
     golden.save(path, {ClaimId("b"): 1, ClaimId("a"): 0})
-    assert golden.load(path, num_labels=2) == {"a": 0, "b": 1}
+    assert golden.load(path, TRUE_FALSE) == {"a": 0, "b": 1}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_golden_labels_outside_the_alphabet_and_repeated_ones_are_refused(tmp_pa
         (("a", "b"), (" x",), "one verbalizer"),
     ],
 )
-def test_an_unsound_alphabet_is_refused(names, verbalizers, said: str) -> None:
+def test_an_unsound_alphabet_is_refused(names: tuple[str, ...], verbalizers: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         LabelSpace(names=names, verbalizers=verbalizers)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.annealing import Annealing, Proposal, SearchState, accepts, keep_best, start
+from search.annealing import Annealing, SearchState, accepts, keep_best, start
 from search.initial import balanced_labels, random_labels
 from search.randomness import step_generator
 from search.schedules import geometric, logarithmic
@@ -33,11 +33,11 @@ class Ising:
         spins = 2.0 * labels - 1.0
         return Value(float(spins @ self.couplings @ spins))
 
-    def propose(self, generator: np.random.Generator, state: SearchState[Value]) -> Proposal[Value]:
+    def propose(self, generator: np.random.Generator, state: SearchState[Value]) -> tuple[int, int, np.ndarray, Value]:
         claim = int(generator.integers(state.labels.size))
         labels = state.labels.copy()
         labels[claim] = 1 - labels[claim]
-        return Proposal(claim, int(labels[claim]), labels, self.evaluate(labels))
+        return claim, int(labels[claim]), labels, self.evaluate(labels)
 
 
 def make_chain(
@@ -80,7 +80,7 @@ def test_annealing_finds_the_optimum_of_a_small_problem_nearly_always() -> None:
 
 @given(seed=st.integers(0, 2**32), stop=st.integers(0, 40), clock=st.sampled_from(["steps", "accepted"]))
 @settings(max_examples=30)
-def test_a_chain_continued_from_a_saved_state_is_the_same_chain(seed: int, stop: int, clock) -> None:
+def test_a_chain_continued_from_a_saved_state_is_the_same_chain(seed: int, stop: int, clock: Any) -> None:
     kernel, state, ising = make_chain(seed, 6, clock)
     whole = walk(kernel, state, 40)
     half = walk(kernel, state, stop)
@@ -107,7 +107,7 @@ def test_a_chain_continued_from_a_saved_state_is_the_same_chain(seed: int, stop:
     draws=st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).random(4000)),
 )
 @settings(max_examples=50, deadline=None)
-def test_acceptance_frequency_is_the_metropolis_probability(delta: float, temperature: float, draws) -> None:
+def test_acceptance_frequency_is_the_metropolis_probability(delta: float, temperature: float, draws: Any) -> None:
     probability = min(1.0, math.exp(delta / temperature)) if delta < 0 else 1.0
     frequency = np.mean([accepts(delta, temperature, uniform) for uniform in draws])
     # Five standard errors: about one false alarm in two million examples.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from icm.scoring.fake import ConceptScorer, HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
 
 
-def elicited(directory: Path, scorer, seed: int, window: int) -> tuple[bytes, list[TraceRow], dict[str, float]]:
+def elicited(directory: Path, scorer: Any, seed: int, window: int) -> tuple[bytes, list[TraceRow], dict[str, float]]:
     settings = elicit_settings(seed, f"search.speculation_window={window}", "search.steps_per_claim=5")
     out_dir = directory / f"window-{window}"
     manifest = elicit.run(settings, directory / "prepare", out_dir, scorer, Console(file=io.StringIO()))
@@ -29,7 +30,7 @@ def test_the_speculative_chain_equals_the_sequential_one(tmp_path: Path, concept
     claims, truth = make_claims(num_groups=6, per_group=4, seed=seed)
     write_prepared(tmp_path / "prepare", claims)
 
-    def scorer():
+    def scorer() -> Any:
         return ConceptScorer(truth, TRUE_FALSE) if concept else HashScorer(TRUE_FALSE, seed=seed)
 
     labels, trace, cost = elicited(tmp_path, scorer(), seed, window=1)

@@ -36,8 +36,8 @@ def test_evidence_is_the_log_likelihood_of_each_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"id": "nowhere", "label": 1}, "no claim 'nowhere'"),
-        ({"id": CLAIMS[0].id, "label": 2}, "label must be below 2, got 2"),
+        ({"id": "nowhere", "label": 1}, "there is no claim {'id': 'nowhere'}"),
+        ({"id": CLAIMS[0].id, "label": 2}, "label must be 'False', 'True', or from 0 to 1, got 2"),
         ({"id": CLAIMS[0].id, "label": 1, "reliability": 0.4}, "above chance"),
         ({"id": CLAIMS[0].id, "label": 1, "reliability": 1.0}, "reliability"),
     ],

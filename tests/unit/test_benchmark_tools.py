@@ -64,7 +64,9 @@ def test_a_line_that_is_no_row_is_an_error_that_names_it(tmp_path: Path) -> None
         read_rows(path)
 
 
-def test_a_speed_benchmark_writes_its_conditions_and_prints_its_figures_last(tmp_path: Path, capsys) -> None:
+def test_a_speed_benchmark_writes_its_conditions_and_prints_its_figures_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "speed.jsonl"
     finish_speed("speed", option_parser(None, "less").parse_args(["--outcomes", str(path)]), {"figure": 1.5})
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"figure": 1.5}

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from icm.training.policy.best_of_n import best_of_n_kl, selection_weights
 REWARDS = st.lists(st.integers(-3, 3), min_size=1, max_size=7)
 
 
-def _by_enumeration(rewards, n):
+def _by_enumeration(rewards: Any, n: Any) -> Any:
     """Pick the best of every subset of n samples; equally good ones share."""
     weights = np.zeros(len(rewards))
     subsets = list(itertools.combinations(range(len(rewards)), n))
@@ -24,7 +27,7 @@ def _by_enumeration(rewards, n):
 
 
 @given(REWARDS, st.data())
-def test_weights_are_those_of_all_subsets_up_to_shares_of_ties(rewards, data):
+def test_weights_are_those_of_all_subsets_up_to_shares_of_ties(rewards: Any, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(rewards)))
     weights = selection_weights(rewards, n)
     expected = _by_enumeration(rewards, n)
@@ -35,24 +38,24 @@ def test_weights_are_those_of_all_subsets_up_to_shares_of_ties(rewards, data):
 
 
 @given(REWARDS, st.data())
-def test_the_expected_reward_never_falls_with_n(rewards, data):
+def test_the_expected_reward_never_falls_with_n(rewards: Any, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(rewards)))
     values = [selection_weights(rewards, size) @ np.array(rewards) for size in range(1, n + 1)]
     assert all(later >= earlier - 1e-12 for earlier, later in itertools.pairwise(values))
 
 
-def test_best_of_one_is_the_mean_and_best_of_all_the_best():
+def test_best_of_one_is_the_mean_and_best_of_all_the_best() -> None:
     rewards = [0.5, -1.0, 2.0, 2.0]
     assert selection_weights(rewards, 1).tolist() == [0.25] * 4
     assert selection_weights(rewards, 4).tolist() == [0.0, 0.0, 0.5, 0.5]
 
 
-def test_more_than_the_samples_is_refused():
+def test_more_than_the_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="1 <= n <= 3 samples, got n=4"):
         selection_weights([1.0, 2.0, 3.0], 4)
 
 
-def test_divergence_is_that_of_picking_the_best_of_n_different_samples():
+def test_divergence_is_that_of_picking_the_best_of_n_different_samples() -> None:
     # Ranks are uniform; the best of n has density n·u^(n-1), whose divergence from uniform is ln n - (n-1)/n.
     u = (np.arange(200_000) + 0.5) / 200_000
     for n in (1, 2, 7):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from icm.evaluate.schema import TracePoint
 from tests.worlds import QUICK
 
 
-def run_row(column: str, seed: int, correct, **changes) -> RunRow:
+def run_row(column: str, seed: int, correct: Any, **changes: Any) -> RunRow:
     values = {
         "task": "facts",
         "column": column,
@@ -48,7 +50,7 @@ def rows_of(one_right: float, other_right: float, num_seeds: int = 8) -> list[Ru
     ]
 
 
-def test_a_column_against_itself_differs_by_nothing():
+def test_a_column_against_itself_differs_by_nothing() -> None:
     runs = rows_of(0.7, 0.7)
     same = [run.model_copy(update={"column": "one"}) for run in runs if run.column == "one"]
     copies = [run.model_copy(update={"column": "copy"}) for run in same]
@@ -60,7 +62,7 @@ def test_a_column_against_itself_differs_by_nothing():
     assert second.accuracy == first.accuracy
 
 
-def test_a_column_that_is_clearly_better_is_told_apart_and_one_that_is_not_is_not():
+def test_a_column_that_is_clearly_better_is_told_apart_and_one_that_is_not_is_not() -> None:
     _, better = summarise(rows_of(0.5, 0.9), QUICK)
     assert better.difference is not None
     assert better.p_value is not None
@@ -73,7 +75,7 @@ def test_a_column_that_is_clearly_better_is_told_apart_and_one_that_is_not_is_no
     assert alike.p_value > 0.05
 
 
-def test_the_interval_covers_what_differs_between_runs():
+def test_the_interval_covers_what_differs_between_runs() -> None:
     """Runs that are all right or all wrong: resampling claims alone would hide that chance decides between them."""
     runs = [np.full(40, float(right)) for right in (0, 1, 1, 0, 1, 1)]
     estimate = clustered_estimate(runs, [["a"] * 40] * 6, QUICK)
@@ -81,12 +83,12 @@ def test_the_interval_covers_what_differs_between_runs():
     assert estimate.high - estimate.low > 0.5
 
 
-def test_the_paired_test_is_exact_for_few_pairs_and_needs_two():
+def test_the_paired_test_is_exact_for_few_pairs_and_needs_two() -> None:
     assert paired_test([0.9, 0.8, 0.95, 0.9], [0.5, 0.5, 0.5, 0.5], seed=0) == pytest.approx(2 / 16)
     assert paired_test([0.9], [0.5], seed=0) is None
 
 
-def test_tables_hold_every_run_and_escape_what_would_break_them():
+def test_tables_hold_every_run_and_escape_what_would_break_them() -> None:
     runs = [run.model_copy(update={"column": f'{run.column} | odd, "name"'}) for run in rows_of(0.5, 0.9, 2)]
     rows = summarise(runs, QUICK)
     parsed = list(csv.DictReader(io.StringIO(runs_csv(runs))))
@@ -98,7 +100,7 @@ def test_tables_hold_every_run_and_escape_what_would_break_them():
     assert {line.replace("\\|", "").count("|") for line in lines[2:]} == {lines[2].count("|")}
 
 
-def test_figures_are_the_same_bytes_again(tmp_path):
+def test_figures_are_the_same_bytes_again(tmp_path: Path) -> None:
     runs = rows_of(0.5, 0.9, 3)
     rows = summarise(runs, QUICK)
     names = [draw_comparison(rows, runs, tmp_path / name) for name in ("a", "b")]
@@ -107,7 +109,7 @@ def test_figures_are_the_same_bytes_again(tmp_path):
         assert one.read_bytes() == other.read_bytes()
 
 
-def command(**changes) -> CompareSettings:
+def command(**changes: Any) -> CompareSettings:
     values = {
         "tasks": ("pocket_facts",),
         "searches": ("sweeps",),
@@ -122,7 +124,7 @@ def command(**changes) -> CompareSettings:
     return CompareSettings(**(values | changes))
 
 
-def test_searches_columns_and_varied_settings_are_columns_in_this_order():
+def test_searches_columns_and_varied_settings_are_columns_in_this_order() -> None:
     asked = command(columns={"mine": "search=gibbs 'task.name=my facts'"}, vary={"objective.alpha": (1, 30.5)})
     assert asked.all_columns == {
         "sweeps": ("search=sweeps",),
@@ -136,6 +138,6 @@ def test_searches_columns_and_varied_settings_are_columns_in_this_order():
     ("changes", "message"),
     [({"searches": ()}, "nothing to compare"), ({"columns": {"a/b": "search=gibbs"}}, "must not hold a slash")],
 )
-def test_columns_that_cannot_be_are_refused(changes, message):
+def test_columns_that_cannot_be_are_refused(changes: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         command(**changes)

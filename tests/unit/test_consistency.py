@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,24 +33,24 @@ def allowed(mask: int, arity: int, num_labels: int = 2) -> set[tuple[int, ...]]:
     }
 
 
-def test_builders_forbid_what_they_say():
+def test_builders_forbid_what_they_say() -> None:
     assert allowed(contradiction(), 2) == {(0, 0), (0, 1), (1, 0)}
     assert allowed(implication(), 2) == {(0, 0), (0, 1), (1, 1)}
     assert allowed(exactly_one(3), 3) == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
     assert allowed(equivalence(4), 2, 4) == {(0, 0), (1, 1), (2, 2), (3, 3)}
 
 
-def test_acyclic_forbids_only_the_two_circles():
+def test_acyclic_forbids_only_the_two_circles() -> None:
     assert allowed(acyclic((True, True, True)), 3) == allowed(0, 3) - {(1, 1, 1), (0, 0, 0)}
     # a over b, b over c, a over c: the third claim is stated against the circle
     assert allowed(acyclic((True, True, False)), 3) == allowed(0, 3) - {(1, 1, 0), (0, 0, 1)}
 
 
-def test_forbid_tells_labels_in_the_order_of_the_scope():
+def test_forbid_tells_labels_in_the_order_of_the_scope() -> None:
     assert allowed(forbid(2, 3, lambda labels: labels[0] != 2), 2, 3) == {(2, 0), (2, 1), (2, 2)}
 
 
-def test_largest_tables_use_all_64_bits():
+def test_largest_tables_use_all_64_bits() -> None:
     everything = 2**64 - 1
     arrays = compile_constraints([Constraint(scope=(2, 0, 1), forbidden=everything, weight=0.5)], 3, 4)
     labels = np.array([3, 3, 3], dtype=np.int8)
@@ -57,7 +58,7 @@ def test_largest_tables_use_all_64_bits():
     assert consistent_assignments(arrays, labels, 0).shape == (0, 3)
 
 
-def test_no_constraints_no_inconsistency():
+def test_no_constraints_no_inconsistency() -> None:
     arrays = compile_constraints([], 3, 2)
     labels = np.zeros(3, dtype=np.int8)
     assert kernels.inconsistency(arrays, labels) == 0.0
@@ -65,13 +66,13 @@ def test_no_constraints_no_inconsistency():
     assert kernels.flip_delta(arrays, labels, 1, 1) == 0.0
 
 
-def test_repair_offers_the_assignment_without_a_true_claim():
+def test_repair_offers_the_assignment_without_a_true_claim() -> None:
     arrays = compile_constraints([Constraint(scope=(0, 2), forbidden=contradiction())], 3, 2)
     options = consistent_assignments(arrays, np.array([1, 1, 1], dtype=np.int8), 0)
     assert options.tolist() == [[0, 1, 0], [1, 1, 0], [0, 1, 1]]
 
 
-def test_compiled_arrays_are_read_only():
+def test_compiled_arrays_are_read_only() -> None:
     arrays = compile_constraints([Constraint(scope=(0, 1), forbidden=contradiction())], 2, 2)
     for array in (arrays.scope, arrays.forbidden, arrays.weight, arrays.claim_start, arrays.claim_constraints):
         assert not array.flags.writeable
@@ -90,7 +91,7 @@ def test_compiled_arrays_are_read_only():
         ({"scope": (0, 1), "forbidden": 8, "weight": float("nan")}, "weight"),
     ],
 )
-def test_malformed_constraint_is_refused(fields, problem):
+def test_malformed_constraint_is_refused(fields: Any, problem: Any) -> None:
     with pytest.raises(ValueError, match=problem):
         Constraint(**fields)
 
@@ -103,12 +104,12 @@ def test_malformed_constraint_is_refused(fields, problem):
         (Constraint(scope=(0, 1, 2), forbidden=1), 5, "125 joint assignments"),
     ],
 )
-def test_constraint_that_does_not_fit_is_refused(constraint, num_labels, problem):
+def test_constraint_that_does_not_fit_is_refused(constraint: Any, num_labels: int, problem: Any) -> None:
     with pytest.raises(ValueError, match=problem):
         compile_constraints([constraint], 3, num_labels)
 
 
-def test_kernels_refuse_labels_that_do_not_fit():
+def test_kernels_refuse_labels_that_do_not_fit() -> None:
     arrays = compile_constraints([Constraint(scope=(0, 1), forbidden=contradiction())], 2, 2)
     for labels in ([0], [0, 2], [0, -2]):
         for kernel in (kernels.violated, kernels.count_violations, kernels.inconsistency):
@@ -146,7 +147,7 @@ print(type(kernels.inconsistency).__name__)
 """
 
 
-def test_kernels_equal_reference_without_compilation():
+def test_kernels_equal_reference_without_compilation() -> None:
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", UNCOMPILED], env=environment, capture_output=True, text=True, check=False

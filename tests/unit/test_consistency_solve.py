@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def pairs(mask: int, *scopes: tuple[int, int], weight: float = 1.0) -> list[Cons
     return [Constraint(scope=scope, forbidden=mask, weight=weight, name="pair") for scope in scopes]
 
 
-def test_claims_without_constraints_take_their_likeliest_label_and_the_lower_one_in_a_tie():
+def test_claims_without_constraints_take_their_likeliest_label_and_the_lower_one_in_a_tie() -> None:
     label_logprobs = np.log([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.1, 0.1, 0.8]])
     solution = solve(compile_constraints([], 3, 3), label_logprobs, np.inf)
     assert solution.labels.tolist() == [1, 0, 2]
@@ -33,26 +34,26 @@ def test_claims_without_constraints_take_their_likeliest_label_and_the_lower_one
     assert solution.is_exact.size == 0
 
 
-def test_a_penalty_of_nothing_changes_nothing():
+def test_a_penalty_of_nothing_changes_nothing() -> None:
     arrays = compile_constraints(pairs(contradiction(), (0, 1)), 2, 2)
     assert solve(arrays, log_odds(1.0, 2.0), 0.0).labels.tolist() == [1, 1]
 
 
-def test_a_constraint_wins_where_its_penalty_outweighs_the_model():
+def test_a_constraint_wins_where_its_penalty_outweighs_the_model() -> None:
     arrays = compile_constraints(pairs(contradiction(), (0, 1), weight=2.0), 2, 2)
     label_logprobs = log_odds(1.0, 3.0)
     assert solve(arrays, label_logprobs, 0.4).labels.tolist() == [1, 1]
     assert solve(arrays, label_logprobs, 0.6).labels.tolist() == [0, 1]
 
 
-def test_a_hard_constraint_outweighs_any_model():
+def test_a_hard_constraint_outweighs_any_model() -> None:
     arrays = compile_constraints(pairs(contradiction(), (0, 1), weight=1e-6), 2, 2)
     solution = solve(arrays, log_odds(500.0, 400.0), np.inf)
     assert solution.labels.tolist() == [1, 0]
     assert np.isfinite(solution.objective)
 
 
-def test_hard_constraints_that_cannot_all_hold_are_violated_as_little_as_can_be():
+def test_hard_constraints_that_cannot_all_hold_are_violated_as_little_as_can_be() -> None:
     triangle = pairs(exactly_one(2), (0, 1), (1, 2), (0, 2))
     solution = solve(compile_constraints(triangle, 3, 2), log_odds(9.0, 8.0, 7.0), np.inf)
     assert solution.labels.tolist() == [1, 1, 0]
@@ -60,27 +61,27 @@ def test_hard_constraints_that_cannot_all_hold_are_violated_as_little_as_can_be(
     assert solution.num_greedy == 0
 
 
-def test_all_claims_of_a_group_can_be_false():
+def test_all_claims_of_a_group_can_be_false() -> None:
     clique = pairs(contradiction(), (0, 1), (0, 2), (1, 2))
     solution = solve(compile_constraints(clique, 3, 2), log_odds(-1.0, -0.5, -2.0), np.inf)
     assert solution.labels.tolist() == [0, 0, 0]
 
 
-def test_fixed_labels_are_kept_and_bear_on_the_others():
+def test_fixed_labels_are_kept_and_bear_on_the_others() -> None:
     arrays = compile_constraints(pairs(equivalence(3), (0, 1), (1, 2)), 4, 3)
     fixed = np.array([2, -1, -1, 1], dtype=np.int8)
     label_logprobs = np.log(np.tile([0.7, 0.2, 0.1], (4, 1)))
     assert solve(arrays, label_logprobs, 50.0, fixed).labels.tolist() == [2, 2, 2, 1]
 
 
-def test_ties_are_resolved_alike_every_time():
+def test_ties_are_resolved_alike_every_time() -> None:
     arrays = compile_constraints(pairs(exactly_one(2), (0, 1), (1, 2), (2, 3)), 4, 2)
     found = {tuple(solve(arrays, log_odds(0.0, 0.0, 0.0, 0.0), 1.0).labels.tolist()) for _ in range(5)}
     assert len(found) == 1
     assert solve(arrays, log_odds(0.0, 0.0, 0.0, 0.0), 1.0).objective == pytest.approx(4 * np.log(0.5))
 
 
-def test_components_are_solved_apart():
+def test_components_are_solved_apart() -> None:
     constraints = pairs(contradiction(), (3, 0), (1, 4))
     components = find_components(compile_constraints(constraints, 6, 2))
     assert components.num_components == 2
@@ -106,7 +107,7 @@ def ranking(num_responses: int, noise: float, seed: int) -> tuple[list[Constrain
     return constraints, log_odds(*(1.0 + noise * generator.standard_normal(len(scopes))))
 
 
-def test_a_search_that_meets_its_limit_is_counted():
+def test_a_search_that_meets_its_limit_is_counted() -> None:
     constraints, label_logprobs = ranking(12, noise=6.0, seed=0)
     arrays = compile_constraints(constraints, len(label_logprobs), 2)
     cut_short = solve(arrays, label_logprobs, 2.0, max_nodes=1)
@@ -116,7 +117,7 @@ def test_a_search_that_meets_its_limit_is_counted():
     assert to_the_end.objective >= cut_short.objective
 
 
-def test_two_hundred_comparisons_are_put_in_their_best_order():
+def test_two_hundred_comparisons_are_put_in_their_best_order() -> None:
     constraints, label_logprobs = ranking(20, noise=2.0, seed=0)
     arrays = compile_constraints(constraints, len(label_logprobs), 2)
     solution = solve(arrays, label_logprobs, np.inf)
@@ -127,7 +128,7 @@ def test_two_hundred_comparisons_are_put_in_their_best_order():
     assert sorted(wins.sum(axis=1).tolist()) == list(range(20))
 
 
-def test_only_constraints_that_cost_something_bind():
+def test_only_constraints_that_cost_something_bind() -> None:
     clique = pairs(contradiction(), (0, 1), (0, 2), (1, 2))
     idle = [Constraint(scope=(3, 4), forbidden=contradiction(), name="idle")]
     arrays = compile_constraints([*clique, *idle], 5, 2)
@@ -142,7 +143,7 @@ def test_only_constraints_that_cost_something_bind():
     assert tally_binding(arrays, names, label_logprobs, 0.5)[0] == Tally("pair", 3, 1, 1, 1, 0)
 
 
-def test_what_may_bind_after_a_search_cut_short_is_called_undecided():
+def test_what_may_bind_after_a_search_cut_short_is_called_undecided() -> None:
     constraints, label_logprobs = ranking(12, noise=6.0, seed=0)
     arrays = compile_constraints(constraints, len(label_logprobs), 2)
     (tally,) = tally_binding(arrays, [""] * len(constraints), label_logprobs, 2.0, max_nodes=1)
@@ -164,13 +165,13 @@ def test_what_may_bind_after_a_search_cut_short_is_called_undecided():
         ({"max_nodes": 0}, "max_nodes=0"),
     ],
 )
-def test_malformed_arguments_are_refused(change, problem):
+def test_malformed_arguments_are_refused(change: Any, problem: Any) -> None:
     arrays = compile_constraints(pairs(contradiction(), (0, 1)), 2, 2)
     with pytest.raises(ValueError, match=problem):
         solve(arrays, **({"label_logprobs": np.zeros((2, 2)), "penalty": 1.0} | change))
 
 
-def test_a_tally_needs_a_name_for_each_constraint():
+def test_a_tally_needs_a_name_for_each_constraint() -> None:
     arrays = compile_constraints(pairs(contradiction(), (0, 1)), 2, 2)
     with pytest.raises(ValueError, match="1 constraints, but 2 names"):
         tally_binding(arrays, ["a", "b"], np.zeros((2, 2)), 1.0)
@@ -206,7 +207,7 @@ print(type(branch_and_bound.minimise).__name__)
 """
 
 
-def test_solver_equals_exhaustive_search_without_compilation():
+def test_solver_equals_exhaustive_search_without_compilation() -> None:
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", UNCOMPILED], env=environment, capture_output=True, text=True, check=False

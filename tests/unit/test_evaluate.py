@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from tests.worlds import concept_scorer, elicitation, write_run
 CONFIG = EvaluateConfig(shots=(0, 4, 8), num_draws=2, num_resamples=100)
 
 
-def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path):
+def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path: Path) -> None:
     of = elicitation()
     manifest = run(CONFIG, *write_run(of, tmp_path), tmp_path / "evaluate", concept_scorer(of))
     metrics = read_metrics(tmp_path / "evaluate")
@@ -41,7 +43,7 @@ def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path
     assert set(manifest.inputs) >= {"claims.jsonl", "gold.jsonl", "labels.jsonl", "trace.jsonl"}
 
 
-def test_evaluating_twice_gives_the_same_bytes(tmp_path):
+def test_evaluating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     of = elicitation()
     directories = write_run(of, tmp_path)
     for name in ("one", "two"):
@@ -51,7 +53,7 @@ def test_evaluating_twice_gives_the_same_bytes(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
-def test_a_complete_evaluation_is_left_as_it_is(tmp_path):
+def test_a_complete_evaluation_is_left_as_it_is(tmp_path: Path) -> None:
     of = elicitation()
     directories = write_run(of, tmp_path)
     scorer = concept_scorer(of)
@@ -61,7 +63,7 @@ def test_a_complete_evaluation_is_left_as_it_is(tmp_path):
     assert scorer.cost == spent
 
 
-def test_other_settings_need_another_directory(tmp_path):
+def test_other_settings_need_another_directory(tmp_path: Path) -> None:
     of = elicitation()
     directories = write_run(of, tmp_path)
     run(CONFIG, *directories, tmp_path / "evaluate", None)
@@ -69,7 +71,7 @@ def test_other_settings_need_another_directory(tmp_path):
         run(CONFIG.model_copy(update={"num_draws": 3}), *directories, tmp_path / "evaluate", None)
 
 
-def test_without_a_model_everything_else_is_measured(tmp_path):
+def test_without_a_model_everything_else_is_measured(tmp_path: Path) -> None:
     run(CONFIG, *write_run(elicitation(), tmp_path), tmp_path / "evaluate", None)
     metrics = read_metrics(tmp_path / "evaluate")
     assert metrics.in_context is None
@@ -79,7 +81,7 @@ def test_without_a_model_everything_else_is_measured(tmp_path):
     assert not (tmp_path / "evaluate/figures/in_context.png").exists()
 
 
-def test_flipping_the_golden_labels_swaps_accuracy_and_flipped_accuracy(tmp_path):
+def test_flipping_the_golden_labels_swaps_accuracy_and_flipped_accuracy(tmp_path: Path) -> None:
     of = elicitation()
     run(CONFIG, *write_run(of, tmp_path / "a"), tmp_path / "a/evaluate", None)
     flipped = {claim: 1 - label for claim, label in of.golden.items()}
@@ -91,27 +93,27 @@ def test_flipping_the_golden_labels_swaps_accuracy_and_flipped_accuracy(tmp_path
     assert (plain.polarity, other.polarity) == ("upright", "flipped")
 
 
-def test_a_missing_gold_file_is_named_with_the_way_out(tmp_path):
+def test_a_missing_gold_file_is_named_with_the_way_out(tmp_path: Path) -> None:
     directories = write_run(elicitation(), tmp_path)
     (directories[0] / "gold.jsonl").unlink()
     with pytest.raises(RunDirectoryError, match=r"gold\.jsonl does not exist.*prepare the task from a source"):
         run(CONFIG, *directories, tmp_path / "evaluate", None)
 
 
-def test_a_gold_file_without_golden_labels_is_named(tmp_path):
+def test_a_gold_file_without_golden_labels_is_named(tmp_path: Path) -> None:
     of = elicitation()
     with pytest.raises(SchemaError, match=r"gold\.jsonl: has no golden label for any of the 48 claims"):
         run(CONFIG, *write_run(of, tmp_path, {}), tmp_path / "evaluate", None)
 
 
-def test_an_unfinished_stage_is_refused(tmp_path):
+def test_an_unfinished_stage_is_refused(tmp_path: Path) -> None:
     directories = write_run(elicitation(), tmp_path)
     (directories[1] / MANIFEST).unlink()
     with pytest.raises(RunDirectoryError, match="run `icm elicit`"):
         run(CONFIG, *directories, tmp_path / "evaluate", None)
 
 
-def test_an_altered_labels_file_is_refused(tmp_path):
+def test_an_altered_labels_file_is_refused(tmp_path: Path) -> None:
     directories = write_run(elicitation(), tmp_path)
     with (directories[1] / "labels.jsonl").open("a") as file:
         file.write("\n")
@@ -119,7 +121,7 @@ def test_an_altered_labels_file_is_refused(tmp_path):
         run(CONFIG, *directories, tmp_path / "evaluate", None)
 
 
-def test_labels_of_other_claims_are_refused(tmp_path):
+def test_labels_of_other_claims_are_refused(tmp_path: Path) -> None:
     one = write_run(elicitation(), tmp_path / "one")
     other = write_run(elicitation(num_groups=13), tmp_path / "other")
     with pytest.raises(RunDirectoryError, match="labels for other claims"):
@@ -129,13 +131,13 @@ def test_labels_of_other_claims_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("alter", "message"),
     [
-        (lambda rows: [*rows, rows[0]], "stands twice"),
+        (lambda rows: [*rows, rows[0].model_copy(update={"margin": 9.0})], "stands twice"),
         (lambda rows: rows[1:], "has no line for claim"),
         (lambda rows: [rows[0].model_copy(update={"label": 2}), *rows[1:]], "from 0 to 1 or null, got 2"),
-        (lambda rows: [rows[0].model_copy(update={"id": "0" * 16}), *rows[1:]], "is no claim"),
+        (lambda rows: [rows[0].model_copy(update={"id": "0" * 16}), *rows[1:]], "there is no claim"),
     ],
 )
-def test_labels_that_do_not_fit_the_claims_are_refused(tmp_path, alter, message):
+def test_labels_that_do_not_fit_the_claims_are_refused(tmp_path: Path, alter: Any, message: str) -> None:
     of = elicitation()
     prepare_dir, elicit_dir = write_run(of, tmp_path)
     (elicit_dir / "labels.jsonl").write_text("".join(map(dump_row, alter(of.rows))))
@@ -145,14 +147,14 @@ def test_labels_that_do_not_fit_the_claims_are_refused(tmp_path, alter, message)
         run(CONFIG, prepare_dir, elicit_dir, tmp_path / "evaluate", None)
 
 
-def test_a_scorer_for_another_label_space_is_refused(tmp_path):
+def test_a_scorer_for_another_label_space_is_refused(tmp_path: Path) -> None:
     space = LabelSpace(names=("a", "b", "c"), verbalizers=(" a", " b", " c"))
     directories = write_run(elicitation(space=space), tmp_path)
     with pytest.raises(ConfigError, match="3 labels"):
         run(CONFIG, *directories, tmp_path / "evaluate", HashScorer(TRUE_FALSE))
 
 
-def test_an_interrupted_evaluation_goes_on_and_asks_nothing_twice(tmp_path):
+def test_an_interrupted_evaluation_goes_on_and_asks_nothing_twice(tmp_path: Path) -> None:
     of = elicitation()
     directories = write_run(of, tmp_path)
     scorer = concept_scorer(of)
@@ -168,7 +170,7 @@ def test_an_interrupted_evaluation_goes_on_and_asks_nothing_twice(tmp_path):
     assert read_metrics(tmp_path / "interrupted") == read_metrics(tmp_path / "whole")
 
 
-def test_disagreements_are_the_wrong_labels_most_probable_first():
+def test_disagreements_are_the_wrong_labels_most_probable_first() -> None:
     of = elicitation(num_wrong=6)
     listed = disagreements(of)
     probabilities = [each.probability or 0.0 for each in listed]
@@ -178,6 +180,6 @@ def test_disagreements_are_the_wrong_labels_most_probable_first():
 
 
 @pytest.mark.parametrize("wrong", [{"num_draws": 0}, {"confidence_level": 1.0}, {"shots": [-1]}, {"shot": [1]}])
-def test_settings_out_of_range_are_refused(wrong):
+def test_settings_out_of_range_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EvaluateConfig.model_validate(wrong)

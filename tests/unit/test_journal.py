@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run" / "journal.jsonl"
 
 
-def test_a_prompt_is_asked_once_however_often_it_comes(path: Path):
+def test_a_prompt_is_asked_once_however_often_it_comes(path: Path) -> None:
     inner = HashScorer(TRUE_FALSE)
     journal = JournalScorer(inner, path)
     first = journal.label_logprobs([PROMPTS[0], PROMPTS[1], PROMPTS[0]])
@@ -34,7 +34,7 @@ def test_a_prompt_is_asked_once_however_often_it_comes(path: Path):
     assert journal.cost.forwarded_tokens == 2 * 2
 
 
-def test_a_reopened_journal_gives_the_same_bits_without_asking(path: Path):
+def test_a_reopened_journal_gives_the_same_bits_without_asking(path: Path) -> None:
     expected = JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     inner = HashScorer(TRUE_FALSE)
     np.testing.assert_array_equal(JournalScorer(inner, path).label_logprobs(PROMPTS), expected)
@@ -42,7 +42,7 @@ def test_a_reopened_journal_gives_the_same_bits_without_asking(path: Path):
     np.testing.assert_array_equal(expected, np.round(HashScorer(TRUE_FALSE).label_logprobs(PROMPTS), 5))
 
 
-def test_entries_are_in_the_file_before_the_call_returns(path: Path):
+def test_entries_are_in_the_file_before_the_call_returns(path: Path) -> None:
     journal = JournalScorer(HashScorer(TRUE_FALSE), path)
     journal.label_logprobs(PROMPTS[:2])
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -50,7 +50,7 @@ def test_entries_are_in_the_file_before_the_call_returns(path: Path):
     assert journal.position() == path.stat().st_size
 
 
-def test_opening_at_a_position_forgets_what_came_later(path: Path):
+def test_opening_at_a_position_forgets_what_came_later(path: Path) -> None:
     journal = JournalScorer(HashScorer(TRUE_FALSE), path)
     journal.label_logprobs(PROMPTS[:3])
     position = journal.position()
@@ -65,7 +65,7 @@ def test_opening_at_a_position_forgets_what_came_later(path: Path):
     assert path.read_bytes() == whole
 
 
-def test_a_torn_last_line_is_dropped(path: Path):
+def test_a_torn_last_line_is_dropped(path: Path) -> None:
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     whole = path.read_bytes()
     for size in range(len(whole) - 40, len(whole)):
@@ -74,7 +74,7 @@ def test_a_torn_last_line_is_dropped(path: Path):
         assert path.read_bytes() == whole
 
 
-def test_a_torn_header_starts_the_journal_afresh(path: Path):
+def test_a_torn_header_starts_the_journal_afresh(path: Path) -> None:
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     whole = path.read_bytes()
     path.write_bytes(whole[:10])
@@ -82,7 +82,7 @@ def test_a_torn_header_starts_the_journal_afresh(path: Path):
     assert path.read_bytes() == whole
 
 
-def test_a_new_journal_is_not_written_before_the_first_answer(path: Path):
+def test_a_new_journal_is_not_written_before_the_first_answer(path: Path) -> None:
     claims: list[str] = []
     journal = JournalScorer(HashScorer(TRUE_FALSE), path, before_first_write=lambda: claims.append("claimed"))
     assert journal.position() == 0
@@ -96,14 +96,14 @@ def test_a_new_journal_is_not_written_before_the_first_answer(path: Path):
     assert claims == ["claimed"]
 
 
-def test_a_fresh_journal_reads_nothing_of_the_one_before(path: Path):
+def test_a_fresh_journal_reads_nothing_of_the_one_before(path: Path) -> None:
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     inner = HashScorer(TRUE_FALSE)
     JournalScorer(inner, path, fresh=True, before_first_write=path.unlink).label_logprobs(PROMPTS)
     assert inner.cost.prompts == len(PROMPTS)
 
 
-def test_a_journal_of_another_model_is_refused_and_kept(path: Path):
+def test_a_journal_of_another_model_is_refused_and_kept(path: Path) -> None:
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
     whole = path.read_bytes()
     with pytest.raises(RunDirectoryError, match="holds scores of"):
@@ -111,7 +111,7 @@ def test_a_journal_of_another_model_is_refused_and_kept(path: Path):
     assert path.read_bytes() == whole
 
 
-def test_a_journal_shorter_than_the_checkpoint_is_refused(path: Path):
+def test_a_journal_shorter_than_the_checkpoint_is_refused(path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="empty but byte 10"):
         JournalScorer(HashScorer(TRUE_FALSE), path, at=10)
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS)
@@ -128,7 +128,7 @@ def test_a_journal_shorter_than_the_checkpoint_is_refused(path: Path):
         (b'{"prompt": "00", "logprobs": [-1]}\n', "expected 2 log-probabilities"),
     ],
 )
-def test_broken_lines_are_named_by_place(path: Path, line: bytes, message: str):
+def test_broken_lines_are_named_by_place(path: Path, line: bytes, message: str) -> None:
     JournalScorer(HashScorer(TRUE_FALSE), path).label_logprobs(PROMPTS[:1])
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1] + line)
@@ -137,7 +137,7 @@ def test_broken_lines_are_named_by_place(path: Path, line: bytes, message: str):
 
 
 @pytest.mark.parametrize("content", ['{"id": "claim"}\n', '{"id": "claim"}', "[1, 2]\n"])
-def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: str):
+def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: str) -> None:
     path.parent.mkdir()
     path.write_text(content)
     with pytest.raises(SchemaError, match=r"journal\.jsonl:1: not a "):
@@ -145,7 +145,7 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path, content: str)
     assert path.read_text() == content
 
 
-def test_a_journal_that_cannot_grow_says_so_and_keeps_what_it_holds(path: Path):
+def test_a_journal_that_cannot_grow_says_so_and_keeps_what_it_holds(path: Path) -> None:
     journal = JournalScorer(HashScorer(TRUE_FALSE), path)
     journal.label_logprobs(PROMPTS[:2])
     kept = path.rename(path.with_name("kept.jsonl"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ from tests.worlds import elicit_settings, make_claims, make_task
 PRIOR = (2 / 3, 1 / 3)
 
 
-def problem(*overrides: str):
+def problem(*overrides: str) -> Any:
     """Return U over claims whose truth the scorer knows, and the truth and some rivals of it."""
     claims, truth = make_claims(num_groups=6, per_group=3)
     objective = build_problem(
@@ -34,7 +36,7 @@ def problem(*overrides: str):
     return objective, [Candidate(TRUTH, golden), *(Candidate(name, freeze(each)) for name, each in rivals.items())]
 
 
-def test_what_is_summed_is_the_utility_under_each_objective():
+def test_what_is_summed_is_the_utility_under_each_objective() -> None:
     candidates = problem()[1]
     worths = dict(worths_of(candidates, problem()[0], PRIOR))
     assert tuple(worths) == OBJECTIVES
@@ -49,7 +51,7 @@ def test_what_is_summed_is_the_utility_under_each_objective():
             assert worth.known == pytest.approx(known, abs=1e-6)
 
 
-def test_the_model_is_asked_once_for_all_objectives():
+def test_the_model_is_asked_once_for_all_objectives() -> None:
     objective, candidates = problem()
     worths = worths_of(candidates, objective, PRIOR)
     next(worths)
@@ -58,7 +60,7 @@ def test_the_model_is_asked_once_for_all_objectives():
     assert objective.scorer.cost.prompts == asked > 0
 
 
-def test_consistent_forms_violate_nothing_and_no_labelling_comes_twice():
+def test_consistent_forms_violate_nothing_and_no_labelling_comes_twice() -> None:
     objective, candidates = problem()
     both = with_consistent(candidates, objective.constraints)
     assert both[: len(candidates)] == candidates
@@ -86,17 +88,17 @@ CANDIDATES = (labelling(TRUTH, 1, 0, 0, 0), labelling("all true", 1, 1, 1, 1), l
         ("consistent", False, (TRUTH, 1.0)),
     ],
 )
-def test_a_form_decides_who_is_admitted_and_what_a_violation_costs(form, knows_prior, expected):
+def test_a_form_decides_who_is_admitted_and_what_a_violation_costs(form: Any, knows_prior: Any, expected: Any) -> None:
     worths = [Worth(1.0, 0.0, 0.0), Worth(9.0, 8.0, -8.0), Worth(4.0, 2.0, 0.0)]
     assert winner(CANDIDATES, worths, form, knows_prior) == expected
 
 
-def test_the_truth_wins_a_tie():
+def test_the_truth_wins_a_tie() -> None:
     worths = [Worth(1.0, 0.0, 0.0)] * 3
     assert winner(CANDIDATES, worths, "penalised", False)[0] == TRUTH
 
 
-def test_a_summary_counts_wins_by_task_and_by_model_and_names_what_won_otherwise():
+def test_a_summary_counts_wins_by_task_and_by_model_and_names_what_won_otherwise() -> None:
     told = [{"task": task, "model": model, "world_seed": 0} for task in ("a", "b") for model in (None, "dir")]
     winners = [(TRUTH, 1.0), ("belief", 0.5), ("belief", 0.7), (TRUTH, 1.0)]
     rows = [{**job, "winners": {"lift/free": found}} for job, found in zip(told, winners, strict=True)]

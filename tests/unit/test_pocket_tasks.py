@@ -13,11 +13,11 @@ from icm.prompts import render_demo
 TASKS = get_args(PocketTask)
 
 
-def _build(task, world_seed=0) -> Any:
+def _build(task: str, world_seed: Any = 0) -> Any:
     return build(PocketSettings(task=task, world_seed=world_seed))
 
 
-def _by_group(items):
+def _by_group(items: Any) -> Any:
     groups = defaultdict(list)
     for item in items:
         groups[item.claim.group].append(item)
@@ -25,7 +25,7 @@ def _by_group(items):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_claims_are_distinct_and_made_of_known_words(task):
+def test_claims_are_distinct_and_made_of_known_words(task: str) -> None:
     items, rejected, space, _ = _build(task)
     assert not rejected
     assert len({item.claim.id for item in items}) == len(items) > 40
@@ -36,7 +36,7 @@ def test_claims_are_distinct_and_made_of_known_words(task):
 
 
 @pytest.mark.parametrize("task", ["facts", "arithmetic", "misconceptions"])
-def test_equal_answers_share_a_label_and_at_most_one_answer_is_true(task):
+def test_equal_answers_share_a_label_and_at_most_one_answer_is_true(task: str) -> None:
     for group in _by_group(_build(task).items).values():
         labels = {}
         for item in group:
@@ -45,14 +45,14 @@ def test_equal_answers_share_a_label_and_at_most_one_answer_is_true(task):
         assert sum(labels.values()) <= 1
 
 
-def test_questions_with_several_true_answers_carry_no_key():
+def test_questions_with_several_true_answers_carry_no_key() -> None:
     several = [group for group in _by_group(_build("facts").items).values() if sum(i.golden_label for i in group) > 1]
     assert several
     assert all(item.claim.key is None for group in several for item in group)
 
 
 @pytest.mark.parametrize("task", ["preference", "principle"])
-def test_mirrored_claims_have_opposite_labels(task):
+def test_mirrored_claims_have_opposite_labels(task: str) -> None:
     labels = {}
     for item in _build(task).items:
         key = item.claim.key
@@ -62,20 +62,20 @@ def test_mirrored_claims_have_opposite_labels(task):
         assert labels[group, second, first] == 1 - label
 
 
-def test_preferences_in_a_group_are_transitive():
+def test_preferences_in_a_group_are_transitive() -> None:
     for group in _by_group(_build("preference").items).values():
         better = {(i.claim.key.first, i.claim.key.second) for i in group if i.golden_label}
         for first, second in better:
             assert all((first, third) in better for middle, third in better if middle == second)
 
 
-def test_one_claim_in_a_hundred_is_true_in_the_imbalanced_task():
+def test_one_claim_in_a_hundred_is_true_in_the_imbalanced_task() -> None:
     labels = [item.golden_label for item in _build("imbalance").items]
     assert labels.count(1) / len(labels) == pytest.approx(0.01, abs=0.001)
 
 
-def test_near_misses_are_a_task_of_their_own():
-    def wrong_by_two(item) -> bool:
+def test_near_misses_are_a_task_of_their_own() -> None:
+    def wrong_by_two(item: Any) -> bool:
         working, result = item.claim.parts["answer"].split(" = ")
         first, sign, second = working.split()
         exact = int(first) + int(second) if sign == "+" else int(first) - int(second)
@@ -87,28 +87,28 @@ def test_near_misses_are_a_task_of_their_own():
     assert {item.golden_label for item in near_misses} == {0, 1}
 
 
-def test_every_misconceived_question_has_its_truth_and_a_falsehood():
+def test_every_misconceived_question_has_its_truth_and_a_falsehood() -> None:
     for group in _by_group(_build("misconceptions").items).values():
         assert {item.golden_label for item in group} == {0, 1}
 
 
-def test_the_hidden_concept_labels_the_claims_of_the_facts():
+def test_the_hidden_concept_labels_the_claims_of_the_facts() -> None:
     facts, hidden = _build("facts").items, _build("hidden_concept").items
     assert [item.claim for item in facts] == [item.claim for item in hidden]
     assert [item.golden_label for item in facts] != [item.golden_label for item in hidden]
 
 
-def test_seasons_have_four_labels():
+def test_seasons_have_four_labels() -> None:
     items, _, space, _ = _build("seasons")
     assert space != TRUE_FALSE
     assert {item.golden_label for item in items} == set(range(len(space))) == {0, 1, 2, 3}
 
 
-def test_equal_seeds_give_equal_tasks_and_other_seeds_others():
+def test_equal_seeds_give_equal_tasks_and_other_seeds_others() -> None:
     assert _build("facts", 5) == _build("facts", 5)
     assert _build("facts", 5) != _build("facts", 6)
 
 
-def test_an_unknown_task_is_refused_with_the_names_of_all():
+def test_an_unknown_task_is_refused_with_the_names_of_all() -> None:
     with pytest.raises(ConfigError, match=r"task\.task=fact .*misconceptions"):
         _build("fact")

@@ -1,5 +1,10 @@
 """Where completions end, what of them is read, and the models that cannot complete."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,11 +32,11 @@ PROMPTS = [f"Human: How do I {request}?\nAssistant:" for request in words.REQUES
 
 
 @pytest.fixture(scope="module")
-def policy():
+def policy() -> Any:
     return open_policy(pocket_model_dir(), LINE)
 
 
-def _model_dir(path, context=64, **tokens):
+def _model_dir(path: Path, context: Any = 64, **tokens: Any) -> Any:
     config = LlamaConfig(
         vocab_size=len(build_tokenizer()),
         hidden_size=32,
@@ -49,7 +54,7 @@ def _model_dir(path, context=64, **tokens):
     return path
 
 
-def test_a_completion_ends_before_the_stop_text(policy):
+def test_a_completion_ends_before_the_stop_text(policy: Any) -> None:
     for completion in sample(policy, PROMPTS, 8, seed=0):
         assert "\n" not in completion.text
         assert len(completion.tokens) <= LINE.max_tokens
@@ -57,14 +62,14 @@ def test_a_completion_ends_before_the_stop_text(policy):
         assert not set(completion.tokens[:-1]) & set(policy.stop_ids)
 
 
-def test_equal_seeds_give_equal_samples_whatever_was_drawn_before(policy):
+def test_equal_seeds_give_equal_samples_whatever_was_drawn_before(policy: Any) -> None:
     one = sample(policy, PROMPTS, 4, seed=3)
     torch.rand(7)
     assert sample(policy, PROMPTS, 4, seed=3) == one
     assert sample(policy, PROMPTS, 4, seed=4) != one
 
 
-def test_text_before_the_stop_within_a_token_belongs_to_the_completion(policy):
+def test_text_before_the_stop_within_a_token_belongs_to_the_completion(policy: Any) -> None:
     tokens = policy.tokenizer.encode(" Use wax.", add_special_tokens=False)
     question = policy.tokenizer.encode("?\nAssistant:", add_special_tokens=False)
     assert len(question) == 1
@@ -72,7 +77,7 @@ def test_text_before_the_stop_within_a_token_belongs_to_the_completion(policy):
     assert read == Completion(prompt="x", text=" Use wax.?", tokens=(*tokens, *question), ended=True)
 
 
-def test_log_probabilities_are_those_of_the_model_asked_one_by_one(policy):
+def test_log_probabilities_are_those_of_the_model_asked_one_by_one(policy: Any) -> None:
     completions = sample(policy, PROMPTS, 2, seed=1)
     model = AutoModelForCausalLM.from_pretrained(pocket_model_dir(), dtype=torch.float32)
     expected = []
@@ -85,7 +90,7 @@ def test_log_probabilities_are_those_of_the_model_asked_one_by_one(policy):
     assert log_probabilities(policy, completions) == pytest.approx(np.array(expected), abs=1e-4)
 
 
-def test_prompts_without_room_for_a_completion_are_listed(tmp_path):
+def test_prompts_without_room_for_a_completion_are_listed(tmp_path: Path) -> None:
     policy = open_policy(_model_dir(tmp_path, context=16), CompletionSettings(stop="\n", max_tokens=13))
     long = "\n\n".join(PROMPTS[:2])
     kept, too_long = fit_prompts(policy, [PROMPTS[0], long, PROMPTS[1], PROMPTS[0]])
@@ -93,7 +98,7 @@ def test_prompts_without_room_for_a_completion_are_listed(tmp_path):
     assert too_long == [long]
 
 
-def test_demonstrations_that_do_not_fit_are_listed(tmp_path):
+def test_demonstrations_that_do_not_fit_are_listed(tmp_path: Path) -> None:
     ended = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens=4)
     policy = open_policy(_model_dir(tmp_path, context=6), ended)
     short = Demonstration(prompt=PROMPTS[0], completion=" Use wax.")
@@ -104,22 +109,22 @@ def test_demonstrations_that_do_not_fit_are_listed(tmp_path):
     assert too_long == [longest]
 
 
-def test_a_model_that_nothing_stops_is_refused(tmp_path):
+def test_a_model_that_nothing_stops_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no end-of-sequence token.*set completion.stop"):
         open_policy(_model_dir(tmp_path), CompletionSettings(max_tokens=4))
 
 
-def test_a_model_that_says_when_it_ends_needs_no_stop(tmp_path):
+def test_a_model_that_says_when_it_ends_needs_no_stop(tmp_path: Path) -> None:
     policy = open_policy(_model_dir(tmp_path, eos_token_id=5), CompletionSettings(max_tokens=4))
     assert policy.stop_ids == (5,)
 
 
-def test_a_stop_text_that_no_token_holds_is_refused(tmp_path):
+def test_a_stop_text_that_no_token_holds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no single token of .* contains it"):
         open_policy(_model_dir(tmp_path), CompletionSettings(stop="###", max_tokens=4))
 
 
-def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path):
+def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
     directory = _model_dir(tmp_path)
     tokenizer = build_tokenizer()
     tokenizer.pad_token = None
@@ -129,27 +134,27 @@ def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["\n", " Use wax.", "\n\nHuman: How do I open the jar"])
-def test_an_ending_that_is_not_one_stopping_token_is_refused(ending):
+def test_an_ending_that_is_not_one_stopping_token_is_refused(ending: str) -> None:
     with pytest.raises(TrainingError, match="must be one token"):
         open_policy(pocket_model_dir(), CompletionSettings(stop="\n", ending=ending, max_tokens=4))
 
 
-def test_training_on_completions_asks_what_closes_them(policy):
+def test_training_on_completions_asks_what_closes_them(policy: Any) -> None:
     with pytest.raises(TrainingError, match=r"set completion.ending to a token that contains completion.stop"):
         require_ending(policy)
 
 
-def test_a_group_that_does_not_fit_into_a_step_is_refused():
+def test_a_group_that_does_not_fit_into_a_step_is_refused() -> None:
     with pytest.raises(ValidationError, match="multiple of num_generations=8, got 12"):
         RlSettings(kind="rloo", steps=1, batch_size=12, learning_rate=1e-3, kl_weight=0.1)
 
 
-def test_a_divergence_weight_of_zero_is_refused():
+def test_a_divergence_weight_of_zero_is_refused() -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         RlSettings(kind="grpo", steps=1, batch_size=8, learning_rate=1e-3, kl_weight=0)
 
 
-def test_the_budget_is_spent_when_the_median_of_the_window_exceeds_it():
+def test_the_budget_is_spent_when_the_median_of_the_window_exceeds_it() -> None:
     settings = RlSettings(
         kind="rloo", steps=9, batch_size=8, learning_rate=1e-3, kl_weight=0.1, kl_budget=1.0, kl_window=3
     )

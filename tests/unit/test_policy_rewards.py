@@ -1,9 +1,13 @@
 """Rewards from servers, models and ensembles: finite numbers or an error that names the way out."""
 
+from __future__ import annotations
+
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +24,15 @@ COMPLETIONS = [" Use wax.", " Use poison. Many people do so."]
 
 
 @pytest.fixture
-def serve():
+def serve() -> Any:
     """Serve an answer to every POST; what was posted is kept in `asked`."""
     servers = []
 
-    def start(answer, status=200, wait=0.0):
+    def start(answer: str, status: int = 200, wait: Any = 0.0) -> Any:
         asked = []
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
+            def do_POST(self) -> None:
                 asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 time.sleep(wait)
                 body = answer.encode()
@@ -37,7 +41,7 @@ def serve():
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_request(self, code="-", size="-"):
+            def log_request(self, code: Any = "-", size: Any = "-") -> None:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -51,7 +55,7 @@ def serve():
         server.server_close()
 
 
-def _reward_dir(path, seed):
+def _reward_dir(path: Path, seed: int) -> Any:
     config = LlamaConfig(
         vocab_size=len(build_tokenizer()),
         hidden_size=32,
@@ -70,7 +74,7 @@ def _reward_dir(path, seed):
     return path
 
 
-def test_a_server_is_asked_with_prompts_and_completions(serve):
+def test_a_server_is_asked_with_prompts_and_completions(serve: Any) -> None:
     url, asked = serve('{"rewards": [1.5, -2]}')
     assert open_reward(EndpointReward(url=url))(PROMPTS, COMPLETIONS).tolist() == [1.5, -2.0]
     assert asked == [{"prompts": PROMPTS, "completions": COMPLETIONS}]
@@ -87,24 +91,24 @@ def test_a_server_is_asked_with_prompts_and_completions(serve):
         ("{}", 503, "gave no rewards: .*503"),
     ],
 )
-def test_a_wrong_answer_of_a_server_is_an_error(serve, answer, status, message):
+def test_a_wrong_answer_of_a_server_is_an_error(serve: Any, answer: str, status: int, message: str) -> None:
     url, _ = serve(answer, status)
     with pytest.raises(TrainingError, match=message):
         open_reward(EndpointReward(url=url))(PROMPTS, COMPLETIONS)
 
 
-def test_a_server_that_does_not_answer_in_time_is_an_error(serve):
+def test_a_server_that_does_not_answer_in_time_is_an_error(serve: Any) -> None:
     url, _ = serve("{}", wait=0.5)
     with pytest.raises(TrainingError, match=r"no rewards within 0.1 s for 2 completions; raise reward.timeout_seconds"):
         open_reward(EndpointReward(url=url, timeout_seconds=0.1))(PROMPTS, COMPLETIONS)
 
 
-def test_a_server_that_is_not_there_is_an_error():
+def test_a_server_that_is_not_there_is_an_error() -> None:
     with pytest.raises(TrainingError, match="start the server"):
         open_reward(EndpointReward(url="http://127.0.0.1:9/reward", connection_retries=0))(PROMPTS, COMPLETIONS)
 
 
-def test_a_reward_model_reads_prompt_and_completion_joined(tmp_path):
+def test_a_reward_model_reads_prompt_and_completion_joined(tmp_path: Path) -> None:
     reward = open_reward(ModelReward(paths=(_reward_dir(tmp_path, 0),)))
     together = reward(PROMPTS, COMPLETIONS)
     alone = [float(reward([p], [c])[0]) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)]
@@ -112,13 +116,13 @@ def test_a_reward_model_reads_prompt_and_completion_joined(tmp_path):
     assert together == pytest.approx(reward(["", ""], [p + c for p, c in zip(PROMPTS, COMPLETIONS, strict=True)]))
 
 
-def test_the_directory_of_the_stage_stands_for_its_model(tmp_path):
+def test_the_directory_of_the_stage_stands_for_its_model(tmp_path: Path) -> None:
     _reward_dir(tmp_path / "model", 0)
     rewards = [open_reward(ModelReward(paths=(path,))) for path in (tmp_path, tmp_path / "model")]
     assert rewards[0](PROMPTS, COMPLETIONS).tolist() == rewards[1](PROMPTS, COMPLETIONS).tolist()
 
 
-def test_an_ensemble_is_as_low_as_its_lowest_member(tmp_path):
+def test_an_ensemble_is_as_low_as_its_lowest_member(tmp_path: Path) -> None:
     paths = tuple(_reward_dir(tmp_path / str(seed), seed) for seed in (0, 1, 2))
     alone = np.stack([open_reward(ModelReward(paths=(path,)))(PROMPTS, COMPLETIONS) for path in paths])
     lowest = open_reward(ModelReward(paths=paths, ensemble=EnsembleSettings(rule="min")))
@@ -127,12 +131,12 @@ def test_an_ensemble_is_as_low_as_its_lowest_member(tmp_path):
     assert wary(PROMPTS, COMPLETIONS) == pytest.approx(alone.mean(axis=0) - 2 * alone.var(axis=0))
 
 
-def test_a_directory_without_a_reward_model_is_refused(tmp_path):
+def test_a_directory_without_a_reward_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no reward model here; `icm reward` trains one"):
         open_reward(ModelReward(paths=(tmp_path,)))
 
 
-def test_a_language_model_is_no_reward_model(tmp_path):
+def test_a_language_model_is_no_reward_model(tmp_path: Path) -> None:
     config = LlamaConfig(
         vocab_size=300, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1
     )
@@ -142,7 +146,7 @@ def test_a_language_model_is_no_reward_model(tmp_path):
         open_reward(ModelReward(paths=(tmp_path,)))
 
 
-def test_a_reward_that_only_knows_prompts_is_constant():
+def test_a_reward_that_only_knows_prompts_is_constant() -> None:
     with pytest.raises(TrainingError, match="the reward is constant: to 4 completions of 2 prompts"):
         require_informative(np.array([1.0, 1.0, 2.0, 2.0]), ["a", "a", "b", "b"])
     require_informative(np.array([1.0, 1.1, 2.0, 2.0]), ["a", "a", "b", "b"])

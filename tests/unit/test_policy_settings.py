@@ -1,6 +1,10 @@
 """The settings that ship compose into valid ones, whichever options are chosen; mistakes are named."""
 
+from __future__ import annotations
+
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -15,50 +19,50 @@ from icm.training.policy.prompts import PromptSettings
 from icm.training.policy.settings import PolicyConfig
 
 
-def _composed(name, kind, *overrides):
+def _composed(name: str, kind: Any, *overrides: Any) -> Any:
     GlobalHydra.instance().clear()
     return load_command(kind, name, "run_dir=runs/a", *overrides)[1]
 
 
 @pytest.mark.parametrize("method", ["rloo", "grpo", "dpo", "sft", "best_of_n"])
 @pytest.mark.parametrize("reward", ["reward=model", "reward=endpoint reward.url=http://localhost:8000/reward"])
-def test_every_method_goes_with_every_reward(method, reward):
+def test_every_method_goes_with_every_reward(method: str, reward: str) -> None:
     command = _composed("policy", PolicyConfig, f"method={method}", *reward.split())
     assert command.method.kind == method
     assert command.base_name.endswith("weights")
 
 
 @pytest.mark.parametrize("completion", ["pocket_replies", "pocket_solutions"])
-def test_the_pocket_model_ends_its_completions_as_the_settings_say(completion):
+def test_the_pocket_model_ends_its_completions_as_the_settings_say(completion: str) -> None:
     command = _composed("policy", PolicyConfig, f"completion={completion}")
     policy = open_policy(command.base_name, command.completion)
     assert policy.ending == command.completion.ending
     assert policy.tokenizer.encode(policy.ending, add_special_tokens=False)[0] in policy.stop_ids
 
 
-def test_a_model_with_an_end_of_sequence_token_needs_no_text():
+def test_a_model_with_an_end_of_sequence_token_needs_no_text() -> None:
     completion = _composed("policy", PolicyConfig, "completion=end_of_sequence").completion
     assert completion.stop is None
     assert completion.ending is None
 
 
-def test_a_warm_start_is_asked_for_on_the_command_line():
+def test_a_warm_start_is_asked_for_on_the_command_line() -> None:
     warm = _composed("policy", PolicyConfig, "warm_start={steps: 3, batch_size: 2, learning_rate: 0.1}").warm_start
     assert warm is not None
     assert (warm.kind, warm.steps) == ("sft", 3)
 
 
-def test_prompts_are_those_of_the_reward_model():
+def test_prompts_are_those_of_the_reward_model() -> None:
     prompts, pairs = PromptSettings(), PairSettings()
     assert _composed("policy", PolicyConfig).prompts == prompts
     assert prompts.model_dump() == {name: getattr(pairs, name) for name in PromptSettings.model_fields}
 
 
-def test_the_export_ships_with_the_pairs_of_the_reward_model():
+def test_the_export_ships_with_the_pairs_of_the_reward_model() -> None:
     assert _composed("export", ExportConfig).pairs == PairSettings()
 
 
-def test_mistakes_name_the_setting():
+def test_mistakes_name_the_setting() -> None:
     with pytest.raises(ConfigError, match=r"method.kl_weight: .*greater than 0, got 0"):
         _composed("policy", PolicyConfig, "method.kl_weight=0")
     with pytest.raises(ConfigError, match="hub_id"):
@@ -73,7 +77,13 @@ def test_mistakes_name_the_setting():
         (["policy"], "run_dir"),
     ],
 )
-def test_a_missing_run_ends_the_command_with_status_2(monkeypatch, capsys, tmp_path, arguments, message):
+def test_a_missing_run_ends_the_command_with_status_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["icm", *arguments])
     GlobalHydra.instance().clear()

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 import conf
 from icm import golden
+from icm.claims import TRUE_FALSE
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.files.records import (
     CLAIMS,
@@ -54,7 +55,7 @@ def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
     out = tmp_path / "run"
     manifest = run(config_of(source), out)
     claims, held_out = read_claims(out / CLAIMS), read_claims(out / HELD_OUT)
-    labels = golden.load(out / GOLD, 2)
+    labels = golden.load(out / GOLD, TRUE_FALSE)
     assert manifest.counts == {
         "claims": 8,
         "groups": 4,

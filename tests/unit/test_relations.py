@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from itertools import product
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -80,40 +81,40 @@ def meaning(claims: list[Claim], constraints: list[Constraint], num_labels: int 
     return sorted(told, key=lambda entry: (entry[0], entry[1], sorted(map(sorted, entry[2]))))
 
 
-def test_same_answer_makes_equal_labels_of_any_alphabet():
+def test_same_answer_makes_equal_labels_of_any_alphabet() -> None:
     assert satisfied(answers("q", "4", "4", "5"), SameAnswer(), num_labels=3) == {
         (x, x, y) for x in range(3) for y in range(3)
     }
 
 
-def test_same_answer_counts_every_pair():
+def test_same_answer_counts_every_pair() -> None:
     constraints = constraints_from(answers("q", "4", "4", "4", "4"), [SameAnswer()], 2)
     assert sorted(constraint.scope for constraint in constraints) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
-def test_different_answers_are_not_both_true():
+def test_different_answers_are_not_both_true() -> None:
     assert satisfied(answers("q", "4", "5"), DifferentAnswer()) == {(0, 0), (0, 1), (1, 0)}
     assert constraints_from(answers("q", "4", "4"), [DifferentAnswer()], 2) == []
 
 
-def test_exactly_one_answer_is_affirmed_however_many_claims_give_it():
+def test_exactly_one_answer_is_affirmed_however_many_claims_give_it() -> None:
     assert satisfied(answers("q", "4", "5", "6"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
     assert satisfied(answers("q", "4", "4", "5"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1)}
 
 
-def test_mirrored_claims_have_opposite_labels():
+def test_mirrored_claims_have_opposite_labels() -> None:
     assert satisfied(comparisons("q", "ab", "ba"), Mirrored()) == {(0, 1), (1, 0)}
     assert constraints_from(comparisons("q", "ab", "cb", "aa"), [Mirrored()], 2) == []
 
 
 @pytest.mark.parametrize("pairs", [("ab", "bc", "ac"), ("ba", "ac", "cb"), ("ca", "bc", "ab")])
-def test_transitive_leaves_the_six_orders_of_three_responses(pairs):
+def test_transitive_leaves_the_six_orders_of_three_responses(pairs: Any) -> None:
     orders = ["abc", "acb", "bac", "bca", "cab", "cba"]
     expected = {tuple(int(order.index(x) < order.index(y)) for x, y in pairs) for order in orders}
     assert satisfied(comparisons("q", *pairs), Transitive()) == expected
 
 
-def test_transitive_and_mirrored_leave_the_orders_of_four_responses():
+def test_transitive_and_mirrored_leave_the_orders_of_four_responses() -> None:
     pairs = [x + y for x in "abcd" for y in "abcd" if x != y]
     claims = comparisons("q", *pairs)
     constraints = constraints_from(claims, [Mirrored(), Transitive()], 2)
@@ -127,14 +128,14 @@ def test_transitive_and_mirrored_leave_the_orders_of_four_responses():
     assert orders == 24
 
 
-def test_an_implication_forbids_a_true_premise_beside_a_false_conclusion():
+def test_an_implication_forbids_a_true_premise_beside_a_false_conclusion() -> None:
     animals = answers("q", "mammal", "Dog", "cat")
     assert satisfied(animals, Implication(premise="dog", conclusion="mammal")) == {
         (mammal, dog, cat) for mammal, dog, cat in product((0, 1), repeat=3) if mammal >= dog
     }
 
 
-def test_a_table_lists_its_answers_in_its_own_order():
+def test_a_table_lists_its_answers_in_its_own_order() -> None:
     claims = answers("q", "low", "high")
     rises = Table(answers=("high", "low"), forbidden=((0, 2), (0, 1), (1, 2)))
     assert satisfied(claims, rises, num_labels=3) == {
@@ -142,26 +143,26 @@ def test_a_table_lists_its_answers_in_its_own_order():
     }
 
 
-def test_allowed_rows_forbid_all_others():
+def test_allowed_rows_forbid_all_others() -> None:
     claims = answers("q", "a", "b", "c")
     rows = ((1, 0, 0), (0, 1, 1))
     assert satisfied(claims, Table(answers=("a", "b", "c"), allowed=rows)) == set(rows)
 
 
-def test_a_table_holds_for_every_choice_of_claims_that_give_its_answers():
+def test_a_table_holds_for_every_choice_of_claims_that_give_its_answers() -> None:
     claims = answers("q", "a", "A ", "b") + answers("other", "b")
     constraints = constraints_from(claims, [Table(answers=("b", "a"), forbidden=((1, 1),))], 2)
     assert [constraint.scope for constraint in constraints] == [(2, 0), (2, 1)]
 
 
-def test_relations_over_answers_are_named_apart():
+def test_relations_over_answers_are_named_apart() -> None:
     claims = answers("q", "a", "b")
     relations = [Implication(premise="a", conclusion="b"), Table(answers=("a", "b"), forbidden=((0, 0),))]
     names = [constraint.name for constraint in constraints_from(claims, relations, 2)]
     assert names == ["implication: a -> b", "table: a, b"]
 
 
-def test_a_table_that_does_not_fit_the_labels_is_refused():
+def test_a_table_that_does_not_fit_the_labels_is_refused() -> None:
     wide = Table(answers=tuple("abcd"), forbidden=((0, 0, 0, 0),))
     with pytest.raises(ConfigError, match="'table: a, b, c, d' has 3 labels for each of 4 answers, so 81 rows"):
         constraints_from([], [wide], 3)
@@ -169,7 +170,7 @@ def test_a_table_that_does_not_fit_the_labels_is_refused():
         constraints_from([], [Table(answers=("a", "b"), allowed=((0, 2),))], 2)
 
 
-def test_an_answer_that_no_claim_gives_is_named_with_those_there_are():
+def test_an_answer_that_no_claim_gives_is_named_with_those_there_are() -> None:
     claims = answers("q", "dog", "mammal")
     check_answers_occur([Implication(premise="DOG", conclusion="mammal"), SameAnswer()], claims)
     with pytest.raises(
@@ -194,7 +195,7 @@ def build_animals(*relations: dict) -> TaskItems:
     return custom.build(CustomSettings.model_validate({**ANIMALS, "relations": relations}), table)
 
 
-def test_a_custom_task_checks_its_relations_against_its_table():
+def test_a_custom_task_checks_its_relations_against_its_table() -> None:
     build_animals({"kind": "implication", "premise": "dog", "conclusion": "mammal", "weight": 2.0})
     with pytest.raises(ConfigError, match="'cat', which no claim gives; the answers are 'dog', 'mammal'"):
         build_animals({"kind": "table", "answers": ["cat", "dog"], "forbidden": [[1, 1]]})
@@ -202,13 +203,13 @@ def test_a_custom_task_checks_its_relations_against_its_table():
         build_animals({"kind": "table", "answers": list("abcdefg"), "forbidden": [[1] * 7]})
 
 
-def test_relations_stay_within_groups():
+def test_relations_stay_within_groups() -> None:
     claims = answers("q1", "4", "5") + answers("q2", "4", "5")
     assert {constraint.scope for constraint in constraints_from(claims, [DifferentAnswer()], 2)} == {(0, 1), (2, 3)}
     assert constraints_from(answers("q1", "4") + answers("q2", "4"), [SameAnswer()], 2) == []
 
 
-def test_permuting_claims_only_permutes_positions():
+def test_permuting_claims_only_permutes_positions() -> None:
     expected = meaning(MIXED, constraints_from(MIXED, ALL_RELATIONS, 2))
     assert len(expected) == 12 + 1 + 2
     for seed in range(20):
@@ -216,7 +217,7 @@ def test_permuting_claims_only_permutes_positions():
         assert meaning(shuffled, constraints_from(shuffled, ALL_RELATIONS, 2)) == expected
 
 
-def test_nothing_but_group_and_key_matters():
+def test_nothing_but_group_and_key_matters() -> None:
     disguised = [
         dataclasses.replace(claim, id=claim_id("", str(i)), text=str(i), parts={"answer": str(i)})
         for i, claim in enumerate(MIXED)
@@ -224,29 +225,29 @@ def test_nothing_but_group_and_key_matters():
     assert constraints_from(disguised, ALL_RELATIONS, 2) == constraints_from(MIXED, ALL_RELATIONS, 2)
 
 
-def test_constraints_carry_the_weight_and_kind_of_their_relation():
+def test_constraints_carry_the_weight_and_kind_of_their_relation() -> None:
     (constraint,) = constraints_from(answers("q", "4", "5"), [DifferentAnswer(weight=2.5)], 2)
     assert (constraint.weight, constraint.name) == (2.5, "different_answer")
 
 
 @pytest.mark.parametrize("relation", [DifferentAnswer(), ExactlyOne(), Mirrored(), Transitive()])
-def test_truth_relations_refuse_other_label_spaces(relation):
+def test_truth_relations_refuse_other_label_spaces(relation: Any) -> None:
     with pytest.raises(ConfigError, match=f"{relation.kind}.*3 labels"):
         constraints_from([], [relation], 3)
 
 
-def test_same_answer_refuses_more_labels_than_a_mask_holds():
+def test_same_answer_refuses_more_labels_than_a_mask_holds() -> None:
     assert len(constraints_from(answers("q", "4", "4"), [SameAnswer()], 8)) == 1
     with pytest.raises(ConfigError, match="has 9"):
         constraints_from([], [SameAnswer()], 9)
 
 
-def test_exactly_one_refuses_a_large_group_by_name():
+def test_exactly_one_refuses_a_large_group_by_name() -> None:
     with pytest.raises(ConfigError, match="group 'q7' has 7; use 'different_answer'"):
         constraints_from(answers("q7", *"1234567"), [ExactlyOne()], 2)
 
 
-def test_settings_are_told_apart_by_kind():
+def test_settings_are_told_apart_by_kind() -> None:
     class Task(BaseModel):
         relations: tuple[RelationSpec, ...]
 
@@ -272,6 +273,6 @@ def test_settings_are_told_apart_by_kind():
         {"kind": "table", "answers": ["a", "b"], "forbidden": [[1, -1]]},
     ],
 )
-def test_malformed_setting_is_refused(setting):
+def test_malformed_setting_is_refused(setting: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(RelationSpec).validate_python(setting)

@@ -31,7 +31,7 @@ def write(path: Path, rows: list[dict]) -> Path:
         ({"question": "q", "choice": "a", "choice_2": "b", "label": 1}, [("a", "b", "")]),
     ],
 )
-def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[str, str, str]]):
+def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[str, str, str]]) -> None:
     read = read_judged_pairs(write(tmp_path / "pairs.jsonl.gz", [row]), PROMPT)
     assert [(pair.better, pair.worse, pair.subset) for pair in read.pairs] == [
         (f" {a}", f" {b}", s) for a, b, s in expected
@@ -40,7 +40,7 @@ def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[st
     assert read.rejected == []
 
 
-def test_transcripts_are_split_before_their_last_reply(tmp_path: Path):
+def test_transcripts_are_split_before_their_last_reply(tmp_path: Path) -> None:
     rows = [
         {"chosen": TRANSCRIPT + " good", "rejected": TRANSCRIPT + " bad"},
         {"chosen": TRANSCRIPT + " good", "rejected": "\n\nHuman: other\n\nAssistant: bad"},
@@ -52,7 +52,7 @@ def test_transcripts_are_split_before_their_last_reply(tmp_path: Path):
     assert [row.row for row in read.rejected] == [1, 2]
 
 
-def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path):
+def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path) -> None:
     rows = [
         {"question": "q", "choice": "a", "choice_2": "b", "label": True},
         {"question": "q", "choice": "b", "choice_2": "a", "label": False},
@@ -73,7 +73,7 @@ def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path):
         ("", "holds no pair"),
     ],
 )
-def test_an_unusable_file_is_refused(tmp_path: Path, content: str, problem: str):
+def test_an_unusable_file_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(content)
     with pytest.raises(SchemaError, match=problem):
@@ -86,7 +86,7 @@ def test_an_unusable_file_is_refused(tmp_path: Path, content: str, problem: str)
     ("name", "num_pairs"),
     [("reward_eval/rm_bench_chat", 897), ("hh_rlhf/helpful-base_test", 2316), ("alpaca/llmbar", 339)],
 )
-def test_published_files_are_read_without_dropping_anything_silently(name: str, num_pairs: int):
+def test_published_files_are_read_without_dropping_anything_silently(name: str, num_pairs: int) -> None:
     path = Path(os.environ.get("ICM_SHARED_DIR", "../shared")) / "data" / f"{name}.jsonl.gz"
     if not path.exists():
         pytest.skip(f"{path} is not there; set ICM_SHARED_DIR")

@@ -117,3 +117,12 @@ def test_a_second_claim_changes_nothing(tmp_path: Path) -> None:
     (stage.path / "journal.jsonl").write_text("answers")
     stage.claim()
     assert (stage.path / "journal.jsonl").read_text() == "answers"
+
+
+def test_a_directory_of_an_older_layout_names_the_way_out(tmp_path: Path) -> None:
+    stage = finished(tmp_path)
+    manifest = json.loads((stage.path / "manifest.json").read_text())
+    del manifest["config"]["inputs"], manifest["model"]
+    (stage.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunDirectoryError, match=r"was made by an older version of icm.*overwrite=true"):
+        stage_dir(tmp_path).complete()

@@ -71,7 +71,7 @@ def test_rows_hold_declared_columns_only(tmp_path: Path) -> None:
         ("a.jsonl", b'{"q": 1}\n{"q": }\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", b'{"q": 1}\n\n[1]\n', "a.jsonl:3: a line must be a JSON object, got"),
         ("a.jsonl", b"", "a.jsonl: the data set is empty"),
-        ("a.jsonl", b"\xff\xfe", "a.jsonl: not UTF-8 text"),
+        ("a.jsonl", b"\xff\xfe", "a.jsonl:1: not UTF-8 text"),
         ("a.json", b'{"q": 1}', "a.json: must hold a list of JSON objects"),
         ("a.json", b"[1]", "a.json: row 0: must be a JSON object"),
         ("a.json", b"[]", "the data set is empty"),

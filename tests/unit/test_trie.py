@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ segments = st.text("ab", min_size=1, max_size=3)
 
 
 @given(st.lists(st.lists(segments, min_size=1, max_size=4), min_size=1, max_size=8), st.booleans())
-def test_a_trie_holds_every_prefix_once_and_reads_every_verbalizer(prompt_segments, cut_finely):
+def test_a_trie_holds_every_prefix_once_and_reads_every_verbalizer(prompt_segments: Any, cut_finely: bool) -> None:
     prompts = []
     for *demos, query in prompt_segments:
         context = NO_CONTEXT
@@ -58,7 +60,7 @@ def test_a_trie_holds_every_prefix_once_and_reads_every_verbalizer(prompt_segmen
     assert (np.diff(trie.read_at) >= 0).all()
 
 
-def test_equal_prompts_share_all_tokens():
+def test_equal_prompts_share_all_tokens() -> None:
     prompts = [Prompt(NO_CONTEXT.extend(["ab", "b"]), "a"), Prompt(NO_CONTEXT.extend(["ab"]).extend(["b"]), "a")]
     trie = build_trie(prompts, _encode, [(100,), (101,)])
     assert trie.tokens.tolist() == list(_full(prompts[0]))

@@ -2,7 +2,7 @@
 
 from tests.worlds.claims import answer_claim, comparison_claim, given, keyed_answer, make_claim, make_claims, make_task
 from tests.worlds.elicitations import QUICK, concept_scorer, elicitation, trace_of
-from tests.worlds.runs import elicit_settings, prepare_pocket, write_prepared, write_run
+from tests.worlds.runs import elicit_settings, prepare_pocket, read_by, write_prepared, write_run
 from tests.worlds.strategies import CLAIMS
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "make_claims",
     "make_task",
     "prepare_pocket",
+    "read_by",
     "trace_of",
     "write_prepared",
     "write_run",

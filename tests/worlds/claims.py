@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, ComparisonKey, claim_id
-from icm.files.records import TaskRecord
+from icm.files.records import LabelRow, TaskRecord
 from icm.prepare import shapes
 from icm.relations import DifferentAnswer, SameAnswer
-from icm.training.pairs import GivenLabel
 
 
 def make_claim(
@@ -58,10 +57,10 @@ def make_task() -> TaskRecord:
     return TaskRecord(name="numbers", label_space=TRUE_FALSE, relations=relations)
 
 
-def given(labels: Iterable[tuple[Claim, int | tuple[int, float]]]) -> dict[ClaimId, GivenLabel]:
+def given(labels: Iterable[tuple[Claim, int | tuple[int, float]]]) -> dict[ClaimId, LabelRow]:
     """Return labels by claim: an index, or an index with its probability."""
     rows = {}
     for claim, label in labels:
         index, probability = label if isinstance(label, tuple) else (label, None)
-        rows[claim.id] = GivenLabel(id=claim.id, label=index, probability=probability)
+        rows[claim.id] = LabelRow(id=claim.id, group=claim.group, label=index, probability=probability)
     return rows

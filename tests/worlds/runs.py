@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from icm import golden as gold
 from icm.claims import Claim, ClaimId
+from icm.commands.memory import READ
 from icm.config import load
 from icm.elicit.settings import ElicitSettings
 from icm.evaluate.against_golden import Elicitation
@@ -55,3 +56,9 @@ def write_run(of: Elicitation, directory: Path, golden: Mapping[ClaimId, int] | 
     cost = {"prompts": 1200, "forwarded_tokens": 48210, "model_seconds": 3.25}
     StageDir(elicit_dir, "elicit", settings, inputs).finish({}, outputs=(LABELS, TRACE), cost=cost)
     return prepare_dir, elicit_dir
+
+
+def read_by(stage: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a run that one of its stages reads."""
+    roots = {argument: argument.partition("=")[0].partition(".")[0] for argument in arguments}
+    return [argument for argument, root in roots.items() if root in (*READ[stage], "out_dir")]

@@ -14,16 +14,17 @@ from rich.console import Console
 from icm import golden
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import RunDirectoryError
+from icm.files.labels import label_rows, label_vector, read_elicited_labels
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, LabelRow, read_claims, read_rows, read_task
 from icm.files.stage_dir import verify
 from icm.scoring.protocol import LabelScorer
-from icm.training.arms.labels import Arm, Units, as_wrong_as, most_confident, shuffled, with_errors
+from icm.training.arms.labels import Arm, Judgements, as_wrong_as, most_confident, shuffled, with_errors
 from icm.training.arms.settings import ArmsConfig, SamplesConfig
 from icm.training.arms.verdict import verdict_labels
 from icm.training.completions import open_policy, sample
 from icm.training.finetune import fine_tune, fit_demonstrations
 from icm.training.loop import MODEL
-from icm.training.pairs import GivenLabel, PairSettings, PreferencePair, build_pairs
+from icm.training.pairs import PairSettings, PreferencePair, build_pairs
 from icm.training.policy.prompts import PromptSettings, candidates
 from icm.training.reward.evaluation import golden_pairs
 
@@ -116,16 +117,17 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
             f"has golden labels with task.num_held_out above 0"
         )
     space, claims = read_task(prepare_dir / TASK).label_space, read_claims(prepare_dir / CLAIMS)
-    known = golden.load(prepare_dir / GOLD, len(space))
-    given = {claim.id: GivenLabel(id=claim.id, label=known.get(claim.id)) for claim in claims}
-    seen = {pair.id for pair in build_pairs(claims, given, space, pairs).pairs}
+    known = golden.load(prepare_dir / GOLD, space)
+    of_claims = golden.as_labels(known, claims)
+    rows = {row.id: row for row in label_rows(of_claims, claims, space)}
+    seen = {pair.id for pair in build_pairs(claims, rows, space, pairs)[0]}
     return ArmTask(
         space=space,
         claims=claims,
         held_out=held_out,
-        golden=golden.as_labels(known, claims),
+        golden=of_claims,
         golden_held_out=golden.as_labels(known, held_out),
-        elicited=read_rows(elicit_dir / LABELS, LabelRow),
+        elicited=read_elicited_labels(elicit_dir / LABELS, space, claims),
         verdicts=verdict_labels(scorer, claims, space),
         pairs=[pair for pair in golden_pairs(prepare_dir, pairs) if pair.id not in seen],
     )
@@ -137,24 +139,25 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
     Raises:
         ValueError: The arm has none.
     """
-    units = Units(task.claims)
+    judgements = Judgements(task.claims)
     match arm:
         case "elicited":
             return task.elicited
         case "golden":
-            return _rows(task, task.golden)
+            labels = task.golden
         case "human":
-            return _rows(task, with_errors(task.golden, units, error_rate, seed))
+            labels = with_errors(task.golden, judgements, error_rate, seed)
         case "shuffled":
-            return _rows(task, shuffled(task.golden, units, seed))
+            labels = shuffled(task.golden, judgements, seed)
         case "random_flips":
-            return _rows(task, as_wrong_as(_labels(task.elicited), task.golden, units, seed))
+            labels = as_wrong_as(_vector(task.elicited, task), task.golden, judgements, seed)
         case "pseudo_labels":
             confidence = np.array([row.probability or 0.0 for row in task.verdicts])
-            kept = most_confident(_labels(task.verdicts), confidence, units, kept_share)
+            kept = most_confident(_vector(task.verdicts, task), confidence, judgements, kept_share)
             return [row for row, label in zip(task.verdicts, kept, strict=True) if label != UNLABELLED]
         case _:
             raise ValueError(f"arm {arm!r} is trained on no labels")
+    return label_rows(labels, task.claims, task.space)
 
 
 def draw_samples(
@@ -176,13 +179,5 @@ def draw_samples(
     return ArmSamples(prompts=texts, completions=completions, quality=quality, base=base)
 
 
-def _labels(rows: Sequence[LabelRow]) -> Labels:
-    return np.array([UNLABELLED if row.label is None else row.label for row in rows], dtype=np.int8)
-
-
-def _rows(task: ArmTask, labels: Labels) -> list[LabelRow]:
-    return [
-        LabelRow(id=claim.id, group=claim.group, label=int(label), name=task.space.names[int(label)])
-        for claim, label in zip(task.claims, labels, strict=True)
-        if label != UNLABELLED
-    ]
+def _vector(rows: Sequence[LabelRow], task: ArmTask) -> Labels:
+    return label_vector({row.id: row.label for row in rows}, task.claims)

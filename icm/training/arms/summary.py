@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -54,69 +54,46 @@ class ArmRun(Record):
         return None if self.verdict_accuracy is None else self.verdict_accuracy.value
 
 
-class ArmSummary(Record):
-    """An arm over seeds; intervals are Student's at 95 %, over seeds.
-
-    Attributes:
-        arm: The arm.
-        seeds: How many.
-        label_accuracy: Of its labels.
-        reward_accuracy: On held-out golden pairs.
-        verdict_accuracy: Of a model fine-tuned on its labels, on held-out claims.
-        policy_quality: Golden quality of best-of-n at the largest n.
-        rl_quality: Golden quality of the policies trained against its rewards.
-        rl_proxy: Their own reward, in standard deviations of the base's rewards above their mean.
-        rl_kl: How far these went from the base, nats.
-        wins_over_base: How often best-of-n beats a sample of the base.
-        num_pairs: Pairs that it was trained on, mean.
-    """
-
-    arm: Arm
-    seeds: int
-    label_accuracy: Estimate | None
-    reward_accuracy: Estimate
-    verdict_accuracy: Estimate | None
-    policy_quality: Estimate | None
-    rl_quality: Estimate | None
-    rl_proxy: Estimate | None
-    rl_kl: Estimate | None
-    wins_over_base: Estimate | None
-    num_pairs: float
-
-
-class ArmDifference(Record):
-    """How much one arm is above another, seed by seed."""
-
-    reward_accuracy: Estimate
-    verdict_accuracy: Estimate | None
-    policy_quality: Estimate | None
-
-
 LEVEL: Final = 0.95
 
+Summary = Mapping[str, Estimate | None]
+"""Measures of `MEASURES` over seeds, with Student's intervals; `None` where no run has the measure."""
 
-def summarise(runs: Sequence[ArmRun]) -> list[ArmSummary]:
+MEASURES: Final[Mapping[str, Callable[[ArmRun], float | None]]] = {
+    "label_accuracy": lambda run: run.label_accuracy,
+    "num_pairs": lambda run: run.num_pairs,
+    "reward_accuracy": lambda run: run.reward_accuracy.value,
+    "verdict_accuracy": lambda run: run.verdict_share,
+    "policy_quality": lambda run: run.quality,
+    "wins_over_base": lambda run: run.wins_over_base,
+    "rl_quality": lambda run: run.reinforced[-1].quality if run.reinforced else None,
+    "rl_proxy": lambda run: run.reinforced[-1].proxy if run.reinforced else None,
+    "rl_kl": lambda run: run.reinforced[-1].kl if run.reinforced else None,
+}
+"""What of a run is summarised over seeds; `rl_*` are of the policy that the reinforcement learning ended with."""
+
+COMPARED: Final = ("reward_accuracy", "verdict_accuracy", "policy_quality")
+
+
+def summarise(runs: Sequence[ArmRun]) -> dict[Arm, Summary]:
     """Return every arm over its seeds, in the order of first appearance."""
     arms: list[Arm] = list(dict.fromkeys(run.arm for run in runs))
-    return [_summary(arm, [run for run in runs if run.arm == arm]) for arm in arms]
+    return {
+        arm: {name: _known([measure(run) for run in runs if run.arm == arm]) for name, measure in MEASURES.items()}
+        for arm in arms
+    }
 
 
-def difference(runs: Sequence[ArmRun], one: Arm, other: Arm) -> ArmDifference | None:
+def difference(runs: Sequence[ArmRun], one: Arm, other: Arm) -> Summary | None:
     """Return by how much one arm is above another in the same seeds, `None` if one of them was not run."""
     ones, others = ({run.seed: run for run in runs if run.arm == arm} for arm in (one, other))
     seeds = sorted(ones.keys() & others.keys())
     if not seeds:
         return None
-    pairs = [(ones[seed], others[seed]) for seed in seeds]
-    return ArmDifference(
-        reward_accuracy=over_seeds([a.reward_accuracy.value - b.reward_accuracy.value for a, b in pairs]),
-        verdict_accuracy=_known([_less(a.verdict_share, b.verdict_share) for a, b in pairs]),
-        policy_quality=_known([_less(a.quality, b.quality) for a, b in pairs]),
-    )
-
-
-def _less(value: float | None, subtracted: float | None) -> float | None:
-    return None if value is None or subtracted is None else value - subtracted
+    values = {name: [(MEASURES[name](ones[seed]), MEASURES[name](others[seed])) for seed in seeds] for name in COMPARED}
+    return {
+        name: _known([None if a is None or b is None else a - b for a, b in pairs]) for name, pairs in values.items()
+    }
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -128,50 +105,23 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
 
-def arms_table(title: str, summaries: Sequence[ArmSummary]) -> Table:
+def arms_table(title: str, summaries: Mapping[Arm, Summary]) -> Table:
     """Return the arms as a table for the console."""
-    columns = (
-        "arm",
-        "labels right",
-        "pairs",
-        "reward accuracy",
-        "verdicts right",
-        "best-of-n quality",
-        "beats base",
-        "RL quality",
-        "RL KL",
-    )
-    table = Table(*columns, title=title, title_justify="left")
-    for arm in summaries:
-        table.add_row(
-            ARM_NAMES[arm.arm],
-            _shown(arm.label_accuracy, 100),
-            f"{arm.num_pairs:,.0f}",
-            _shown(arm.reward_accuracy, 100),
-            _shown(arm.verdict_accuracy, 100),
-            _shown(arm.policy_quality, 1),
-            _shown(arm.wins_over_base, 100),
-            _shown(arm.rl_quality, 1),
-            _shown(arm.rl_kl, 1),
-        )
+    # By heading: the measure, what its value is multiplied by (shares are shown in percent), and its decimals.
+    columns = {
+        "labels right": ("label_accuracy", 100, 1),
+        "pairs": ("num_pairs", 1, 0),
+        "reward accuracy": ("reward_accuracy", 100, 1),
+        "verdicts right": ("verdict_accuracy", 100, 1),
+        "best-of-n quality": ("policy_quality", 1, 2),
+        "beats base": ("wins_over_base", 100, 1),
+        "RL quality": ("rl_quality", 1, 2),
+        "RL KL": ("rl_kl", 1, 2),
+    }
+    table = Table("arm", *columns, title=title, title_justify="left")
+    for arm, summary in summaries.items():
+        table.add_row(ARM_NAMES[arm], *(_shown(summary[name], *form) for name, *form in columns.values()))
     return table
-
-
-def _summary(arm: Arm, runs: Sequence[ArmRun]) -> ArmSummary:
-    policies = [run.reinforced[-1] for run in runs if run.reinforced]
-    return ArmSummary(
-        arm=arm,
-        seeds=len(runs),
-        label_accuracy=_known([run.label_accuracy for run in runs]),
-        reward_accuracy=over_seeds([run.reward_accuracy.value for run in runs]),
-        verdict_accuracy=_known([run.verdict_share for run in runs]),
-        policy_quality=_known([run.quality for run in runs]),
-        rl_quality=_known([point.quality for point in policies]),
-        rl_proxy=_known([point.proxy for point in policies]),
-        rl_kl=_known([point.kl for point in policies]),
-        wins_over_base=_known([run.wins_over_base for run in runs]),
-        num_pairs=float(np.mean([run.num_pairs for run in runs])),
-    )
 
 
 def _known(values: Sequence[float | None]) -> Estimate | None:
@@ -179,9 +129,8 @@ def _known(values: Sequence[float | None]) -> Estimate | None:
     return over_seeds(known) if known else None
 
 
-def _shown(estimate: Estimate | None, factor: float) -> str:
+def _shown(estimate: Estimate | None, factor: int, digits: int) -> str:
     if estimate is None:
         return ""
-    digits = 1 if factor == 100 else 2
     value, half = factor * estimate.value, factor * (estimate.high - estimate.value)
-    return f"{value:.{digits}f} ± {half:.{digits}f}" if half else f"{value:.{digits}f}"
+    return f"{value:,.{digits}f} ± {half:,.{digits}f}" if half else f"{value:,.{digits}f}"

@@ -1,23 +1,22 @@
 """A language model's own verdict as labels and as a reward, without training: log P(True) - log P(False).
 
-Knows a scorer and texts; neither whose labels it is compared with nor what is done with the reward.
+Knows a scorer and texts, and no other label.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from icm.claims import Claim, LabelSpace
+from icm.claims import AFFIRMING, Claim, LabelSpace
 from icm.files.records import LabelRow
 from icm.prompts import NO_CONTEXT, Context, Prompt
 from icm.scoring.protocol import LabelScorer
-from icm.training.pairs import AFFIRMING, require_binary
+from icm.training.pairs import require_binary
 
 CLAIM_ENDING = "\nI think this claim is"
 """What follows an answer before the verdict on it."""
@@ -59,23 +58,6 @@ def verdict_labels(
         )
         for claim, label, probability, margin in zip(claims, labels, probabilities, margins, strict=True)
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictReward:
-    """The verdict on an answer as its reward.
-
-    Attributes:
-        scorer: The model, bound to a binary label space.
-        ending: What stands between answer and verdict.
-    """
-
-    scorer: LabelScorer
-    ending: str = CLAIM_ENDING
-
-    def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the reward of each text (N,): a question with its answer, as claims put it."""
-        return verdict_margins(self.scorer, [text + self.ending for text in texts])
 
 
 def round_robin(scorer: LabelScorer, template: str, question: str, responses: Sequence[str]) -> NDArray[np.float64]:

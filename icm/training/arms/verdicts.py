@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from icm.claims import UNLABELLED, freeze
+from icm.claims import UNLABELLED
 from icm.errors import ScoringError
+from icm.files.labels import label_vector
 from icm.files.records import LabelRow
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.open import LocalModel, open_scorer
@@ -22,7 +23,7 @@ from icm.statistics.estimates import Resampling, estimate
 from icm.statistics.schema import Estimate
 from icm.training.arms.labels import Arm
 from icm.training.arms.materials import ArmContext, ArmTask
-from icm.training.arms.verdict import CLAIM_ENDING, VerdictReward, round_robin
+from icm.training.arms.verdict import CLAIM_ENDING, round_robin, verdict_margins
 from icm.training.arms.verdict_tuning import VerdictSettings, tune_verdicts
 from icm.training.loop import MODEL
 from icm.training.pairs import PairSettings, PreferencePair, render_prompt
@@ -47,8 +48,7 @@ def _tuned_scorer(
 ) -> LabelScorer:
     """Return a model that was fine-tuned on the labels of an arm, after doing so unless that is done."""
     if not (out_dir / MODEL).is_dir():
-        given = {row.id: row.label for row in rows if row.label is not None}
-        labels = freeze([given.get(claim.id, UNLABELLED) for claim in task.claims])
+        labels = label_vector({row.id: row.label for row in rows}, task.claims)
         tune_verdicts(task.claims, labels, task.space, settings, out_dir, seed, console)
     return open_scorer(LocalModel(kind="local", path=str(out_dir / MODEL)), task.space)
 
@@ -97,7 +97,7 @@ class ArmVerdict:
         return np.array([rewards.get(key, lowest) for key in zip(prompts, completions, strict=True)])
 
     def _of_answers(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-        rewards = VerdictReward(self._scorer).rewards([prompt + completion for prompt, completion in asked])
+        rewards = verdict_margins(self._scorer, [prompt + completion + CLAIM_ENDING for prompt, completion in asked])
         return dict(zip(asked, rewards.tolist(), strict=True))
 
     def _of_comparisons(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:

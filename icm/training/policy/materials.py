@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
+from typing import Literal
 
 from icm.errors import TrainingError
 from icm.files.records import CLAIMS, HELD_OUT, Record, read_claims, read_rows
+from icm.statistics.streams import Stream, generator
 from icm.training.completions import Policy, fit_prompts, open_policy
 from icm.training.finetune import Demonstration, fit_demonstrations
 from icm.training.pairs import PAIRS, PreferencePair
 from icm.training.policy.dpo import DpoSettings, fit_pairs
 from icm.training.policy.prompts import candidates
 from icm.training.policy.settings import PolicyConfig
-
-PROMPT_STREAM: Final = 3
 
 
 class RejectedText(Record):
@@ -89,6 +86,6 @@ def _sampled_prompts(
     if (prepare_dir / HELD_OUT).stat().st_size:
         held_out = candidates(read_claims(prepare_dir / HELD_OUT), config.prompts)
         prompts = fit_prompts(policy, [each.prompt for each in held_out])[0] or trained
-    rng = np.random.Generator(np.random.Philox(key=config.seed, counter=[0, 0, PROMPT_STREAM, 0]))
+    rng = generator(config.seed, Stream.POLICY_PROMPTS)
     chosen: list[int] = rng.permutation(len(prompts))[: config.sampling.num_prompts].tolist()
     return tuple(prompts[place] for place in sorted(chosen))

@@ -21,6 +21,7 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 
 from icm.errors import TrainingError
 from icm.files.curves import append_rows, keep_rows_until
+from icm.statistics.streams import Stream, generator
 from icm.training.completions import Policy, read_completion, sample
 from icm.training.loop import LoopSettings, last_checkpoint, library_arguments, run_policy_training
 from icm.training.policy.rewards import Reward, require_informative
@@ -154,7 +155,7 @@ def prompt_order(prompts: Sequence[str], settings: RlSettings, seed: int) -> lis
     """
     needed = settings.steps * settings.batch_size * settings.gradient_accumulation // settings.num_generations
     num_passes = -(-needed // len(prompts))
-    rng = np.random.Generator(np.random.Philox(key=seed))
+    rng = generator(seed, Stream.PROMPT_ORDER)
     places: list[int] = np.concatenate([rng.permutation(len(prompts)) for _ in range(num_passes)]).tolist()
     return [prompts[place] for place in places[:needed]]
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from icm import golden
 from icm.claims import Claim
 from icm.errors import SchemaError
+from icm.files.labels import label_rows
 from icm.files.records import (
     GOLD,
     HELD_OUT,
@@ -30,7 +31,7 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, verify
-from icm.training.pairs import PAIRS, GivenLabel, PairSettings, PreferencePair, build_pairs
+from icm.training.pairs import PAIRS, PairSettings, PreferencePair, build_pairs
 from icm.training.reward.ensembles import RewardEnsemble
 from icm.training.reward.judged_pairs import JudgedPair, read_judged_pairs
 from icm.training.reward.metrics import RewardMetrics, RewardSpread, reward_metrics, reward_spread
@@ -147,9 +148,11 @@ def golden_pairs(prepare_dir: Path, settings: PairSettings) -> list[PreferencePa
         return []
     space = read_task(prepare_dir / TASK).label_space
     held_out = read_rows(prepare_dir / HELD_OUT, Claim)
-    labels = golden.load(prepare_dir / GOLD, len(space))
-    given = {claim.id: GivenLabel(id=claim.id, label=labels.get(claim.id)) for claim in held_out}
-    return build_pairs(held_out, given, space, settings).pairs if held_out else []
+    if not held_out:
+        return []
+    labels = golden.as_labels(golden.load(prepare_dir / GOLD, space), held_out)
+    given = {row.id: row for row in label_rows(labels, held_out, space)}
+    return build_pairs(held_out, given, space, settings)[0]
 
 
 def judge(

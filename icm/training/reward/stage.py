@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
+from icm.claims import Claim
 from icm.errors import TrainingError
+from icm.files.labels import read_labels
 from icm.files.records import (
     CLAIMS,
+    HELD_OUT,
     MANIFEST,
     TASK,
     Manifest,
     read_claims,
+    read_rows,
     read_task,
     sha256_of,
     write_rows,
@@ -28,7 +31,7 @@ from icm.files.stage_dir import StageDir, read_manifest, verify
 from icm.training.answers import ANSWERS, build_answers
 from icm.training.libraries import is_main_process, processes
 from icm.training.loop import CURVE, remove_checkpoints
-from icm.training.pairs import PAIRS, build_pairs, read_given_labels
+from icm.training.pairs import PAIRS, build_pairs
 from icm.training.reward.model import MODEL, open_base
 from icm.training.reward.rows import EncodedRow, RejectedExample, TrainingRow, answer_row, encode_rows, pair_row
 from icm.training.reward.settings import RewardConfig, RewardModelSettings
@@ -109,15 +112,16 @@ def _examples(
 ) -> tuple[str, Sequence[Any], list[TrainingRow], dict[str, Any]]:
     """Return the name of the file of examples, its lines, the same for the training, and what was counted."""
     claims, space = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK).label_space
-    labels = read_given_labels(labels_path, len(space))
-    strangers = len(labels.keys() - {claim.id for claim in claims})
-    counts: dict[str, Any] = {"labels_of_other_claims": strangers}
+    held_out_path = prepare_dir / HELD_OUT
+    held_out = read_rows(held_out_path, Claim) if held_out_path.exists() else []
+    labels = read_labels(labels_path, space, [*claims, *held_out])
+    counts: dict[str, Any] = {"labels_of_other_claims": len(labels.keys() - {claim.id for claim in claims})}
     if config.model.kind == "pointwise":
         answers = build_answers(claims, labels, space, config.pairs)
         counts |= {"claims": len(claims), "answers": len(answers)}
         return ANSWERS, answers, [answer_row(answer) for answer in answers], counts
-    built = build_pairs(claims, labels, space, config.pairs)
-    return PAIRS, built.pairs, [pair_row(pair) for pair in built.pairs], counts | asdict(built.counts)
+    pairs, counted = build_pairs(claims, labels, space, config.pairs)
+    return PAIRS, pairs, [pair_row(pair) for pair in pairs], counts | counted
 
 
 def _check_unusable(settings: RewardModelSettings, unusable: Sequence[RejectedExample]) -> None:
