@@ -72,7 +72,7 @@ BEGINNING_ALIKE = LabelSpace(names=("no", "yes"), verbalizers=(" w1 w2", " w1 w3
 @pytest.mark.parametrize("space", [TRUE_FALSE, BEGINNING_ALIKE, TWO_TOKENS], ids=["one token", "two", "parting early"])
 @pytest.mark.parametrize("family", [*FAMILIES, *SLIDING])
 @pytest.mark.filterwarnings("ignore:prompts are forwarded in full")
-def test_a_reading_equals_the_plain_forward_of_each_verdict(family: str, space: LabelSpace):
+def test_a_reading_equals_the_plain_forward_of_each_verdict(family: str, space: LabelSpace) -> None:
     model = tiny_model({**FAMILIES, **SLIDING}[family])
     asked = readings(9, space)
     scorer = _scorer(model, space, max_pack_tokens=64)

@@ -43,7 +43,9 @@ def make_objective(told: PrequentialSettings, seed: int, concept: bool) -> Prequ
 
 @given(told=OBJECTIVES, seed=st.integers(0, 1000), concept=st.booleans(), before=LABELS, after=LABELS)
 @settings(max_examples=100, deadline=None)
-def test_update_equals_evaluate(told, seed, concept, before, after) -> None:
+def test_update_equals_evaluate(
+    told: PrequentialSettings, seed: int, concept: bool, before: list[int], after: list[int]
+) -> None:
     objective = make_objective(told, seed, concept)
     updated = objective.update(objective.evaluate(freeze(before)), freeze(after))
     evaluated = objective.evaluate(freeze(after))
@@ -77,7 +79,9 @@ def test_an_update_reads_only_the_blocks_that_changed() -> None:
 
 @given(told=OBJECTIVES, seed=st.integers(0, 1000), labels=LABELS, claim=st.integers(0, 11), label=st.integers(0, 1))
 @settings(max_examples=60, deadline=None)
-def test_a_prediction_is_the_row_that_the_claim_has_once_it_is_labelled(told, seed, labels, claim, label) -> None:
+def test_a_prediction_is_the_row_that_the_claim_has_once_it_is_labelled(
+    told: PrequentialSettings, seed: int, labels: list[int], claim: int, label: int
+) -> None:
     objective = make_objective(told.model_copy(update={"calibration": "none", "class_prior": None}), seed, False)
     predicted = objective.predict(freeze(labels), claim)
     labels[claim] = label
@@ -86,7 +90,9 @@ def test_a_prediction_is_the_row_that_the_claim_has_once_it_is_labelled(told, se
 
 @given(told=OBJECTIVES, seed=st.integers(0, 1000), labels=st.lists(st.integers(0, 1), min_size=12, max_size=12))
 @settings(max_examples=40, deadline=None)
-def test_where_all_is_labelled_predictions_are_the_conditionals_of_the_evaluation(told, seed, labels) -> None:
+def test_where_all_is_labelled_predictions_are_the_conditionals_of_the_evaluation(
+    told: PrequentialSettings, seed: int, labels: list[int]
+) -> None:
     objective = make_objective(told, seed, True)
     conditionals = objective.evaluate(freeze(labels)).conditionals
     np.testing.assert_array_equal(objective.predict_all(freeze(labels)), conditionals)
@@ -94,7 +100,7 @@ def test_where_all_is_labelled_predictions_are_the_conditionals_of_the_evaluatio
 
 @pytest.mark.parametrize("num_labels", [2, 3])
 @pytest.mark.parametrize("prior", [None, (0.2, 0.3, 0.5)])
-def test_the_null_code_sums_to_one_over_all_labellings(num_labels: int, prior) -> None:
+def test_the_null_code_sums_to_one_over_all_labellings(num_labels: int, prior: tuple[float, ...] | None) -> None:
     shares = None if prior is None else tuple(share / sum(prior[:num_labels]) for share in prior[:num_labels])
     for num_claims in range(1, 6):
         codes = [
@@ -111,7 +117,7 @@ def counting_rows(labels: np.ndarray, num_labels: int) -> np.ndarray:
 
 
 @given(labels=st.lists(st.integers(0, 2), min_size=1, max_size=40))
-def test_a_reader_who_only_counts_labels_gains_nothing(labels) -> None:
+def test_a_reader_who_only_counts_labels_gains_nothing(labels: list[int]) -> None:
     assert gain(counting_rows(np.array(labels), 3), freeze(labels)) == pytest.approx(0, abs=1e-8)
 
 
@@ -124,7 +130,7 @@ def test_random_labels_lose_to_a_reader_who_expects_others() -> None:
 
 
 @given(seed=st.integers(0, 1000), num_claims=st.integers(2, 30))
-def test_matched_rows_have_the_shares_of_the_prior(seed, num_claims) -> None:
+def test_matched_rows_have_the_shares_of_the_prior(seed: int, num_claims: int) -> None:
     rows = log_softmax(np.random.default_rng(seed).normal(size=(num_claims, 3)), axis=1)
     shares = (0.2, 0.3, 0.5)
     np.testing.assert_allclose(np.exp(match_prior(rows, shares)).mean(axis=0), shares, atol=1e-6)
@@ -137,7 +143,9 @@ def test_matched_rows_have_the_shares_of_the_prior(seed, num_claims) -> None:
     room=st.sampled_from([None, 60, 100]),
     seed=st.integers(0, 100),
 )
-def test_blocks_hold_every_claim_once_and_fit(sizes, size, keep_groups, room, seed) -> None:
+def test_blocks_hold_every_claim_once_and_fit(
+    sizes: list[int], size: int, keep_groups: bool, room: int | None, seed: int
+) -> None:
     groups = np.repeat(np.arange(len(sizes)), sizes)
     tokens = np.random.default_rng(seed).integers(3, 15, size=groups.size)
     plan = BlockPlan(seed, groups, size, keep_groups, tokens, room)

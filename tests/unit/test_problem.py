@@ -25,7 +25,9 @@ READ = ("search=shuffled_sweeps", "objective=prequential")
         ((), 1, r"the task has 1 claims; give at least two"),
     ],
 )
-def test_settings_that_do_not_fit_the_claims_are_refused_without_a_model(overrides, num_claims, message) -> None:
+def test_settings_that_do_not_fit_the_claims_are_refused_without_a_model(
+    overrides: tuple[str, ...], num_claims: int, message: str
+) -> None:
     settings = load(*READ, *overrides).for_elicit()
     with pytest.raises(ConfigError, match=message):
         check_problem(CLAIMS[:num_claims], make_task(), settings)
@@ -38,7 +40,9 @@ def test_settings_that_do_not_fit_the_claims_are_refused_without_a_model(overrid
         (("objective.keep_groups=true",), 5, None),
     ],
 )
-def test_a_context_that_holds_fewer_than_four_claims_is_refused(overrides, context_length, message) -> None:
+def test_a_context_that_holds_fewer_than_four_claims_is_refused(
+    overrides: tuple[str, ...], context_length: int, message: str | None
+) -> None:
     scorer = HashScorer(TRUE_FALSE)  # a segment counts as one token
     scorer.context_length = context_length
     settings = load(*READ, *overrides).for_elicit()
@@ -59,7 +63,7 @@ def test_shuffled_sweeps_need_an_objective_that_reads() -> None:
 def test_a_chain_that_asks_ahead_needs_leave_one_out_prompts() -> None:
     settings = load("search=annealing", "search.speculation_window=8", "objective=prequential").for_elicit()
     problem = build_problem(CLAIMS, make_task(), HashScorer(TRUE_FALSE), settings)
-    with pytest.raises(ConfigError, match="search.speculation_window=1"):
+    with pytest.raises(ConfigError, match=r"search\.speculation_window=1"):
         build_search(settings.search, problem, 0)
 
 
