@@ -261,9 +261,10 @@ def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[R
     objective = problem.objective
     is_tied = objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
     is_binary = len(problem.task.label_space) == 2
-    useless = ({"random"} if not is_tied else set()) | ({"opposite"} if not is_binary else set())
-    starts = {origin: number for origin, number in settings.starts.items() if origin not in useless and number}
-    return starts or {"zero_shot": 1}
+    tells: dict[ReadOrigin, bool] = {"zero_shot": True, "opposite": is_binary, "random": is_tied}
+    starts = {origin: number for origin, number in settings.starts.items() if number and tells[origin]}
+    zero_shot: dict[ReadOrigin, int] = {"zero_shot": 1}
+    return starts or zero_shot
 
 
 def _unread(_labellings: Sequence[Labels]) -> list[Read]:
