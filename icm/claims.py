@@ -84,8 +84,10 @@ class LabelSpace:
         for what, values in (("name", self.names), ("verbalizer", self.verbalizers)):
             if any(not value.strip() for value in values):
                 raise ValueError(f"a label {what} must not be blank, got {list(values)}")
+            # Two labels of one name could not be told apart in a label file, nor two verbalizers by the model.
             if len(set(values)) < len(values):
                 raise ValueError(f"label {what}s must differ from one another, got {list(values)}")
+        # A model that is about to say " Yes" is also about to say " Ye": the two probabilities would overlap.
         for one in self.verbalizers:
             for other in self.verbalizers:
                 if one != other and other.startswith(one):
@@ -119,12 +121,14 @@ def claim_id(group: str, text: str) -> ClaimId:
 
 def freeze(labels: ArrayLike) -> Labels:
     """Return the labels as a read-only int8 array; what was handed in is copied if it was writable."""
+    # Read-only, because states of a search share label vectors and nobody may change them in passing.
     frozen = np.array(labels, dtype=np.int8)
     frozen.setflags(write=False)
     return frozen
 
 
 def _content_hash(*parts: str) -> str:
+    # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
     hasher = hashlib.blake2b(digest_size=8)
     for part in parts:
         encoded = part.encode()

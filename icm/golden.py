@@ -20,6 +20,7 @@ def load(path: Path, space: LabelSpace) -> dict[ClaimId, int]:
     Raises:
         SchemaError: The file is missing or malformed, a label is outside the alphabet, or lines contradict one another.
     """
+    # This package writes the file, so a column that means nothing here tells of a mistake.
     rows = read_labels(path, space, unlabelled=False, other_columns=False)
     return {claim: row.label for claim, row in rows.items() if row.label is not None}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, combinations, product
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,73 +27,54 @@ Rule = tuple[tuple[int, ...], int]
 """A scope and its mask of forbidden joint assignments."""
 
 
-class _Relation(BaseModel):
-    """What all relations have: the weight of one violation."""
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""What one violation costs, in units of the inconsistency I."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 
 
-class SameAnswer(_Relation):
-    """Claims with the same answer have the same label, of any alphabet of up to eight.
+class Relation(BaseModel):
+    """A relation that follows from the keys of claims alone; `kind` says which.
 
-    Every pair is a constraint, so an answer that n claims give counts n*(n-1)/2 times, as in the released code.
+    - `same_answer`: claims with the same answer have the same label, of any alphabet of up to eight. Every pair is a
+      constraint, so an answer that n claims give counts n*(n-1)/2 times, as in the released code.
+    - `different_answer`: claims with different answers are not both true. Every pair is a constraint.
+    - `exactly_one`: exactly one of the answers in a group is true. For groups of up to six claims. Claims with the same
+      answer may be true together; that they must agree is for `same_answer` to say.
+    - `mirrored`: of two claims that compare the same responses in opposite order, exactly one is true: no ties.
+    - `transitive`: comparisons put no three responses in a circle; a false comparison says the reverse, as in
+      `mirrored`. Every choice of one claim per pair is a constraint: one for three responses compared in one order
+      each, eight when both orders of all three pairs are claims. None follows from the rest while labels are missing.
     """
 
-    kind: Literal["same_answer"] = "same_answer"
+    model_config = _STRICT
+
+    weight: Weight = 1.0
+    kind: Literal["same_answer", "different_answer", "exactly_one", "mirrored", "transitive"]
 
 
-class DifferentAnswer(_Relation):
-    """Claims with different answers are not both true. Every pair is a constraint."""
-
-    kind: Literal["different_answer"] = "different_answer"
-
-
-class ExactlyOne(_Relation):
-    """Exactly one of the answers in a group is true: some claim affirms one, and no claim another.
-
-    For groups of up to six claims. Claims with the same answer may be true together; that they must agree is for
-    `same_answer` to say.
-    """
-
-    kind: Literal["exactly_one"] = "exactly_one"
-
-
-class Mirrored(_Relation):
-    """Of two claims that compare the same responses in opposite order, exactly one is true: there are no ties."""
-
-    kind: Literal["mirrored"] = "mirrored"
-
-
-class Transitive(_Relation):
-    """Comparisons put no three responses in a circle; a comparison that is false says the reverse, as in `mirrored`.
-
-    Every choice of one claim per pair is a constraint: one for three responses compared in one order each, eight
-    when both orders of all three pairs are claims. None of them is implied by the others while labels are missing.
-    """
-
-    kind: Literal["transitive"] = "transitive"
-
-
-class Implication(_Relation):
+class Implication(BaseModel):
     """If the claims of a group that give one answer are true, those that give another answer are true as well.
 
     For groups whose answers are about one thing, such as what kind of animal it is: "dog" implies "mammal".
     """
 
+    model_config = _STRICT
+
+    weight: Weight = 1.0
     kind: Literal["implication"] = "implication"
     premise: str = Field(min_length=1)
     conclusion: str = Field(min_length=1)
 
     @model_validator(mode="after")
     def _is_about_two_answers(self) -> Self:
+        # Compared as the claims will be: "Dog" and "dog" are one answer.
         if normal_answer(self.premise) == normal_answer(self.conclusion):
             raise ValueError(f"premise and conclusion must be different answers, got {self.premise!r} for both")
         return self
 
 
-class Table(_Relation):
+class Table(BaseModel):
     """Some joint labels of the claims that give some answers in a group are forbidden, for label spaces of any size.
 
     Every choice of one claim per answer is a constraint. A group in which nobody gives one of the answers has none.
@@ -104,6 +85,9 @@ class Table(_Relation):
         allowed: the rows that satisfy it, all others violating it. Exactly one of the two is given.
     """
 
+    model_config = _STRICT
+
+    weight: Weight = 1.0
     kind: Literal["table"] = "table"
     answers: tuple[str, ...] = Field(min_length=1)
     forbidden: tuple[tuple[int, ...], ...] | None = Field(default=None, min_length=1)
@@ -118,8 +102,7 @@ class Table(_Relation):
         for row in self.rows:
             if len(row) != len(self.answers) or min(row) < 0:
                 raise ValueError(
-                    f"a row has one label for each of {len(self.answers)} answers, as indices from 0 on, "
-                    f"got {list(row)}"
+                    f"a row has one label for each of {len(self.answers)} answers, as indices from 0, got {list(row)}"
                 )
         return self
 
@@ -129,10 +112,7 @@ class Table(_Relation):
         return self.forbidden or self.allowed or ()
 
 
-RelationSpec = Annotated[
-    SameAnswer | DifferentAnswer | ExactlyOne | Mirrored | Transitive | Implication | Table,
-    Field(discriminator="kind"),
-]
+RelationSpec = Annotated[Relation | Implication | Table, Field(discriminator="kind")]
 """One relation as a configuration states it, told apart by `kind`."""
 
 
@@ -144,6 +124,7 @@ def constraints_from(claims: Sequence[Claim], relations: Sequence[RelationSpec],
     Raises:
         ConfigError: A relation does not fit the size of the label space, or a group is too large for it.
     """
+    # Here too, since callers of the library need not have been through the settings.
     check_label_space(relations, num_labels)
     return [
         Constraint(scope=scope, forbidden=forbidden, weight=relation.weight, name=title_of(relation))
@@ -160,7 +141,7 @@ def check_label_space(relations: Sequence[RelationSpec], num_labels: int) -> Non
     """
     for relation in relations:
         match relation:
-            case SameAnswer():
+            case Relation(kind="same_answer"):
                 if num_labels**2 > MASK_BITS:
                     raise ConfigError(
                         f"relation 'same_answer' takes up to 8 labels, but the label space has {num_labels}; "
@@ -168,6 +149,7 @@ def check_label_space(relations: Sequence[RelationSpec], num_labels: int) -> Non
                     )
             case Table():
                 _check_table(relation, num_labels)
+            # All others are about truth, which takes one label that affirms a claim and one that denies it.
             case _ if num_labels != 2:
                 raise ConfigError(
                     f"relation {relation.kind!r} is about true and false claims, but the label space has {num_labels} "
@@ -209,23 +191,15 @@ def check_answers_occur(relations: Sequence[RelationSpec], claims: Sequence[Clai
 
 def title_of(relation: RelationSpec) -> str:
     """Return what the constraints of a relation are called, in reports too."""
-    match relation:
-        case Implication():
-            return f"implication: {relation.premise} -> {relation.conclusion}"
-        case Table():
-            return f"table: {', '.join(relation.answers)}"
-        case _:
-            return relation.kind
+    if isinstance(relation, Implication):
+        return f"implication: {relation.premise} -> {relation.conclusion}"
+    return f"table: {', '.join(relation.answers)}" if isinstance(relation, Table) else relation.kind
 
 
 def _named_answers(relation: RelationSpec) -> tuple[str, ...]:
-    match relation:
-        case Implication():
-            return normal_answer(relation.premise), normal_answer(relation.conclusion)
-        case Table():
-            return tuple(map(normal_answer, relation.answers))
-        case _:
-            return ()
+    if isinstance(relation, Implication):
+        return normal_answer(relation.premise), normal_answer(relation.conclusion)
+    return tuple(map(normal_answer, relation.answers)) if isinstance(relation, Table) else ()
 
 
 def _some(answers: Sequence[str], most: int = 10) -> str:
@@ -241,28 +215,30 @@ def normal_answer(answer: str) -> str:
 
 
 def _rules(relation: RelationSpec, claims: Sequence[Claim], num_labels: int) -> Iterator[Rule]:
-    match relation:
-        case SameAnswer():
+    match relation.kind:
+        case "same_answer":
             return _in_groups(claims, AnswerKey, lambda group: _pairs(group, equivalence(num_labels), same=True))
-        case DifferentAnswer():
+        case "different_answer":
             return _in_groups(claims, AnswerKey, lambda group: _pairs(group, contradiction(), same=False))
-        case ExactlyOne():
+        case "exactly_one":
             return _in_groups(claims, AnswerKey, lambda group: [_one_answer(group, claims)])
-        case Mirrored():
+        case "mirrored":
             return _in_groups(claims, ComparisonKey, _mirrored)
-        case Transitive():
+        case "transitive":
             return _in_groups(claims, ComparisonKey, _transitive)
-        case Implication():
+        case "implication" | "table":
+            # One mask for all groups: a table of 64 rows is built once, not once for each choice of claims.
+            mask = _table_mask(relation, num_labels) if isinstance(relation, Table) else implication()
             answers = _named_answers(relation)
-            return _in_groups(claims, AnswerKey, lambda group: _choices(group, answers, implication()))
-        case Table():
-            answers, mask = _named_answers(relation), _table_mask(relation, num_labels)
             return _in_groups(claims, AnswerKey, lambda group: _choices(group, answers, mask))
+        case _:
+            assert_never(relation.kind)
 
 
 def _in_groups(
     claims: Sequence[Claim], kind: type[KeyT], rules: Callable[[Group[KeyT]], Iterable[Rule]]
 ) -> Iterator[Rule]:
+    # Groups stand in the order of their first claim, so the constraints, and with them every sum of weights, do too.
     groups: dict[str, Group[KeyT]] = {}
     for position, claim in enumerate(claims):
         if isinstance(claim.key, kind):
@@ -277,12 +253,14 @@ def _pairs(group: Group[AnswerKey], forbidden: int, *, same: bool) -> Iterator[R
 
 
 def _one_answer(group: Group[AnswerKey], claims: Sequence[Claim]) -> Rule:
+    # A mask has one bit for each joint assignment, and 2^6 = 64 bits is all that the kernels read.
     if 2 ** len(group) > MASK_BITS:
         raise ConfigError(
             f"relation 'exactly_one' takes groups of up to 6 claims, but group {claims[group[0][0]].group!r} has "
             f"{len(group)}; use 'different_answer', which forbids every pair of true answers, or smaller groups"
         )
     answers = [key.value for _, key in group]
+    # Which answers are alike decides the mask, not what they say: groups of one pattern share a cached mask.
     pattern = tuple(answers.index(answer) for answer in answers)
     return tuple(i for i, _ in group), _one_answer_mask(pattern)
 
@@ -298,11 +276,13 @@ def _one_answer_mask(answers: tuple[int, ...]) -> int:
 def _choices(group: Group[AnswerKey], answers: Sequence[str], forbidden: int) -> Iterator[Rule]:
     """Apply one mask to every choice of a claim for each answer."""
     givers = [[i for i, key in group if normal_answer(key.value) == answer] for answer in answers]
+    # An answer that nobody gives leaves an empty list, so the product is empty: the group has no constraint.
     for scope in product(*givers):
         yield scope, forbidden
 
 
 def _table_mask(table: Table, num_labels: int) -> int:
+    # A row is forbidden if it is listed among the forbidden, or not listed among the allowed.
     listed = set(table.rows)
     return forbid(len(table.answers), num_labels, lambda labels: (labels in listed) == (table.forbidden is not None))
 
@@ -310,6 +290,7 @@ def _table_mask(table: Table, num_labels: int) -> int:
 def _mirrored(group: Group[ComparisonKey]) -> Iterator[Rule]:
     forbidden = exactly_one(2)
     for (i, one), (j, other) in combinations(group, 2):
+        # A claim that compares a response with itself mirrors itself, which says nothing.
         if one != other and (one.first, one.second) == (other.second, other.first):
             yield (i, j), forbidden
 
@@ -318,8 +299,11 @@ def _transitive(group: Group[ComparisonKey]) -> Iterator[Rule]:
     comparisons: dict[frozenset[str], Group[ComparisonKey]] = {}
     for i, key in group:
         comparisons.setdefault(frozenset((key.first, key.second)), []).append((i, key))
+    # Sorted by content hash, so that the constraints do not depend on the iteration order of sets.
     responses = sorted(frozenset().union(*comparisons))
     for circle in combinations(responses, 3):
+        # Side p of the triangle compares corners p and p + 1; either order of the two is a claim about that side.
         sides = [comparisons.get(frozenset((circle[p], circle[(p + 1) % 3])), []) for p in range(3)]
         for (i, ab), (j, bc), (k, ca) in product(*sides):
+            # Whether each claim, read as it stands, points round the triangle in the direction of `circle`.
             yield (i, j, k), acyclic((ab.first == circle[0], bc.first == circle[1], ca.first == circle[2]))

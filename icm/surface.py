@@ -1,16 +1,16 @@
 """Labelling rules that ask no model and see no golden label: they read the parts and keys of claims.
 
 An elicited labelling says something about a model only where it beats these. A rule fixes its polarity by
-definition: it is not turned round when golden labels would like it better.
+definition: it is not flipped where that would fit golden labels better.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 from icm.claims import AFFIRMING, UNLABELLED, AnswerKey, Claim, Labels, freeze
 
@@ -24,19 +24,8 @@ HEDGE: Final = re.compile(
 )
 
 
-class Rule(NamedTuple):
-    """A labelling rule for binary claims.
-
-    Attributes:
-        name: Its name in `metrics.json`.
-        text: What it labels how.
-        label: Claims to labels (N,), `UNLABELLED` where the rule says nothing about a claim; or to the reason why it
-            says nothing about any of them.
-    """
-
-    name: str
-    text: str
-    label: Callable[[Sequence[Claim]], Labels | str]
+Rule = Callable[[Sequence[Claim]], Labels | str]
+"""Claims to labels (N,), `UNLABELLED` where it says nothing about a claim; or to why it says nothing about any."""
 
 
 def answer_frequency(claims: Sequence[Claim]) -> Labels | str:
@@ -47,6 +36,7 @@ def answer_frequency(claims: Sequence[Claim]) -> Labels | str:
     answers = Counter((claim.group, claim.key.value) for claim in claims if isinstance(claim.key, AnswerKey))
     if not answers:
         return "the claims have no answer keys"
+    # All answers alone would all be denied: a constant labelling, which says nothing of the rule.
     if max(answers.values()) < 2:
         return "no answer stands twice in any group"
     return _as_labels(
@@ -68,6 +58,7 @@ def length(claims: Sequence[Claim]) -> Labels | str:
         parts = claim.parts
         if "response_1" in parts and "response_2" in parts:
             return len(parts["response_1"]) > len(parts["response_2"])
+        # One answer alone is its own median, and would always be denied.
         lengths = in_group.get(claim.group, [])
         return len(parts["answer"]) > median(lengths) if "answer" in parts and len(lengths) > 1 else None
 
@@ -82,17 +73,19 @@ def keywords(claims: Sequence[Claim]) -> Labels | str:
     answers = [claim.parts.get("answer") for claim in claims]
     if all(answer is None for answer in answers):
         return "the claims have no single answer"
+    # Either word counts: both mark answers that claim less than a flat statement.
     verdicts = [None if answer is None else bool(NEGATION.search(answer) or HEDGE.search(answer)) for answer in answers]
     if not any(verdicts):
         return "no answer holds a negation or hedge word"
     return _as_labels(verdicts)
 
 
-SURFACE_RULES: Final = (
-    Rule("answer_frequency", "true iff the answer stands twice in its group", answer_frequency),
-    Rule("length", "true iff longer (an answer: than its group's median)", length),
-    Rule("keywords", "true iff it holds a negation or hedge word", keywords),
-)
+SURFACE_RULES: Final[Mapping[str, tuple[str, Rule]]] = {
+    "answer_frequency": ("true iff the answer stands twice in its group", answer_frequency),
+    "length": ("true iff longer (an answer: than its group's median)", length),
+    "keywords": ("true iff it holds a negation or hedge word", keywords),
+}
+"""Of each rule, by its name in `metrics.json`, what it labels how, and the rule."""
 
 
 def _as_labels(verdicts: Sequence[bool | None]) -> Labels:

@@ -37,11 +37,10 @@ from benchmarks.quality.pocket_runs import (
 from icm import golden
 from icm.claims import TRUE_FALSE, Claim, ClaimId, Labels, claim_id, freeze
 from icm.diagnose import stage as diagnose
-from icm.diagnose.files import read_diagnosis
-from icm.diagnose.schema import CHECK_NAMES
+from icm.diagnose.schema import CHECK_NAMES, DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
-from icm.files.stage_dir import StageDir, read_manifest
+from icm.files.stage_dir import StageDir, read_manifest, read_result
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
@@ -81,7 +80,7 @@ def run(job: Row) -> Row:
         scorer = pocket_scorer(job["model"], task.label_space)
         elicited = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
         diagnosed = diagnose.run(config.diagnose, prepare_dir, elicit_dir, diagnose_dir, scorer)
-        diagnosis = read_diagnosis(diagnose_dir)
+        diagnosis = read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis)
         labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
         concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))

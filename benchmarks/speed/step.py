@@ -23,7 +23,7 @@ from icm.config import load
 from icm.files.records import TaskRecord
 from icm.problem import build_problem
 from icm.prompts import Prompt
-from icm.relations import DifferentAnswer
+from icm.relations import Relation
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.searches.annealing import build_chain
@@ -54,9 +54,7 @@ def measure(num_claims: int, num_steps: int, num_runs: int) -> tuple[float, floa
     settings = load("search=annealing", "objective=released_code", "contexts=tree").for_elicit()
     assert isinstance(settings.search, AnnealingSettings)
     claims = _claims(num_claims)
-    task = TaskRecord(
-        name="step", label_space=TRUE_FALSE, relations=(DifferentAnswer(kind="different_answer", weight=1.0),)
-    )
+    task = TaskRecord(name="step", label_space=TRUE_FALSE, relations=(Relation(kind="different_answer", weight=1.0),))
     step_us, evaluation_us, prompts = [], [], []
     for run in range(num_runs):
         with tempfile.TemporaryDirectory() as directory:

@@ -14,8 +14,8 @@ from rich.console import Console
 from icm.claims import TRUE_FALSE
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.files.records import CLAIMS, MANIFEST, TASK, read_claims, read_task
-from icm.files.stage_dir import verify
+from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, read_claims, read_task
+from icm.files.stage_dir import read_result, verify
 from icm.problem import check_problem
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
@@ -61,19 +61,20 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
 def diagnose(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Say whether the labels are to be trusted."""
     from icm.diagnose import stage
-    from icm.diagnose.files import read_diagnosis
+    from icm.diagnose.schema import DIAGNOSIS, Diagnosis
     from icm.evaluate.summary import diagnosis_text
 
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "diagnose"))
     scorer = scorer or scorer_of(places, config)
-    stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, overwrite=places.overwrite)
+    stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, console=console, overwrite=places.overwrite)
     remember(places, config, "diagnose")
-    console.print(diagnosis_text(read_diagnosis(out_dir)), soft_wrap=True)
+    console.print(diagnosis_text(read_result(out_dir, "diagnose", DIAGNOSIS, Diagnosis)), soft_wrap=True)
 
 
 def evaluate(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Compare the labels with golden ones and show how they do."""
     from icm.evaluate import stage
+    from icm.evaluate.schema import Metrics
     from icm.evaluate.summary import summary_table
 
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "evaluate"))
@@ -85,10 +86,11 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
         out_dir,
         scorer or scorer_of(places, config),
         diagnosed if (diagnosed / MANIFEST).exists() else None,
+        console=console,
         overwrite=places.overwrite,
     )
     remember(places, config, "evaluate")
-    console.print(summary_table(stage.read_metrics(out_dir)))
+    console.print(summary_table(read_result(out_dir, "evaluate", METRICS, Metrics)))
     console.print(f"report: {out_dir / 'report.html'}", soft_wrap=True)
 
 

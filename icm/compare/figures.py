@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,17 +35,19 @@ def draw_comparison(rows: Sequence[ColumnRow], runs: Sequence[RunRow], directory
 
 def accuracy_figure(rows: Sequence[ColumnRow]) -> Figure:
     """Return the accuracy of every column with its interval, a panel for each task."""
-    tasks = _names(row.task for row in rows)
-    columns = _names(row.column for row in rows)
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    columns = list(dict.fromkeys(row.column for row in rows))
     figure, panels = _panels(len(tasks), height=1.2 + 0.34 * len(columns))
     for axes, task in zip(panels, tasks, strict=True):
         for row in (row for row in rows if row.task == task):
             place, estimate = columns.index(row.column), row.accuracy
+            # By the place among all columns, so that a column has one colour on every panel.
             colour = COLOURS[place % len(COLOURS)]
             axes.plot([estimate.low, estimate.high], [place, place], color=colour)
             axes.plot(estimate.value, place, marker="o", color=colour)
         axes.set_title(task)
         axes.set_yticks(range(len(columns)), columns)
+        # Upside down, so that the first column stands on top as in the table.
         axes.set_ylim(len(columns) - 0.5, -0.5)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("label accuracy")
@@ -54,8 +56,8 @@ def accuracy_figure(rows: Sequence[ColumnRow]) -> Figure:
 
 def steps_figure(runs: Sequence[RunRow]) -> Figure:
     """Return the share of the claims that are labelled right along the steps: a mean over seeds for every column."""
-    tasks = _names(run.task for run in runs)
-    columns = _names(run.column for run in runs)
+    tasks = list(dict.fromkeys(run.task for run in runs))
+    columns = list(dict.fromkeys(run.column for run in runs))
     figure, panels = _panels(len(tasks), height=3.6)
     share = np.linspace(0, 1, NUM_POINTS)
     for axes, task in zip(panels, tasks, strict=True):
@@ -75,7 +77,10 @@ def steps_figure(runs: Sequence[RunRow]) -> Figure:
 def _right_share(run: RunRow, share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return which share of the claims was labelled right after each share of the steps."""
     steps = np.array([point.step for point in run.trace], dtype=np.float64)
+    # Accuracy is over labelled claims; times their number it counts the right ones, here as a share of all.
     right = np.array([(point.accuracy or 0.0) * point.labelled / len(run.correct) for point in run.trace])
+    # Searches differ in their number of steps, so they are compared along the share of it; a search of no steps has
+    # only its initial labels. A position holds until the next step: hence the last step that is not beyond it.
     reached = np.searchsorted(steps, share * max(steps[-1], 1.0), side="right") - 1
     return right[np.maximum(reached, 0)]
 
@@ -83,7 +88,3 @@ def _right_share(run: RunRow, share: NDArray[np.float64]) -> NDArray[np.float64]
 def _panels(number: int, height: float) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(max(6.0, 4.2 * number), height), layout="constrained")
     return figure, list(figure.subplots(1, number, squeeze=False, sharey=True)[0])
-
-
-def _names(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

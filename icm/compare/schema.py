@@ -1,4 +1,4 @@
-"""The values of a comparison: one run, and what the runs of a column come to. Knows values only."""
+"""The values of a comparison: one run, and the means over the runs of a column. Knows values only."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ class RunRow(Record):
     """One run: a line of `runs.csv`, with its labels.
 
     Attributes:
-        task: The task.
         column: The settings that it was run under.
-        seed: Its seed; runs of one task and seed label the same claims.
+        seed: Runs of one task and seed label the same claims.
         accuracy: Share of the claims with a golden label that carry it; unlabelled claims are wrong.
         coverage: Share of the claims with a label.
-        utility: U of the labels.
-        violations: Violated constraints.
         tokens: Tokens that the run sent through the model.
         naive_tokens: Tokens that it asked, without sharing.
         seconds: Wall time of the search.
         correct: For each claim with a golden label, in the order of the claims, whether it carries it.
         groups: The group of each of them.
-        trace: The run along its steps.
     """
 
     task: str
@@ -42,11 +38,9 @@ class RunRow(Record):
 
 
 class ColumnRow(Record):
-    """What the runs of one column on one task come to: a line of `comparison.csv`.
+    """Means over the runs of one column on one task: a line of `comparison.csv`.
 
     Attributes:
-        task: The task.
-        column: The settings.
         num_runs: Seeds.
         accuracy: Label accuracy, with the interval of a bootstrap over seeds and groups.
         difference: Accuracy less that of the first column on the same claims; `None` for the first column.
@@ -54,8 +48,6 @@ class ColumnRow(Record):
             fewer than two seeds.
         success_rate: Share of the runs with 95 % of the labels right.
         coverage: Mean labelled share.
-        utility: Mean U.
-        violations: Mean number of violated constraints.
         tokens: Mean tokens sent through the model.
         naive_tokens: Mean tokens asked, without sharing.
         seconds: Median wall time of the search.

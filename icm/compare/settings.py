@@ -10,20 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class CompareSettings(BaseModel):
-    """Everything that `icm compare` can be told.
-
-    Attributes:
-        tasks: Names in `conf/task`.
-        searches: Names in `conf/search`; each is a column. All columns are tested against the first.
-        columns: Further columns: settings by name, as on the command line of `icm run`, with spaces in between.
-        vary: Values by setting; each is a further column, as `objective.alpha=10`.
-        seeds: Each draws its own claims and its own search; all columns label the same claims.
-        common: Settings of all columns.
-        share_journal: Whether a question that any column asked is answered from its journal. Then a column's tokens are
-            those it added; its tokens asked and its labels are the same either way.
-        num_resamples: Bootstrap resamples for each interval.
-        confidence_level: Of all intervals.
-    """
+    """What `icm compare` can be told. Each key is explained in `conf/command/compare.yaml`, which has the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +28,7 @@ class CompareSettings(BaseModel):
     def _has_a_column(self) -> CompareSettings:
         if not self.all_columns:
             raise ValueError("there is nothing to compare: name searches, columns, or settings to vary")
+        # A column is a directory below the one of its task and seed.
         if bad := next((name for name in self.all_columns if "/" in name or name.startswith(".")), None):
             raise ValueError(f"a column names a directory, so it must not hold a slash or begin with a dot: {bad!r}")
         return self
@@ -48,6 +36,7 @@ class CompareSettings(BaseModel):
     @property
     def all_columns(self) -> dict[str, tuple[str, ...]]:
         """Settings by name of the column: of searches, further columns, and what is varied."""
+        # The first column is the one that all others are tested against, so the order matters.
         varied = [f"{key}={value}" for key, values in (self.vary or {}).items() for value in values]
         return {
             **{search: (f"search={search}",) for search in self.searches},

@@ -5,7 +5,8 @@ It reads golden labels, but only after a search has ended, as the evaluation doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,34 +26,11 @@ from icm.evaluate.stage import read_elicitation
 from icm.files.records import TASK, Manifest, read_task, write_text
 from icm.prepare import stage as prepare
 from icm.scoring.journal import JournalScorer
-from icm.scoring.open import ModelSettings, open_scorer
+from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import Resampling
 
 MAX_TRACE_POINTS: Final = 201
-
-
-class Scorers:
-    """The models of a comparison, each loaded once for a label space, and their common journals."""
-
-    def __init__(self, directory: Path | None) -> None:
-        """Begin without any.
-
-        Args:
-            directory: Where common journals go; `None` for none.
-        """
-        self._directory = directory
-        self._loaded: dict[tuple[str, LabelSpace], LabelScorer] = {}
-
-    def get(self, model: ModelSettings, space: LabelSpace) -> LabelScorer:
-        """Return the model bound to a label space, behind its common journal if there is one."""
-        key = (model.model_dump_json(), space)
-        if key not in self._loaded:
-            scorer = open_scorer(model, space)
-            if self._directory is not None:
-                scorer = JournalScorer(scorer, self._directory / f"{scorer.fingerprint}.jsonl")
-            self._loaded[key] = scorer
-        return self._loaded[key]
 
 
 def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
@@ -67,18 +45,32 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
     from icm.compare.figures import draw_comparison
 
     # All settings are checked before the first model is asked.
-    configs = {cell: _config(settings, *cell) for cell in _cells(settings)}
-    scorers = Scorers(out_dir / "journals" if settings.share_journal else None)
+    cells = list(product(settings.tasks, settings.seeds, settings.all_columns))
+    configs = {cell: _config(settings, *cell) for cell in cells}
+    # Each model is loaded once for a label space, not once for each run.
+    scorers: dict[tuple[str, LabelSpace], LabelScorer] = {}
     runs = []
     for number, ((task, seed, column), config) in enumerate(configs.items(), start=1):
         prepare_dir = out_dir / task / f"seed-{seed}" / "prepare"
-        row = _run(config, prepare_dir, (task, seed, column), scorers)
+        prepare.run(config.for_prepare(), prepare_dir)
+        space = read_task(prepare_dir / TASK).label_space
+        key = (config.model.model_dump_json(), space)
+        if key not in scorers:
+            scorer = open_scorer(config.model, space)
+            # One journal for all columns of a model: what one column asked costs the next one nothing.
+            if settings.share_journal:
+                scorer = JournalScorer(scorer, out_dir / "journals" / f"{scorer.fingerprint}.jsonl")
+            scorers[key] = scorer
+        elicit_dir = prepare_dir.parent / column
+        manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorers[key], Console(quiet=True))
+        row = _row(prepare_dir, elicit_dir, manifest, {"task": task, "column": column, "seed": seed})
         console.print(
             f"{number} of {len(configs)}: {task}, seed {seed}, {column}: {100 * row.accuracy:.1f} % right, "
             f"U {row.utility:.2f}, {row.tokens:,} tokens",
             soft_wrap=True,
         )
         runs.append(row)
+    # The seed of the intervals is fixed: those of the runs are what is compared.
     resampling = Resampling(seed=0, num_resamples=settings.num_resamples, confidence_level=settings.confidence_level)
     rows = summarise(runs, resampling)
     write_text(out_dir / "comparison.md", markdown(rows, settings.confidence_level))
@@ -90,37 +82,17 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
     console.print(f"written: {out_dir / 'comparison.md'}, comparison.csv, runs.csv, figures", soft_wrap=True)
 
 
-def _cells(settings: CompareSettings) -> Iterator[tuple[str, int, str]]:
-    """Yield task, seed and column of every run."""
-    for task in settings.tasks:
-        for seed in settings.seeds:
-            for column in settings.all_columns:
-                yield task, seed, column
-
-
 def _config(settings: CompareSettings, task: str, seed: int, column: str) -> Config:
-    return load(
-        f"task={task}",
-        *settings.common,
-        *settings.all_columns[column],
-        f"seed={seed}",
-        f"data_seed={seed}",
-    )
-
-
-def _run(config: Config, prepare_dir: Path, cell: tuple[str, int, str], scorers: Scorers) -> RunRow:
-    """Prepare and elicit what is not there yet, and compare the labels with golden ones."""
-    task, seed, column = cell
-    elicit_dir = prepare_dir.parent / column
-    prepare.run(config.for_prepare(), prepare_dir)
-    scorer = scorers.get(config.model, read_task(prepare_dir / TASK).label_space)
-    manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
-    return _row(prepare_dir, elicit_dir, manifest, {"task": task, "column": column, "seed": seed})
+    """Return the settings of one run; those of its column stand above the common ones."""
+    overrides = (f"task={task}", *settings.common, *settings.all_columns[column])
+    # The seed also chooses the claims, so that all columns of a seed label the same ones.
+    return load(*overrides, f"seed={seed}", f"data_seed={seed}")
 
 
 def _row(prepare_dir: Path, elicit_dir: Path, manifest: Manifest, names: Mapping[str, Any]) -> RunRow:
     elicitation = read_elicitation(prepare_dir, elicit_dir)
     labels, golden = elicitation.labels, gold.as_labels(elicitation.golden, elicitation.claims)
+    # Unlabelled claims count as wrong here: columns that label fewer claims must not gain by it.
     scored = np.flatnonzero(golden != UNLABELLED)
     correct = (labels == golden)[scored]
     final = {row.id: row.label for row in elicitation.rows if row.label is not None}

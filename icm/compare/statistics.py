@@ -1,4 +1,4 @@
-"""From runs to what their columns come to. Reads no file and knows no golden label but through what was right."""
+"""Means, intervals and tests over the runs of each column. Reads no file; of golden labels it sees what was right."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ NUM_PERMUTATIONS: Final = 9999
 def summarise(runs: Sequence[RunRow], resampling: Resampling) -> list[ColumnRow]:
     """Return a row for each task and column, in the order of the runs.
 
-    Args:
-        runs: Every column holds the same seeds of a task, in the same order.
-        resampling: How intervals are made.
+    Every column holds the same seeds of a task, in the same order.
     """
     return [
         _summarise(
@@ -38,11 +36,13 @@ def summarise(runs: Sequence[RunRow], resampling: Resampling) -> list[ColumnRow]
 
 
 def _summarise(runs: Sequence[RunRow], first: Sequence[RunRow] | None, resampling: Resampling) -> ColumnRow:
+    # One value for each claim: of one seed, all columns have the same claims, so differences are paired.
     values = [np.array(run.correct, dtype=np.float64) for run in runs]
     difference = p_value = None
     if first is not None:
         less_first = [value - np.array(run.correct) for value, run in zip(values, first, strict=True)]
         difference = clustered_estimate(less_first, [run.groups for run in runs], resampling)
+        # Over seeds, not over claims: claims of one seed share a search, so they are no independent evidence.
         p_value = paired_test([run.accuracy for run in runs], [run.accuracy for run in first], resampling.seed)
     return ColumnRow(
         task=runs[0].task,
@@ -57,6 +57,7 @@ def _summarise(runs: Sequence[RunRow], first: Sequence[RunRow] | None, resamplin
         violations=float(np.mean([run.violations for run in runs])),
         tokens=float(np.mean([run.tokens for run in runs])),
         naive_tokens=float(np.mean([run.naive_tokens for run in runs])),
+        # The median, since the first run of a model also loads it.
         seconds=float(np.median([run.seconds for run in runs])),
     )
 
@@ -72,13 +73,15 @@ def clustered_estimate(
     Args:
         values: For each run (n,) one value for each claim.
         groups: For each run the group of each claim.
-        resampling: Seed, number of resamples, confidence level.
+        resampling: How the interval is made.
     """
+    # Sums and sizes of the groups are all that a resample needs, so it costs groups and not claims.
     sums, sizes = [], []
     for value, group in zip(values, groups, strict=True):
         _, member = np.unique(np.asarray(group), return_inverse=True)
         sums.append(np.bincount(member, weights=value))
         sizes.append(np.bincount(member))
+    # The same draws for accuracy and difference, so that the two intervals fit together.
     random = generator(resampling.seed, Stream.BOOTSTRAP)
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
@@ -101,6 +104,7 @@ def paired_test(one: Sequence[float], other: Sequence[float], seed: int) -> floa
     """
     if len(one) < 2:
         return None
+    # "samples" exchanges the two values of a pair, never values of different seeds.
     result = stats.permutation_test(
         (np.array(one), np.array(other)),
         lambda x, y, axis: np.mean(x - y, axis=axis),

@@ -13,21 +13,12 @@ from rich.text import Text
 
 from icm.compare.schema import ColumnRow, RunRow
 
+# fmt: off
 HEADINGS: Final = (
-    "task",
-    "settings",
-    "runs",
-    "accuracy",
-    "less the first",
-    "p",
-    "≥ 95 % right",
-    "labelled",
-    "U",
-    "violated",
-    "tokens sent",
-    "tokens asked",
-    "seconds",
+    "task", "settings", "runs", "accuracy", "less the first", "p", "≥ 95 % right", "labelled", "U", "violated",
+    "tokens sent", "tokens asked", "seconds",
 )
+# fmt: on
 CONSOLE: Final = ("settings", "accuracy", "less the first", "p", "U", "tokens asked")
 
 
@@ -39,6 +30,7 @@ def console_tables(rows: Sequence[ColumnRow]) -> Iterator[Table]:
             table.add_column(heading, justify="left" if heading == "settings" else "right")
         for row in rows:
             if row.task == task:
+                # Chosen by heading, so that the console and the Markdown cannot drift apart.
                 cells = dict(zip(HEADINGS, _cells(row), strict=True))
                 table.add_row(*(Text(cells[heading]) for heading in CONSOLE))
         yield table
@@ -52,7 +44,8 @@ def markdown(rows: Sequence[ColumnRow], confidence_level: float) -> str:
         "",
         f"| {' | '.join(HEADINGS)} |",
         f"|{'---|' * 2}{'---:|' * (len(HEADINGS) - 2)}",
-        *(f"| {' | '.join(map(_escaped, _cells(row)))} |" for row in rows),
+        # A vertical bar in the name of a column would end its cell.
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(row)) + " |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -65,10 +58,6 @@ def columns_csv(rows: Sequence[ColumnRow]) -> str:
 def runs_csv(runs: Sequence[RunRow]) -> str:
     """Return all runs as CSV, a line each, without their labels and traces."""
     return _csv([run.model_dump(mode="json", exclude={"correct", "groups", "trace"}) for run in runs])
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
 
 
 def _cells(row: ColumnRow) -> list[str]:
@@ -96,11 +85,12 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with its estimates spread over columns of their own; what is missing is empty."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if name in ("accuracy", "difference"):
-            estimate = value or dict.fromkeys(("value", "low", "high"))
-            flat |= {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
-        else:
+        if name not in ("accuracy", "difference"):
             flat[name] = value
+            continue
+        # Every row needs every column, so that of the first settings, which differ from nothing, has empty ones.
+        estimate = value or {}
+        flat |= {name: estimate.get("value"), f"{name}_low": estimate.get("low"), f"{name}_high": estimate.get("high")}
     return flat
 
 

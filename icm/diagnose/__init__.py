@@ -1,1 +1,1 @@
-"""`icm diagnose`: whether to trust labels, told without golden labels."""
+"""`icm diagnose`: whether to trust labels, judged without golden labels."""

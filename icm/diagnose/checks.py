@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from icm.diagnose.schema import CHECK_NAMES, Check, CheckName, ConstraintTally, Diagnosis, Verdict
+from consistency.binding import Tally
+from icm.diagnose.schema import CHECK_NAMES, Check, CheckName, Diagnosis, Verdict
 from icm.diagnose.settings import Bounds
 
 SEVERITY: Final[tuple[Verdict, ...]] = ("trust", "caution", "reject")
-
 
 Measures = Mapping[CheckName, float | str]
 """The value of every check, or the reason why it could not be measured."""
@@ -113,19 +113,16 @@ def judge(
     measures: Measures,
     bounds: Mapping[CheckName, Bounds],
     most_doubts: int,
-    constraints: Sequence[ConstraintTally] = (),
+    constraints: Sequence[Tally] = (),
 ) -> Diagnosis:
     """Return the verdict on measures: the worst that one of them alone gives, or `reject` for very many doubts.
 
-    Args:
-        task: Name of the task.
-        measures: What was measured.
-        bounds: From where on a value speaks against the labels; a check without bounds never does.
-        most_doubts: How many checks may speak against labels that are not rejected.
-        constraints: Which constraints bind; reported beside the verdict, and no part of it.
+    A check without bounds never speaks against the labels, nor do the constraints, which are only reported.
     """
     checks = tuple(_check(name, measures[name], bounds.get(name)) for name in CHECK_NAMES)
+    # `SEVERITY` is in rising order, so the worst verdict has the largest index.
     verdict = SEVERITY[max(SEVERITY.index(check.verdict) for check in checks)]
+    # Many mild doubts together are as bad as one strong one, since they are seldom of one cause.
     if sum(check.verdict != "trust" for check in checks) > most_doubts:
         verdict = "reject"
     return Diagnosis(task=task, verdict=verdict, checks=checks, constraints=tuple(constraints))
@@ -133,12 +130,14 @@ def judge(
 
 def _check(name: CheckName, value: float | str, bounds: Bounds | None) -> Check:
     unit, measure, doubt = MEANINGS[name]
+    # What could not be measured is shown as missing and speaks neither for the labels nor against them.
     if isinstance(value, str):
         return Check(name=name, measure=measure, value=None, shown="–", verdict="trust", missing=value)
     shown = _show(value, unit)
     verdict: Verdict = bounds.verdict(value) if bounds else "trust"
     reason = None
     if bounds and verdict != "trust":
+        # The limit named is the first that was passed: a check may reject without having a bound of caution.
         limit = bounds.caution if bounds.caution is not None else bounds.reject
         assert limit is not None
         expected = f"{'at most' if bounds.worse == 'above' else 'at least'} {_show(limit, unit)}"
@@ -147,10 +146,4 @@ def _check(name: CheckName, value: float | str, bounds: Bounds | None) -> Check:
 
 
 def _show(value: float, unit: Unit) -> str:
-    match unit:
-        case "share":
-            return f"{100 * value:.0f} %"
-        case "nats":
-            return f"{value:.2f} nats"
-        case _:
-            return f"{value:.2f}"
+    return f"{100 * value:.0f} %" if unit == "share" else f"{value:.2f}{' nats' if unit == 'nats' else ''}"

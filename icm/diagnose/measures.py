@@ -39,6 +39,7 @@ def kappa(one: Labels, other: Labels) -> float:
     if not both.any():
         return 0.0
     num_labels = int(max(one[both].max(), other[both].max())) + 1
+    # Claims drawn at random from each labelling, with its own shares, would agree this often.
     by_chance = float(shares(one[both], num_labels) @ shares(other[both], num_labels))
     agreement = float(np.mean(one[both] == other[both]))
     return (agreement - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
@@ -47,11 +48,12 @@ def kappa(one: Labels, other: Labels) -> float:
 def nearest_surface_rule(claims: Sequence[Claim], labels: Labels) -> tuple[str, float] | None:
     """Return the surface rule nearest to binary labels, either way round, and its agreement beyond chance."""
     found = []
-    for rule in SURFACE_RULES:
-        by_rule = rule.label(claims)
+    for name, (_, label) in SURFACE_RULES.items():
+        by_rule = label(claims)
         if not isinstance(by_rule, str):
+            # A search cannot know which way round a surface feature should count.
             turned = np.where(by_rule == UNLABELLED, UNLABELLED, 1 - by_rule).astype(np.int8)
-            found.append((rule.name, max(kappa(by_rule, labels), kappa(turned, labels))))
+            found.append((name, max(kappa(by_rule, labels), kappa(turned, labels))))
     return max(found, key=lambda each: each[1]) if found else None
 
 
@@ -71,6 +73,7 @@ def predicted_by_answer_words(claims: Sequence[Claim], labels: Labels, groups: N
     group_names, group = np.unique(groups[chosen], return_inverse=True)
     if np.unique(given).size < 2 or group_names.size < NUM_FOLDS:
         return None
+    # Folds are cut through groups, not through claims, since the answers to one question have words in common.
     present = _presence(answers)
     predicted = np.full(chosen.size, UNLABELLED, dtype=np.int8)
     for fold in range(NUM_FOLDS):
@@ -86,6 +89,7 @@ def margin_tells_stability(margins: NDArray[np.float64], stability: NDArray[np.f
         margins: (n,) nats.
         stability: (n,) share of the starts that agree with each label.
     """
+    # The ranks of two claims always correlate fully, one way or the other.
     if margins.size < 3 or np.ptp(margins) == 0 or np.ptp(stability) == 0:
         return None
     return float(np.corrcoef(stats.rankdata(margins), stats.rankdata(stability))[0, 1])
@@ -93,6 +97,7 @@ def margin_tells_stability(margins: NDArray[np.float64], stability: NDArray[np.f
 
 def _presence(word_sets: Sequence[set[str]]) -> sparse.csr_array:
     """Return which of all words each set holds: (n, W) of 0 and 1."""
+    # Sorted, as the order of a set differs from process to process, and the last digits of a sum with it.
     column = {word: index for index, word in enumerate(sorted(set().union(*word_sets)))}
     rows = [row for row, found in enumerate(word_sets) for _ in found]
     columns = [column[word] for found in word_sets for word in sorted(found)]
@@ -103,6 +108,7 @@ def _naive_bayes(seen: sparse.csr_array, labels: Labels, asked: sparse.csr_array
     """Return the likelier label of each row of `asked`, by the words that it has."""
     one_hot = np.eye(int(labels.max()) + 1)[labels]
     size = one_hot.sum(axis=0)[:, None]
+    # Half a claim more with the word and half a claim more without it: no word makes a label impossible.
     share = (one_hot.T @ seen + 0.5) / (size + 1)
     prior = np.log((size[:, 0] + 0.5) / (labels.size + 1))
     return np.argmax(asked @ np.log(share).T + prior, axis=1)

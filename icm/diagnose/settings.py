@@ -11,13 +11,7 @@ from icm.diagnose.schema import CheckName, Verdict
 
 
 class Bounds(BaseModel):
-    """From where on a measure speaks against the labels.
-
-    Attributes:
-        worse: The side that speaks against them.
-        caution: Beyond this the labels are not trusted; `None`: never.
-        reject: Beyond this they are rejected; `None`: never.
-    """
+    """From where on a measure speaks against the labels; a bound that is `None` is never passed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,17 +21,17 @@ class Bounds(BaseModel):
 
     @model_validator(mode="after")
     def _rejects_beyond_caution(self) -> Bounds:
-        if self.caution is not None and self.reject is not None:
-            nearer = self.reject < self.caution if self.worse == "above" else self.reject > self.caution
-            if nearer:
-                raise ValueError(
-                    f"what is rejected must be worse than what calls for caution: {self.worse} is worse, "
-                    f"caution {self.caution}, reject {self.reject}"
-                )
+        # What lies beyond `reject` must lie beyond `caution` too, else a value could be rejected without a warning.
+        if self.caution is not None and self.reject is not None and self._beyond(self.caution, self.reject):
+            raise ValueError(
+                f"what is rejected must be worse than what calls for caution: {self.worse} is worse, "
+                f"caution {self.caution}, reject {self.reject}"
+            )
         return self
 
     def verdict(self, value: float) -> Verdict:
         """Return what a value means."""
+        # The stricter bound first: a rejected value also lies beyond that of caution.
         if self.reject is not None and self._beyond(value, self.reject):
             return "reject"
         return "caution" if self.caution is not None and self._beyond(value, self.caution) else "trust"
@@ -47,19 +41,7 @@ class Bounds(BaseModel):
 
 
 class DiagnoseSettings(BaseModel):
-    """How labels are diagnosed.
-
-    Attributes:
-        seed: Seed of the null labellings.
-        num_nulls: Null labellings of each kind (random and consistent; the same labels on other claims).
-        num_orders: Other orders of the contexts that the predictions are asked in.
-        sweep_rounds: The most sweeps that the labels go through when the label words are swapped.
-        violation_penalty: What a violated weight of 1 costs in these sweeps, nats.
-        rival_agreement: A labelling found beside the returned one is another concept, a rival, if it agrees with it on
-            at most this share of the claims.
-        most_doubts: Labels that more checks than this speak against are rejected, however mild each of them is.
-        bounds: What speaks against the labels, by check; a check without bounds is only reported.
-    """
+    """How labels are diagnosed. Each key is explained in `conf/diagnose/default.yaml`, which holds the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

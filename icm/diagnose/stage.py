@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from rich.console import Console
 
-from icm.claims import Claim, freeze
-from icm.diagnose.diagnosis import diagnose
-from icm.diagnose.elicited import Elicited
+from icm.claims import freeze
+from icm.diagnose.diagnosis import Elicited, diagnose
 from icm.diagnose.schema import DIAGNOSIS
 from icm.diagnose.settings import DiagnoseSettings
 from icm.errors import RunDirectoryError
@@ -27,7 +27,7 @@ from icm.files.records import (
     read_task,
     write_json,
 )
-from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.files.stage_dir import StageDir, read_manifest, verify_labelled
 from icm.problem import ProblemSettings, build_problem
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
@@ -43,6 +43,7 @@ def run(
     out_dir: Path,
     scorer: LabelScorer,
     *,
+    console: Console | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Diagnose the labels of a finished elicit stage; a complete result in the same directory is left as it is.
@@ -55,6 +56,7 @@ def run(
         elicit_dir: Directory of the elicit stage.
         out_dir: Where `diagnosis.json`, the journal and the manifest go.
         scorer: The model that the labels were elicited from, bound to the task's label space.
+        console: Where progress is shown; `None` for nowhere.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
@@ -69,27 +71,24 @@ def run(
     if done := stage.complete():
         return done
     journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings)
+    diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings, console)
     stage.claim()
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
+    # Checks that could not be measured say trust, and are not counted.
     verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
     counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}
     return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
 
 
 def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Elicited:
-    """Read what a diagnosis looks at.
-
-    Args:
-        prepare_dir: Directory of the prepare stage.
-        elicit_dir: Directory of the elicit stage.
-        scorer: Asked nothing here.
+    """Read what a diagnosis looks at; the scorer is asked nothing.
 
     Raises:
         RunDirectoryError: The elicit stage is unfinished.
         SchemaError: A file is malformed.
     """
     manifest = read_manifest(elicit_dir, "elicit")
+    # The settings that the search had, so that U and P of the labels are what its manifest says.
     settings = ProblemSettings.model_validate({name: manifest.config[name] for name in ProblemSettings.model_fields})
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     rows = read_elicited_labels(elicit_dir / LABELS, task.label_space, claims)
@@ -101,24 +100,19 @@ def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> E
         utility=manifest.counts["utility"],
         predictability=manifest.counts["predictability"],
         margins=np.array([np.nan if row.margin is None else row.margin for row in rows]),
+        # None from a search of one start; an unlabelled claim has none either, and then there is no mean over all.
         stability=np.array(stability) if len(stability) == len(rows) else None,
-        alternatives=[_alternative(row, claims) for row in read_rows(elicit_dir / ALTERNATIVES, AlternativeRow)],
+        alternatives=[
+            Alternative(freeze([row.labels[claim.id] for claim in claims]), row.utility, row.origins)
+            for row in read_rows(elicit_dir / ALTERNATIVES, AlternativeRow)
+        ],
     )
-
-
-def _alternative(row: AlternativeRow, claims: list[Claim]) -> Alternative:
-    return Alternative(freeze([row.labels[claim.id] for claim in claims]), row.utility, row.origins)
 
 
 def _check_inputs(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> dict[str, str]:
     """Check that both directories hold results of one run and of this model. Return the hashes of their files."""
-    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
-    elicited = verify(elicit_dir, "elicit", LABELS, ALTERNATIVES)
-    if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
-        raise RunDirectoryError(
-            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
-            f"one run"
-        )
+    prepared, elicited = verify_labelled(prepare_dir, elicit_dir, (CLAIMS, TASK), (LABELS, ALTERNATIVES))
+    # Another model would judge the labels of this one by its own beliefs.
     if elicited.config["model"] != scorer.fingerprint:
         raise RunDirectoryError(
             f"the labels in {elicit_dir} were elicited from model {elicited.config['model']}, not from "

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, freeze
 from icm.evaluate.replay import replay
-from icm.evaluate.schema import BaselineResult, Disagreement, Metrics
+from icm.evaluate.schema import BaselineResult, Metrics
 from icm.files.labels import label_vector
 from icm.files.records import LabelRow, TaskRecord, TraceRow
 from icm.statistics.estimates import Resampling, accuracy
@@ -32,12 +31,9 @@ class Elicitation:
     """What is compared: the files of the stages before, as values.
 
     Attributes:
-        task: What the labels mean.
         claims: The searched claims.
-        held_out: The claims kept apart from the search.
-        golden: Golden labels by claim, searched and held out.
+        golden: Of the searched and the held-out claims.
         rows: The row of `labels.jsonl` for each searched claim, in the order of `claims`.
-        trace: The rows of `trace.jsonl`.
     """
 
     task: TaskRecord
@@ -56,11 +52,7 @@ class Elicitation:
 def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, max_trace_points: int) -> Metrics:
     """Compare elicited with golden labels in every way that needs no model; the in-context part is left `None`.
 
-    Args:
-        elicitation: What is compared; at least one searched claim has a golden label.
-        resampling: How intervals are made.
-        num_bins: Bins of the reliability curve.
-        max_trace_points: Steps of the trace to keep.
+    At least one searched claim must have a golden label.
     """
     space, claims, labels = elicitation.task.label_space, elicitation.claims, elicitation.labels
     golden = gold.as_labels(elicitation.golden, claims)
@@ -69,6 +61,7 @@ def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, 
     of_labels = accuracy_of(labels, golden, claims, resampling)
     binary = len(space) == 2
     scored = (labels != UNLABELLED) & (golden != UNLABELLED)
+    probabilities = np.array([np.nan if row.probability is None else row.probability for row in elicitation.rows])
     return Metrics(
         task=elicitation.task.name,
         label_names=space.names,
@@ -78,13 +71,15 @@ def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, 
         num_without_gold=int((golden == UNLABELLED).sum()),
         coverage=float((labels != UNLABELLED).mean()),
         accuracy=of_labels,
+        # The last column of the confusion matrix, unlabelled, adds to the sum and never to the diagonal.
         accuracy_unlabelled_wrong=float(np.trace(confusion) / confusion.sum()),
+        # With more than two labels there is no one way to turn them round.
         flipped_accuracy=accuracy_of(_flipped(labels), golden, claims, resampling) if binary else None,
         polarity=polarity(of_labels) if binary and of_labels else None,
         balanced_accuracy=balanced_accuracy(classes),
         classes=classes,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        calibration=calibration(_probabilities(elicitation.rows)[scored], (labels == golden)[scored], num_bins),
+        calibration=calibration(probabilities[scored], (labels == golden)[scored], num_bins),
         trace=replay(
             elicitation.trace,
             elicitation.golden,
@@ -100,6 +95,7 @@ def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, 
 
 def accuracy_of(labels: Labels, golden: Labels, claims: Sequence[Claim], resampling: Resampling) -> Accuracy | None:
     """Return the accuracy over the claims that have both labels, `None` if none has."""
+    # A claim that either side leaves out is neither right nor wrong.
     scored = np.flatnonzero((labels != UNLABELLED) & (golden != UNLABELLED))
     if not scored.size:
         return None
@@ -107,57 +103,59 @@ def accuracy_of(labels: Labels, golden: Labels, claims: Sequence[Claim], resampl
 
 
 def baselines(elicitation: Elicitation, resampling: Resampling) -> tuple[BaselineResult, ...]:
-    """Return what needs no model: the majority class, and the surface rules, which speak of binary claims only."""
+    """Return what needs no model: the majority class, and the surface rules, which label binary claims only."""
+    space = elicitation.task.label_space
     majority = most_frequent(gold.as_labels(elicitation.golden, elicitation.claims))
-    name = elicitation.task.label_space.names[majority]
-    control = Rule(
-        "majority",
-        f"always {name}, the golden majority (a control)",
-        lambda claims: freeze(np.full(len(claims), majority, dtype=np.int8)),
-    )
-    if len(elicitation.task.label_space) == 2:
-        return tuple(_baseline(rule, elicitation, resampling) for rule in (control, *SURFACE_RULES))
+    # It reads golden labels, so it is no rule that a user could follow; it shows what guessing well would give.
+    text = f"always {space.names[majority]}, the golden majority (a control)"
+
+    def always(claims: Sequence[Claim]) -> Labels:
+        return freeze(np.full(len(claims), majority, dtype=np.int8))
+
+    control = _baseline("majority", text, always, elicitation, resampling)
+    if len(space) == 2:
+        rules = (_baseline(name, *rule, elicitation, resampling) for name, rule in SURFACE_RULES.items())
+        return (control, *rules)
+    # The rules are listed all the same, so that every report has the same rows.
     reason = "the rule speaks of true and false claims"
-    silent = (BaselineResult(name=rule.name, rule=rule.text, not_applicable=reason) for rule in SURFACE_RULES)
-    return (_baseline(control, elicitation, resampling), *silent)
+    silent = (BaselineResult(name=name, rule=text, not_applicable=reason) for name, (text, _) in SURFACE_RULES.items())
+    return (control, *silent)
 
 
-def disagreements(elicitation: Elicitation) -> list[Disagreement]:
-    """Return the claims whose label is not the golden one, the most probable labels first."""
+def disagreements(elicitation: Elicitation) -> list[tuple[Claim, LabelRow, str]]:
+    """Return the claims whose label is not the golden one, with their rows and the names of their golden labels.
+
+    The most probable labels come first, since there the model is sure; labels without a probability come last.
+    """
     names = elicitation.task.label_space.names
     wrong = [
-        Disagreement(
-            claim_id=claim.id,
-            text=claim.text,
-            label=names[row.label],
-            golden=names[elicitation.golden[claim.id]],
-            probability=row.probability,
-        )
+        (claim, row, names[elicitation.golden[claim.id]])
         for claim, row in zip(elicitation.claims, elicitation.rows, strict=True)
+        # A claim without a golden label disagrees with nothing: it falls back to its own label.
         if row.label is not None and elicitation.golden.get(claim.id, row.label) != row.label
     ]
-    return sorted(wrong, key=lambda each: (-(each.probability or 0.0), each.claim_id))
+    # The id breaks ties, so that the report is the same bytes again.
+    return sorted(wrong, key=lambda each: (-(each[1].probability or 0.0), each[0].id))
 
 
-def _baseline(rule: Rule, elicitation: Elicitation, resampling: Resampling) -> BaselineResult:
-    by_rule = rule.label(elicitation.claims)
+def _baseline(name: str, text: str, rule: Rule, elicitation: Elicitation, resampling: Resampling) -> BaselineResult:
+    by_rule = rule(elicitation.claims)
+
+    def accuracy_on(claims: Sequence[Claim]) -> Accuracy | None:
+        labels = rule(claims)
+        if isinstance(labels, str):
+            return None
+        return accuracy_of(labels, gold.as_labels(elicitation.golden, claims), claims, resampling)
+
     return BaselineResult(
-        name=rule.name,
-        rule=rule.text,
-        claims=_rule_accuracy(rule, elicitation.claims, elicitation, resampling),
-        held_out=_rule_accuracy(rule, elicitation.held_out, elicitation, resampling),
+        name=name,
+        rule=text,
+        claims=accuracy_on(elicitation.claims),
+        # A rule may apply to the held-out claims alone, so each set is asked by itself.
+        held_out=accuracy_on(elicitation.held_out),
         agreement=None if isinstance(by_rule, str) else _agreement(by_rule, elicitation.labels),
         not_applicable=by_rule if isinstance(by_rule, str) else None,
     )
-
-
-def _rule_accuracy(
-    rule: Rule, claims: Sequence[Claim], elicitation: Elicitation, resampling: Resampling
-) -> Accuracy | None:
-    by_rule = rule.label(claims)
-    if isinstance(by_rule, str):
-        return None
-    return accuracy_of(by_rule, gold.as_labels(elicitation.golden, claims), claims, resampling)
 
 
 def _agreement(by_rule: Labels, labels: Labels) -> float | None:
@@ -167,7 +165,3 @@ def _agreement(by_rule: Labels, labels: Labels) -> float | None:
 
 def _flipped(labels: Labels) -> Labels:
     return freeze(np.where(labels == UNLABELLED, UNLABELLED, 1 - labels))
-
-
-def _probabilities(rows: Sequence[LabelRow]) -> NDArray[np.float64]:
-    return np.array([np.nan if row.probability is None else row.probability for row in rows])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -54,61 +54,55 @@ STYLE: Final[dict[Any, Any]] = {
 }
 
 
-class FigureFile(NamedTuple):
-    """A figure on disk, as `<name>.png` and `<name>.svg`.
+def draw_figures(metrics: Metrics, directory: Path) -> list[tuple[str, str, str]]:
+    """Draw all figures that the metrics have numbers for into a directory, as `<name>.png` and `<name>.svg`.
 
-    Attributes:
-        name: Its file name without suffix.
-        title: Its heading.
-        caption: What to read from it.
+    Returns:
+        Name, title and caption of each figure, in the order of the report.
     """
-
-    name: str
-    title: str
-    caption: str
-
-
-def draw_figures(metrics: Metrics, directory: Path) -> list[FigureFile]:
-    """Draw all figures that the metrics have numbers for into a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     level = f"{100 * metrics.confidence_level:g} %"
     with mpl.rc_context(STYLE):
-        drawn: list[tuple[FigureFile, Figure]] = []
+        drawn: list[tuple[str, str, str, Figure]] = []
         if metrics.in_context is not None:
             caption = (
                 f"Accuracy on {metrics.in_context.num_queries:,} held-out claims by the number of labelled claims "
                 f"before them. All arms show the same claims; only their labels differ. Bars: {level} intervals over "
                 f"draws of shots and held-out groups."
             )
-            file = FigureFile("in_context", "Accuracy in context", caption)
-            drawn.append((file, in_context_figure(metrics, metrics.in_context)))
+            figure = in_context_figure(metrics, metrics.in_context)
+            drawn.append(("in_context", "Accuracy in context", caption, figure))
         caption = "Label accuracy, labelled share and U after each step of the search."
-        drawn.append((FigureFile("trace", "Along the search", caption), trace_figure(metrics)))
+        drawn.append(("trace", "Along the search", caption, trace_figure(metrics)))
         if metrics.calibration is not None:
             caption = (
                 "How often labels of a given probability are right (larger dots: more labels), and how many there are. "
                 "On the diagonal a probability can be read as a chance."
             )
-            file = FigureFile("reliability", "Calibration", caption)
-            drawn.append((file, reliability_figure(metrics.calibration)))
+            drawn.append(("reliability", "Calibration", caption, reliability_figure(metrics.calibration)))
         caption = "Claims by golden and elicited label; shading by the share of the row."
-        drawn.append((FigureFile("confusion", "Confusion", caption), confusion_figure(metrics)))
-        for file, figure in drawn:
-            _save(figure, directory / file.name)
-    return [file for file, _ in drawn]
+        drawn.append(("confusion", "Confusion", caption, confusion_figure(metrics)))
+        for name, _, _, figure in drawn:
+            # No date and no version in the files: the same metrics give the same bytes.
+            figure.savefig(directory / f"{name}.png", metadata={"Software": None})
+            figure.savefig(directory / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    return [(name, title, caption) for name, title, caption, _ in drawn]
 
 
 def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
     """Return accuracy by number of shots, a line for each arm."""
     figure, axes = _figure(7.6, 4.4)
     counts = sorted({each.num_shots for each in result.results if each.num_shots > 0})
+    # Numbers of shots stand at equal distances, as they double; no shots stand at 0.
     position = {count: index + 1 for index, count in enumerate(counts)}
     names: list[tuple[float, str, str]] = []
+    # Without shots there is no position on the axis of shots: a point at 0, and a line across to compare with.
     zero_shot = next(each for each in result.results if each.arm == "zero_shot")
     _draw_arm(axes, [0.0], [zero_shot])
     last = max(len(counts), 1)
     axes.plot([0, last], [zero_shot.accuracy.value] * 2, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     names.append((zero_shot.accuracy.value, ARM_NAMES["zero_shot"], INK))
+    # The arms are set side by side, so that their bars do not cover one another.
     for nudge, arm in zip((-0.06, 0.0, 0.06), ARMS_WITH_SHOTS, strict=True):
         points = [each for each in result.results if each.arm == arm]
         if points:
@@ -118,10 +112,11 @@ def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
     if majority is not None:
         axes.plot([0, last], [majority.value] * 2, color=MUTED, linewidth=1, linestyle=":")
         names.append((majority.value, "Majority class", MUTED))
+    # The axis begins near 0.45, just below chance of two labels, unless something lies lower.
     lowest = min([each.accuracy.low for each in result.results] + ([majority.value] if majority else []))
     axes.set(xlim=(-0.25, last + 0.15), ylim=(max(0.0, min(0.45, lowest - 0.04)), 1.02))
     axes.set_xticks([0, *position.values()], labels=["0", *map(str, counts)])
-    axes.set(xlabel="labelled claims shown before the query", title=_title(metrics, "accuracy on held-out claims"))
+    axes.set(xlabel="labelled claims shown before the query", title=f"{metrics.task}: accuracy on held-out claims")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.grid(visible=False, axis="x")
     _name_lines(axes, 3.6, last + 0.2, names)
@@ -134,15 +129,18 @@ def trace_figure(metrics: Metrics) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     points = metrics.trace.points
     steps = [point.step for point in points]
+    # At the start of a search that begins without labels there is no accuracy to draw.
     known = [(point.step, point.accuracy) for point in points if point.accuracy is not None]
+    # A search of no steps (a control) still needs an axis of some width.
     end = max(steps[-1], 1)
+    # A line through one point is invisible.
     marker = "o" if len(points) == 1 else ""
     upper.plot(steps, [point.labelled / metrics.num_claims for point in points], color=MUTED, marker=marker)
     names = [(points[-1].labelled / metrics.num_claims, "Labelled share", MUTED)]
     if known:
         upper.plot([step for step, _ in known], [value for _, value in known], color=BLUE, marker=marker)
         names.append((known[-1][1], "Label accuracy", BLUE))
-    upper.set(ylim=(0, 1.03), xlim=(0, end), title=_title(metrics, "along the search"))
+    upper.set(ylim=(0, 1.03), xlim=(0, end), title=f"{metrics.task}: along the search")
     upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     _name_lines(upper, 2.5, end * 1.015, names)
     utilities = [(point.step, point.utility) for point in points if point.utility is not None]
@@ -161,12 +159,14 @@ def reliability_figure(calibration: Calibration) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     filled = [each for each in calibration.bins if each.confidence is not None and each.accuracy is not None]
     confidence, right = [each.confidence for each in filled], [each.accuracy for each in filled]
+    # The area of a dot grows with its labels, so that a nearly empty bin does not draw the eye.
     most = max(each.num_claims for each in filled)
     upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     upper.plot(confidence, right, color=BLUE, linewidth=1, alpha=0.5)
     upper.scatter(confidence, right, s=[12 + 110 * each.num_claims / most for each in filled], color=BLUE, zorder=3)
     upper.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), ylabel="share of right labels")
     upper.set_title(f"Calibration error {calibration.expected_calibration_error:.3f}, Brier {calibration.brier:.3f}")
+    # Drawn from the edges: the bars are the bins, while the dots above stand at mean probabilities.
     widths = [each.high - each.low for each in calibration.bins]
     heights = [each.num_claims for each in calibration.bins]
     lower.bar([each.low for each in calibration.bins], heights, widths, align="edge", color=BLUE, alpha=0.35)
@@ -182,7 +182,9 @@ def confusion_figure(metrics: Metrics) -> Figure:
     rows, names = metrics.confusion, metrics.label_names
     columns = [*names, "unlabelled"]
     figure, axes = _figure(2.2 + 1.15 * len(columns), 1.6 + 0.85 * len(names))
+    # A label that is never golden has an empty row, which is 0 throughout and not NaN.
     shares = [[count / max(sum(row), 1) for count in row] for row in rows]
+    # The scale ends above 1, so that the darkest cell is no darker than white text can stand on.
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
     for y, row in enumerate(rows):
         for x, count in enumerate(row):
@@ -193,7 +195,7 @@ def confusion_figure(metrics: Metrics) -> Figure:
             )
     axes.set_xticks(range(len(columns)), labels=columns)
     axes.set_yticks(range(len(names)), labels=list(names))
-    axes.set(xlabel="elicited label", ylabel="golden label", title=_title(metrics, "confusion"))
+    axes.set(xlabel="elicited label", ylabel="golden label", title=f"{metrics.task}: confusion")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -229,7 +231,9 @@ def _draw_arm(axes: Axes, x: Sequence[float], points: Sequence[ArmResult]) -> No
 def _name_lines(axes: Axes, inches: float, x: float, names: Sequence[tuple[float, str, str]]) -> None:
     """Write names beside the ends of lines, pushed apart where the lines of axes so many inches high end close by."""
     low, high = axes.get_ylim()
+    # 0.2 inches are about the height of a line of 9.5 points with some air, in units of the data.
     gap = 0.2 * (high - low) / inches
+    # Names are pushed up from the lowest on; what then stands above the axes is pushed down again from the highest on.
     ordered = sorted(names, key=lambda each: each[0])
     heights = [value for value, _, _ in ordered]
     for k in range(1, len(heights)):
@@ -240,12 +244,3 @@ def _name_lines(axes: Axes, inches: float, x: float, names: Sequence[tuple[float
     style: dict[str, Any] = {"va": "center", "fontweight": "bold", "fontsize": 9.5, "annotation_clip": False}
     for height, (_, name, colour) in zip(heights, ordered, strict=True):
         axes.annotate(name, (x, height), color=colour, **style)
-
-
-def _title(metrics: Metrics, what: str) -> str:
-    return f"{metrics.task}: {what}"
-
-
-def _save(figure: Figure, stem: Path) -> None:
-    figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})

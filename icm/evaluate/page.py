@@ -10,20 +10,21 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from icm.claims import Claim
 from icm.diagnose.schema import Diagnosis
-from icm.evaluate.figures import FigureFile
-from icm.evaluate.schema import Disagreement, Metrics
+from icm.evaluate.schema import Metrics
 from icm.evaluate.summary import ARM_NAMES, VERDICT_TEXTS, interval, percent, summary_rows
+from icm.files.records import LabelRow
 
 
 def render_page(
     metrics: Metrics,
     *,
     figures_dir: Path,
-    figures: Sequence[FigureFile],
+    figures: Sequence[tuple[str, str, str]],
     costs: Mapping[str, Mapping[str, float]],
     settings: Mapping[str, Mapping[str, Any]],
-    disagreements: Sequence[Disagreement],
+    disagreements: Sequence[tuple[Claim, LabelRow, str]],
     diagnosis: Diagnosis | None,
 ) -> str:
     """Return the page as HTML; every text from a data set is escaped, and nothing is loaded from elsewhere.
@@ -31,12 +32,13 @@ def render_page(
     Args:
         metrics: What is shown.
         figures_dir: Where the figures lie.
-        figures: The figures, in the order of the page.
+        figures: As `draw_figures` returns them.
         costs: Scoring cost by stage.
-        settings: Resolved settings by stage.
-        disagreements: Claims to list, in the order of the page.
+        settings: Resolved ones, by stage.
+        disagreements: What to list of what `against_golden.disagreements` returns.
         diagnosis: What is said of the labels without golden ones; `None` if nothing was asked.
     """
+    # Escaped by default, since claims come from anywhere; a name that is missing is an error, not an empty cell.
     environment = Environment(
         loader=PackageLoader("icm.evaluate", "."),
         autoescape=True,
@@ -49,8 +51,9 @@ def render_page(
         metrics=metrics,
         summary=list(summary_rows(metrics)),
         arm_names=ARM_NAMES,
-        figures=[(figure, _inline(figures_dir / f"{figure.name}.svg")) for figure in figures],
+        figures=[(figure, _inline(figures_dir / f"{figure[0]}.svg")) for figure in figures],
         costs=costs,
+        # The stages count different things; a counter that one of them lacks is an empty cell of its column.
         counters=list(dict.fromkeys(counter for cost in costs.values() for counter in cost)),
         settings={stage: json.dumps(values, indent=2, sort_keys=True) for stage, values in settings.items()},
         disagreements=disagreements,

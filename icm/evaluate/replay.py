@@ -12,21 +12,16 @@ from icm.files.records import TraceRow
 
 
 def replay(
-    trace: Sequence[TraceRow],
-    golden: Mapping[ClaimId, int],
-    final: Mapping[ClaimId, int],
-    max_points: int,
+    trace: Sequence[TraceRow], golden: Mapping[ClaimId, int], final: Mapping[ClaimId, int], max_points: int
 ) -> TraceMetrics:
-    """Replay the labels of a trace and say how right they were after each of at most `max_points` steps.
+    """Replay the labels of a trace and say how right they were after each of at most `max_points` (≥ 2) steps.
 
-    Args:
-        trace: The rows, first to last.
-        golden: Golden labels by claim.
-        final: The labels that the search returned, by labelled claim.
-        max_points: Steps to keep, at least 2.
+    `final` are the labels that the search returned, by labelled claim.
     """
-    kept = _evenly_spaced(len(trace), max_points)
+    # Evenly spaced from the first position to the last; rounding may make two of them one where there are few steps.
+    kept = set(np.linspace(0, len(trace) - 1, min(len(trace), max_points)).round().astype(int).tolist())
     labels: dict[ClaimId, int] = {}
+    # Counted along, by what each step changes: counting anew would cost steps times claims.
     num_right = num_scored = 0
     points = []
     for position, row in enumerate(trace):
@@ -35,10 +30,17 @@ def replay(
             if label is not None:
                 labels[claim] = label
             if claim in golden:
+                # An unlabelled claim is `None`, which no golden label equals.
                 num_right += (label == golden[claim]) - (before == golden[claim])
                 num_scored += (label is not None) - (before is not None)
         if position in kept:
-            points.append(_point(row, num_right / num_scored if num_scored else None, len(labels)))
+            point = TracePoint(
+                accuracy=num_right / num_scored if num_scored else None,
+                labelled=len(labels),
+                **row.model_dump(include={"step", "utility", "violations", "tokens"}),
+            )
+            points.append(point)
+    # Step 0 is the initial labelling, which nobody proposed.
     moves = [row for row in trace if row.step > 0]
     return TraceMetrics(
         num_steps=len(moves),
@@ -46,19 +48,3 @@ def replay(
         num_differing=sum(labels.get(claim) != final.get(claim) for claim in labels.keys() | final.keys()),
         points=tuple(points),
     )
-
-
-def _point(row: TraceRow, accuracy: float | None, labelled: int) -> TracePoint:
-    return TracePoint(
-        step=row.step,
-        accuracy=accuracy,
-        labelled=labelled,
-        utility=row.utility,
-        violations=row.violations,
-        tokens=row.tokens,
-    )
-
-
-def _evenly_spaced(length: int, max_points: int) -> set[int]:
-    """Return positions from 0 to length - 1, both included."""
-    return set(np.linspace(0, length - 1, min(length, max_points)).round().astype(int).tolist())

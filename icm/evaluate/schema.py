@@ -25,11 +25,9 @@ class TracePoint(Record):
     """The search after one step.
 
     Attributes:
-        step: The step; 0 is the initial labelling.
+        step: 0 is the initial labelling.
         accuracy: Share of right labels among the labelled claims with a golden label.
-        labelled: Labelled claims.
         utility: U, where the search knows it.
-        violations: Violated constraints.
         tokens: Tokens forwarded through the model so far.
     """
 
@@ -62,7 +60,6 @@ class BaselineResult(Record):
     """A labelling rule that asks no model.
 
     Attributes:
-        name: Name of the rule.
         rule: What it labels how; its polarity is part of the rule.
         claims: Its accuracy on the searched claims, `None` where it does not apply to them.
         held_out: Its accuracy on the held-out claims, `None` where it does not apply to them.
@@ -82,9 +79,7 @@ class ArmResult(Record):
     """Accuracy in context of one arm at one number of shots.
 
     Attributes:
-        arm: Whose labels the shots carry.
         num_shots: Labelled claims before the query.
-        num_draws: Random draws of shots.
         accuracy: Share of held-out claims labelled right, over all draws; the interval covers both the draws and the
             held-out groups.
         predicted_shares: Share of the predictions that each label has, in the order of the label space.
@@ -98,12 +93,7 @@ class ArmResult(Record):
 
 
 class SkippedShots(Record):
-    """A number of shots that could not be asked.
-
-    Attributes:
-        num_shots: The number.
-        reason: Why not.
-    """
+    """A number of shots that could not be asked, and why."""
 
     num_shots: int
     reason: str
@@ -119,9 +109,7 @@ class InContext(Record):
         num_candidates: Searched claims to draw from: those with an elicited and a golden label.
         headline_shots: The largest number of shots that was asked; the headline figures stand at it.
         zero_shot: Accuracy without shots.
-        random: Headline accuracy with labels drawn uniformly.
-        elicited: Headline accuracy with the elicited labels.
-        golden: Headline accuracy with the golden labels.
+        random: Headline accuracy with labels drawn uniformly; `elicited` and `golden` with those labels.
         elicited_minus: What the elicited labels gain over each other arm at the headline, paired by draw and claim.
         results: Every arm at every number of shots.
         skipped: Numbers of shots that could not be asked.
@@ -141,24 +129,6 @@ class InContext(Record):
     skipped: tuple[SkippedShots, ...]
 
 
-class Disagreement(Record):
-    """A claim whose label is not the golden one; shown in the report, not in `metrics.json`.
-
-    Attributes:
-        claim_id: The claim.
-        text: What it says.
-        label: Name of its label.
-        golden: Name of its golden label.
-        probability: Of its label; `None` if the search gave none.
-    """
-
-    claim_id: str
-    text: str
-    label: str
-    golden: str
-    probability: float | None
-
-
 class Metrics(Record):
     """`metrics.json`: elicited labels against golden labels.
 
@@ -167,8 +137,7 @@ class Metrics(Record):
 
     Attributes:
         format: Version of this structure.
-        task: Name of the task.
-        label_names: The labels, in the order of their indices.
+        label_names: In the order of their indices.
         confidence_level: Of all intervals.
         num_claims: Searched claims.
         num_labelled: Claims that the search labelled.
@@ -176,16 +145,12 @@ class Metrics(Record):
         coverage: Labelled share of the searched claims.
         accuracy: Label accuracy; `None` if no claim has both labels.
         accuracy_unlabelled_wrong: Accuracy over all claims with a golden label, the unlabelled ones counted as wrong.
-        flipped_accuracy: Accuracy of the labels turned round; two labels only.
+        flipped_accuracy: Accuracy of the labels flipped; two labels only.
         polarity: `flipped` if the flipped labels are better than chance beyond their interval, `upright` if the labels
             are, else `undecided`; two labels only.
         balanced_accuracy: Mean recall of the labels that have golden claims.
-        classes: Scores of each label.
         confusion: (L, L + 1) claims by golden label (row) and elicited label (column); the last column is unlabelled.
         calibration: `None` if no scored claim has a probability.
-        trace: Accuracy along the trace.
-        baselines: Rules that ask no model.
-        num_held_out: Held-out claims.
         in_context: The main figure; `None` if it could not be had.
         in_context_missing: Why it could not be had.
     """

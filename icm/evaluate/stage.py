@@ -5,21 +5,21 @@ It is the only stage that may read golden labels, and it reads the search's resu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from rich.console import Console
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim
-from icm.diagnose.files import read_diagnosis
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import Elicitation, compare, disagreements
-from icm.evaluate.in_context import Candidates, in_context_accuracy
-from icm.evaluate.schema import Disagreement, InContext, Metrics
+from icm.evaluate.in_context import in_context_accuracy
+from icm.evaluate.schema import InContext, Metrics
 from icm.evaluate.settings import EvaluateConfig
 from icm.files.labels import read_elicited_labels
 from icm.files.records import (
@@ -38,7 +38,7 @@ from icm.files.records import (
     write_json,
     write_text,
 )
-from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.files.stage_dir import StageDir, read_manifest, read_result, verify, verify_labelled
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
 
@@ -54,6 +54,7 @@ def run(
     scorer: LabelScorer | None,
     diagnose_dir: Path | None = None,
     *,
+    console: Console | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Compare elicited with golden labels; a complete result in the same directory is left as it is.
@@ -67,6 +68,7 @@ def run(
         out_dir: Where `metrics.json`, `figures/`, `report.html`, the journal and the manifest go.
         scorer: The model that held-out claims are asked of; `None` leaves accuracy in context out.
         diagnose_dir: Directory of the diagnose stage, whose verdict the report shows; `None` leaves it out.
+        console: Where progress is shown; `None` for nowhere.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
@@ -76,7 +78,7 @@ def run(
         ConfigError: The scorer has another number of labels than the task.
         ScoringError: The model returned NaN.
     """
-    inputs = _check_inputs(prepare_dir, elicit_dir) | _check_diagnosis(diagnose_dir, elicit_dir)
+    inputs = _check_inputs(prepare_dir, elicit_dir, diagnose_dir)
     settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
     stage = StageDir(
         out_dir, "evaluate", settings, inputs, model=describe_model(scorer) if scorer else None, overwrite=overwrite
@@ -85,32 +87,44 @@ def run(
         return done
 
     elicitation = read_elicitation(prepare_dir, elicit_dir)
+    # The directory is claimed by the first answer at the earliest: a start that fails before leaves it free.
     journal = None
     if scorer is not None:
         journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    metrics = evaluate(elicitation, config, journal)
+    metrics = evaluate(elicitation, config, journal, console)
+    # Taken before the report is written, so that it is the cost of the metrics and of nothing else.
     cost = asdict(journal.cost) if journal else {}
     stage.claim()
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
     elicited = read_manifest(elicit_dir, "elicit")
-    files = _write_report(
+    # Loaded here, since the drawing library takes a second that every other command would pay.
+    from icm.evaluate.figures import draw_figures
+    from icm.evaluate.page import render_page
+
+    figures = draw_figures(metrics, out_dir / "figures")
+    page = render_page(
         metrics,
-        out_dir,
+        figures_dir=out_dir / "figures",
+        figures=figures,
         costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
         settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
         disagreements=disagreements(elicitation)[: config.num_disagreements],
-        diagnosis=read_diagnosis(diagnose_dir) if diagnose_dir else None,
+        diagnosis=read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis) if diagnose_dir else None,
     )
+    write_text(out_dir / REPORT, page)
+    drawn = [f"figures/{name}{suffix}" for name, _, _ in figures for suffix in (".png", ".svg")]
     counts = {
         "claims": metrics.num_claims,
         "labelled": metrics.num_labelled,
         "without_gold": metrics.num_without_gold,
         "held_out": metrics.num_held_out,
     }
-    return stage.finish(counts, outputs=(METRICS, *files), cost=cost)
+    return stage.finish(counts, outputs=(METRICS, REPORT, *drawn), cost=cost)
 
 
-def evaluate(elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None) -> Metrics:
+def evaluate(
+    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None = None
+) -> Metrics:
     """Return all metrics of an elicitation, accuracy in context included where there is a model to ask.
 
     Raises:
@@ -118,6 +132,7 @@ def evaluate(elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScor
         ScoringError: The model returned NaN.
     """
     space = elicitation.task.label_space
+    # Checked before anything is compared, as the journal would record answers under the wrong labels.
     if scorer is not None and scorer.num_labels != len(space):
         raise ConfigError(
             f"task {elicitation.task.name!r} has {len(space)} labels {list(space.names)}, but the scorer was made for "
@@ -126,102 +141,57 @@ def evaluate(elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScor
     metrics = compare(
         elicitation, config.resampling, num_bins=config.num_bins, max_trace_points=config.max_trace_points
     )
-    in_context, missing = _in_context(elicitation, config, scorer)
+    in_context, missing = _in_context(elicitation, config, scorer, console)
     return metrics.model_copy(update={"in_context": in_context, "in_context_missing": missing})
 
 
 def _in_context(
-    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None
+    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None
 ) -> tuple[InContext | None, str | None]:
     """Return accuracy in context, or why there is none."""
     if scorer is None:
         return None, "no model was given"
     golden = gold.as_labels(elicitation.golden, elicitation.claims)
+    # Shots are drawn from claims that have both labels, so that every arm can show the same ones.
     chosen = np.flatnonzero((elicitation.labels != UNLABELLED) & (golden != UNLABELLED))
     result = in_context_accuracy(
         scorer,
         elicitation.task.label_space,
-        Candidates([elicitation.claims[int(k)] for k in chosen], elicitation.labels[chosen], golden[chosen]),
+        [elicitation.claims[int(k)] for k in chosen],
+        {"elicited": elicitation.labels[chosen], "golden": golden[chosen]},
         elicitation.held_out,
         gold.as_labels(elicitation.golden, elicitation.held_out),
         shots=config.shots,
         num_draws=config.num_draws,
         resampling=config.resampling,
+        console=console,
     )
     return result, None if result else "no held-out claim with a golden label fits the model's context"
-
-
-def read_metrics(evaluate_dir: Path) -> Metrics:
-    """Read the metrics of a finished evaluation.
-
-    Raises:
-        RunDirectoryError: The directory is unfinished or altered.
-    """
-    verify(evaluate_dir, "evaluate")
-    return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
-
-
-def _write_report(
-    metrics: Metrics,
-    out_dir: Path,
-    *,
-    costs: Mapping[str, Mapping[str, float]],
-    settings: Mapping[str, Mapping[str, Any]],
-    disagreements: Sequence[Disagreement],
-    diagnosis: Diagnosis | None,
-) -> list[str]:
-    """Write the figures and the page; return the names of the files."""
-    # Loaded here, since the drawing library takes a second that every other command would pay.
-    from icm.evaluate.figures import draw_figures
-    from icm.evaluate.page import render_page
-
-    figures_dir = out_dir / "figures"
-    figures = draw_figures(metrics, figures_dir)
-    page = render_page(
-        metrics,
-        figures_dir=figures_dir,
-        figures=figures,
-        costs=costs,
-        settings=settings,
-        disagreements=disagreements,
-        diagnosis=diagnosis,
-    )
-    write_text(out_dir / REPORT, page)
-    return [REPORT, *(f"figures/{figure.name}{suffix}" for figure in figures for suffix in (".png", ".svg"))]
 
 
 # ------------------------------------------------------------------------------------------------ reading the inputs
 
 
-def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
-    """Check that both directories hold results of one run, with golden labels. Return the hashes of their files."""
-    prepared = read_manifest(prepare_dir, "prepare")
+def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None) -> dict[str, str]:
+    """Check that the directories hold results of one run, with golden labels. Return the hashes of their files."""
+    read_manifest(prepare_dir, "prepare")
     if not (prepare_dir / GOLD).exists():
         raise RunDirectoryError(
             f"{prepare_dir / GOLD} does not exist, so there is nothing to compare the labels with; prepare the task "
             f"from a source with golden labels, or be content with {elicit_dir / LABELS}"
         )
-    verify(prepare_dir, "prepare")
-    elicited = verify(elicit_dir, "elicit")
-    if elicited.inputs.get(CLAIMS) != prepared.outputs.get(CLAIMS):
-        raise RunDirectoryError(
-            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
-            f"one run"
-        )
+    prepared, elicited = verify_labelled(prepare_dir, elicit_dir)
     outputs = prepared.outputs | elicited.outputs
-    return {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
-
-
-def _check_diagnosis(diagnose_dir: Path | None, elicit_dir: Path) -> dict[str, str]:
-    """Check that a diagnosis is of these labels. Return the hash of its file."""
+    inputs = {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
     if diagnose_dir is None:
-        return {}
+        return inputs
     diagnosed = verify(diagnose_dir, "diagnose")
-    if diagnosed.inputs.get(LABELS) != read_manifest(elicit_dir, "elicit").outputs.get(LABELS):
+    # After a new elicitation the diagnosis on disk is one of the old labels.
+    if diagnosed.inputs.get(LABELS) != elicited.outputs.get(LABELS):
         raise RunDirectoryError(
             f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
         )
-    return {DIAGNOSIS: diagnosed.outputs[DIAGNOSIS]}
+    return inputs | {DIAGNOSIS: diagnosed.outputs[DIAGNOSIS]}
 
 
 def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
@@ -232,6 +202,7 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
     """
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     golden = gold.load(prepare_dir / GOLD, task.label_space)
+    # Golden labels of held-out claims alone would leave every metric of the search empty.
     if not any(claim.id in golden for claim in claims):
         raise SchemaError(
             f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "
@@ -249,6 +220,7 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
 
 
 def _read_trace(path: Path, claims: Sequence[Claim]) -> list[TraceRow]:
+    # A trace of other claims would be replayed as if nothing had been labelled.
     known = {claim.id for claim in claims}
     rows = read_rows(path, TraceRow)
     if not rows:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from icm.diagnose.schema import Diagnosis, Verdict
-from icm.evaluate.schema import Arm, InContext, Metrics
+from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, Metrics
 from icm.statistics.schema import Estimate
 
 ARM_NAMES: dict[Arm, str] = {
@@ -27,22 +26,8 @@ VERDICT_TEXTS: dict[Verdict, str] = {
 }
 
 
-class SummaryRow(NamedTuple):
-    """A line of the summary.
-
-    Attributes:
-        section: What the line belongs to.
-        name: What was measured.
-        estimate: The accuracy; `None` if there is none.
-        note: What the number rests on, or why there is none.
-        highlight: Whether it is a line about the elicited labels.
-    """
-
-    section: str
-    name: str
-    estimate: Estimate | None
-    note: str
-    highlight: bool = False
+SummaryRow = tuple[str, str, Estimate | None, str]
+"""Section, what was measured, its accuracy if there is one, and what that rests on or why there is none."""
 
 
 def summary_rows(metrics: Metrics) -> Iterator[SummaryRow]:
@@ -52,9 +37,10 @@ def summary_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     for baseline in metrics.baselines:
         note = baseline.not_applicable or baseline.rule
         num_scored = baseline.claims.num_claims if baseline.claims else 0
+        # Of few claims an accuracy says little; without a note it would look like the others.
         if 0 < num_scored < metrics.num_claims - metrics.num_without_gold:
             note += f" (speaks of {num_scored:,} of {metrics.num_claims:,})"
-        yield SummaryRow("Without a model", baseline.name.replace("_", " "), baseline.claims, note)
+        yield "Without a model", baseline.name.replace("_", " "), baseline.claims, note
 
 
 def summary_table(metrics: Metrics) -> Table:
@@ -66,15 +52,16 @@ def summary_table(metrics: Metrics) -> Table:
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column(f"{100 * metrics.confidence_level:g} % interval", justify="right", no_wrap=True)
     table.add_column("", style="dim")
+    # A heading goes before the first row of each section.
     section = ""
-    for row in summary_rows(metrics):
-        if row.section != section:
+    for row_section, name, estimate, note in summary_rows(metrics):
+        if row_section != section:
             table.add_section()
-            table.add_row(Text(row.section, style="bold"))
-            section = row.section
-        cells = (f"  {row.name}", percent(row.estimate and row.estimate.value), interval(row.estimate), row.note)
+            table.add_row(Text(row_section, style="bold"))
+            section = row_section
+        cells = (f"  {name}", percent(estimate and estimate.value), interval(estimate), note)
         # As `Text`, names from a data set are not read as markup.
-        table.add_row(*map(Text, cells), style="bold green" if row.highlight else None)
+        table.add_row(*map(Text, cells), style="bold green" if name == ARM_NAMES["elicited"] else None)
     return table
 
 
@@ -109,22 +96,18 @@ def _label_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     coverage = f"labelled {metrics.num_labelled:,} of {metrics.num_claims:,} ({percent(metrics.coverage)})"
     if metrics.num_without_gold:
         coverage += f", {metrics.num_without_gold:,} without a golden label"
-    yield SummaryRow(section, "Elicited labels", metrics.accuracy, coverage, highlight=True)
+    yield section, ARM_NAMES["elicited"], metrics.accuracy, coverage
     if metrics.polarity is not None:
-        yield SummaryRow(section, "The same, flipped", metrics.flipped_accuracy, f"polarity: {metrics.polarity}")
+        yield section, "The same, flipped", metrics.flipped_accuracy, f"polarity: {metrics.polarity}"
 
 
 def _in_context_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     section = "Held out, in context"
     result = metrics.in_context
     if result is None:
-        yield SummaryRow(section, "not measured", None, metrics.in_context_missing or "")
+        yield section, "not measured", None, metrics.in_context_missing or ""
         return
     shots = f"{result.headline_shots} shots" if result.headline_shots else "no number of shots could be asked"
-    yield SummaryRow(section, ARM_NAMES["zero_shot"], result.zero_shot, f"{result.num_queries:,} claims")
-    for arm, estimate in _headline(result).items():
-        yield SummaryRow(section, ARM_NAMES[arm], estimate, shots, highlight=arm == "elicited")
-
-
-def _headline(result: InContext) -> dict[Arm, Estimate | None]:
-    return {"random": result.random, "elicited": result.elicited, "golden": result.golden}
+    yield section, ARM_NAMES["zero_shot"], result.zero_shot, f"{result.num_queries:,} claims"
+    for arm in ARMS_WITH_SHOTS:
+        yield section, ARM_NAMES[arm], getattr(result, arm), shots

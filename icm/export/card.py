@@ -50,11 +50,11 @@ def render_card(
     Args:
         task: The settings of the task.
         licence: SPDX name or words; `None` if it is not known.
-        labels_file: Name of the label file.
-        elicited: Manifest of the stage that made the labels; `None` if they are from elsewhere.
-        diagnosis: What was found without golden labels; `None` if the labels were not diagnosed.
-        metrics: What was found with golden labels; `None` if the labels were not evaluated.
-        rows: Number of rows of every file written.
+        labels_file: Its name, without the path.
+        elicited: Manifest of the stage that made the labels; `None` if no elicitation made them.
+        diagnosis: `None` if the labels were not diagnosed.
+        metrics: `None` if the labels were not evaluated.
+        rows: Number of rows by file.
         without_pairs: Why there are no pairs; `None` if there are.
     """
     parts = [
@@ -63,12 +63,16 @@ def render_card(
         "## Files\n\n" + _files(rows, without_pairs),
         "## How the labels were made\n\n" + _provenance(task, labels_file, elicited),
         "## How good they are\n\n" + _quality(diagnosis, metrics),
-        "## Licence\n\n" + _licence(licence),
+        f"## Licence\n\n{licence}. The licence of the source of the claims holds for them as well."
+        if licence
+        else "## Licence\n\nNot stated. The licence of the source of the claims holds for them; find it out before you "
+        "pass this on.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
+    # A configuration for each file, as the Hub would take files of different columns for one table.
     configs = [
         f"- config_name: {name}\n  data_files: trl/{name}.jsonl"
         for name in ("preference", "kto", "sft")
@@ -89,6 +93,7 @@ def _provenance(task: Mapping[str, Any], labels_file: str, elicited: Manifest | 
     path = task.get("path")
     source = Path(path).name if path else task.get("hub_id") or "the embedded pocket world"
     lines = [f"The claims come from {source} (task kind `{task['kind']}`)."]
+    # Nothing may be claimed of the making of a file that somebody else wrote.
     if elicited is None:
         lines.append(
             f"The labels come from the file `{labels_file}`, which no elicitation of this package made; how they were "
@@ -113,20 +118,18 @@ def _provenance(task: Mapping[str, Any], labels_file: str, elicited: Manifest | 
 
 
 def _quality(diagnosis: Diagnosis | None, metrics: Metrics | None) -> str:
+    if diagnosis is None:
+        verdict = "**Not diagnosed**: `icm diagnose` was not run on these labels."
+    else:
+        verdict = f"Diagnosed without golden labels: **{diagnosis.verdict}**: {VERDICT_NOTES[diagnosis.verdict]}."
+    if diagnosis is not None and diagnosis.reasons:
+        verdict += " What speaks against them:\n\n" + "\n".join(f"- {reason}" for reason in diagnosis.reasons)
+    # Said of every export, since neither a diagnosis nor a good accuracy rules it out for single labels.
     caution = (
         "Coherent labels are not always right: the search may have settled on another concept than the one that was "
         "meant. Look at a sample before you train on them."
     )
-    return "\n\n".join([_diagnosis(diagnosis), _comparison(metrics), caution])
-
-
-def _diagnosis(diagnosis: Diagnosis | None) -> str:
-    """Return the verdict that needs no golden label, with its reasons."""
-    if diagnosis is None:
-        return "**Not diagnosed**: `icm diagnose` was not run on these labels."
-    verdict = f"Diagnosed without golden labels: **{diagnosis.verdict}**: {VERDICT_NOTES[diagnosis.verdict]}."
-    reasons = "\n".join(f"- {reason}" for reason in diagnosis.reasons)
-    return f"{verdict} What speaks against them:\n\n{reasons}" if reasons else verdict
+    return "\n\n".join([verdict, _comparison(metrics), caution])
 
 
 def _comparison(metrics: Metrics | None) -> str:
@@ -146,11 +149,3 @@ def _comparison(metrics: Metrics | None) -> str:
         f"{text}\nTheir probabilities: expected calibration error {calibration.expected_calibration_error:.3f}, Brier "
         f"score {calibration.brier:.3f}."
     )
-
-
-def _licence(licence: str | None) -> str:
-    if licence is None:
-        return (
-            "Not stated. The licence of the source of the claims holds for them; find it out before you pass this on."
-        )
-    return f"{licence}. The licence of the source of the claims holds for them as well."

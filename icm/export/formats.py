@@ -7,7 +7,6 @@ reads it. So pairs come twice, with the same responses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace
@@ -21,90 +20,82 @@ Kind = Literal["sft", "preference", "kto", "chat_preference", "prompts"]
 questions as messages, for reinforcement learning."""
 
 QUESTION: Final = "{question}"
+PREFERENCE: Final = ("prompt", "chosen", "rejected", "probability", "group")
+"""The columns of a pair that is exported as text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledClaims:
-    """What is exported.
+def export_rows(
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings, source: str
+) -> tuple[dict[Kind, list[Row]], str | None]:
+    """Return the rows of every kind, in the order of the claims or pairs, and why there are no pairs, if so.
 
-    Attributes:
+    Args:
         claims: The claims, labelled or not.
         labels: Labels by claim; those of other claims are left out.
         space: What the labels mean.
         settings: How labels become pairs.
         source: The task's name.
-    """
-
-    claims: Sequence[Claim]
-    labels: Mapping[ClaimId, LabelRow]
-    space: LabelSpace
-    settings: PairSettings
-    source: str
-
-
-def export_rows(labelled: LabelledClaims) -> tuple[dict[Kind, list[Row]], str | None]:
-    """Return the rows of every kind, in the order of the claims or pairs, and why there are no pairs, if so.
 
     Raises:
         SchemaError: No claim has a label.
     """
-    verdicts = _verdicts(labelled)
-    if not verdicts:
-        raise SchemaError(f"none of the {len(labelled.claims):,} claims has a label, so there is nothing to export")
-    pairs, without_pairs = _pairs(labelled, labelled.settings)
-    bare = labelled.settings.model_copy(update={"comparison_prompt": QUESTION, "answer_prompt": QUESTION})
-    bare_pairs, _ = _pairs(labelled, bare)
+    labelled = [(claim, row.label) for claim in claims if (row := labels.get(claim.id)) and row.label is not None]
+    if not labelled:
+        raise SchemaError(f"none of the {len(claims):,} claims has a label, so there is nothing to export")
+    pairs, without_pairs = _pairs_or_why_none(claims, labels, space, settings)
+    # Libraries that apply a chat template bring their own words around the question.
+    bare = settings.model_copy(update={"comparison_prompt": QUESTION, "answer_prompt": QUESTION})
+    bare_pairs, _ = _pairs_or_why_none(claims, labels, space, bare)
+    # Several claims are about one question; each question is one prompt, in the order of the claims.
+    questions = dict.fromkeys(claim.parts["question"] for claim in claims if "question" in claim.parts)
     rows: dict[Kind, list[Row]] = {
-        "sft": verdicts,
-        "preference": [_preference(pair) for pair in pairs],
-        "kto": _single_responses(labelled, pairs),
+        "sft": [{"prompt": claim.text, "completion": space.verbalizers[label]} for claim, label in labelled],
+        "preference": [{name: getattr(pair, name) for name in PREFERENCE} for pair in pairs],
+        "kto": _single_responses(claims, labelled, space, settings, pairs),
         "chat_preference": [_chat_preference(pair) for pair in bare_pairs],
-        "prompts": _prompts(labelled),
+        "prompts": [{"prompt": [_message("user", question)], "source": source} for question in questions],
     }
     return rows, without_pairs
 
 
-def _verdicts(labelled: LabelledClaims) -> list[Row]:
-    rows = ((claim, labelled.labels.get(claim.id)) for claim in labelled.claims)
-    return [
-        {"prompt": claim.text, "completion": labelled.space.verbalizers[row.label]}
-        for claim, row in rows
-        if row is not None and row.label is not None
-    ]
-
-
-def _pairs(labelled: LabelledClaims, settings: PairSettings) -> tuple[list[PreferencePair], str | None]:
-    """Return the pairs, or none and why."""
+def _pairs_or_why_none(
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
+) -> tuple[list[PreferencePair], str | None]:
+    # Labels without a preference structure can be exported as verdicts all the same; the card says why.
     try:
-        return build_pairs(labelled.claims, labelled.labels, labelled.space, settings)[0], None
+        return build_pairs(claims, labels, space, settings)[0], None
     except SchemaError as error:
         return [], str(error)
 
 
-def _preference(pair: PreferencePair) -> Row:
-    return {
-        "prompt": pair.prompt,
-        "chosen": pair.chosen,
-        "rejected": pair.rejected,
-        "probability": pair.probability,
-        "group": pair.group,
-    }
-
-
-def _single_responses(labelled: LabelledClaims, pairs: Sequence[PreferencePair]) -> list[Row]:
+def _single_responses(
+    claims: Sequence[Claim],
+    labelled: Sequence[tuple[Claim, int]],
+    space: LabelSpace,
+    settings: PairSettings,
+    pairs: Sequence[PreferencePair],
+) -> list[Row]:
     """Return labelled answers as they are; where claims compare responses, the two responses of each pair."""
-    part = labelled.settings.answer_part
-    answers = [claim for claim in labelled.claims if part in claim.parts and "response_1" not in claim.parts]
-    rows = [
-        {"prompt": render_prompt(labelled.settings.answer_prompt, claim), "completion": f" {claim.parts[part]}"}
-        | {"label": row.label == AFFIRMING}
-        for claim in answers
-        if len(labelled.space) == 2 and (row := labelled.labels.get(claim.id)) is not None and row.label is not None
+
+    def is_answer(claim: Claim) -> bool:
+        return settings.answer_part in claim.parts and "response_1" not in claim.parts
+
+    # Claims with answers are exported only as such, even if no answer is labelled: their pairs would repeat them.
+    if any(map(is_answer, claims)):
+        answers = ((claim, label) for claim, label in labelled if is_answer(claim) and len(space) == 2)
+        return [
+            {
+                "prompt": render_prompt(settings.answer_prompt, claim),
+                "completion": f" {claim.parts[settings.answer_part]}",
+                "label": label == AFFIRMING,
+            }
+            for claim, label in answers
+        ]
+    return [
+        {"prompt": pair.prompt, "completion": response, "label": desirable}
+        for pair in pairs
+        for response, desirable in ((pair.chosen, True), (pair.rejected, False))
     ]
-    for pair in pairs if not answers else ():
-        rows.append({"prompt": pair.prompt, "completion": pair.chosen, "label": True})
-        rows.append({"prompt": pair.prompt, "completion": pair.rejected, "label": False})
-    return rows
 
 
 def _chat_preference(pair: PreferencePair) -> Row:
@@ -113,11 +104,6 @@ def _chat_preference(pair: PreferencePair) -> Row:
         "chosen": [_message("assistant", pair.chosen)],
         "rejected": [_message("assistant", pair.rejected)],
     }
-
-
-def _prompts(labelled: LabelledClaims) -> list[Row]:
-    questions = dict.fromkeys(claim.parts["question"] for claim in labelled.claims if "question" in claim.parts)
-    return [{"prompt": [_message("user", question)], "source": labelled.source} for question in questions]
 
 
 def _message(role: str, text: str) -> dict[str, str]:

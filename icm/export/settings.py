@@ -12,16 +12,10 @@ Format = Literal["trl", "axolotl", "openrlhf", "verl", "datasets"]
 
 
 class ExportConfig(BaseModel):
-    """What is exported.
-
-    Attributes:
-        formats: Which libraries are to read it.
-        pairs: How labels become pairs.
-        licence: SPDX name of the licence of claims and labels; `None` if it is not known. The pocket world has ours.
-    """
+    """What is exported. Each key is explained in `conf/command/export.yaml`, which holds the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    formats: tuple[Format, ...] = Field(default=("trl", "axolotl", "openrlhf", "verl", "datasets"), min_length=1)
-    pairs: PairSettings = PairSettings()
-    licence: str | None = Field(default=None, min_length=1)
+    formats: tuple[Format, ...] = Field(min_length=1)
+    pairs: PairSettings
+    licence: str | None = Field(min_length=1)

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icm.claims import Claim
-from icm.diagnose.files import read_diagnosis
+from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import SchemaError
 from icm.evaluate.schema import Metrics
 from icm.export.card import render_card
-from icm.export.formats import Kind, LabelledClaims, Row, axolotl_row, export_rows, verl_row
+from icm.export.formats import Kind, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
 from icm.files.labels import read_labels
 from icm.files.records import (
@@ -37,7 +37,7 @@ from icm.files.records import (
     sha256_of,
     write_text,
 )
-from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.files.stage_dir import StageDir, read_manifest, read_result, verify
 
 STAGE: Final = "export"
 CARD: Final = "README.md"
@@ -75,12 +75,18 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
     prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK)
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
-    judged = {name: _of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate")}
-    inputs |= {name: sha256_of(directory / MANIFEST) for name, directory in judged.items() if directory is not None}
+    # What a verdict or a metric says of other labels must not stand on the card of these.
+    diagnosed, evaluated = (_of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate"))
+    inputs |= {each.name: sha256_of(each / MANIFEST) for each in (diagnosed, evaluated) if each is not None}
     stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
-    rows, without_pairs = export_rows(_labelled(config, run_dir / "prepare", labels_path))
+    prepare_dir = run_dir / "prepare"
+    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+    held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
+    # A file of other origin may label held-out claims too; these are known claims, but not exported.
+    labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
+    rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
     stage.claim()
     written = _write(config, rows, out_dir)
     card = render_card(
@@ -88,21 +94,14 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
         licence=licence_of(config, run_dir),
         labels_file=labels_path.name,
         elicited=elicited,
-        diagnosis=None if judged["diagnose"] is None else read_diagnosis(judged["diagnose"]),
-        metrics=None if judged["evaluate"] is None else _read_metrics(judged["evaluate"]),
+        diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
+        metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
         rows=written,
         without_pairs=without_pairs,
     )
     write_text(out_dir / CARD, card)
     counts = {"rows": written, "without_pairs": without_pairs}
     return stage.finish(counts, outputs=_files(out_dir))
-
-
-def _labelled(config: ExportConfig, prepare_dir: Path, labels_path: Path) -> LabelledClaims:
-    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-    held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
-    labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
-    return LabelledClaims(claims=claims, labels=labels, space=task.label_space, settings=config.pairs, source=task.name)
 
 
 def _elicited(labels_path: Path) -> Manifest | None:
@@ -116,6 +115,7 @@ def _elicited(labels_path: Path) -> Manifest | None:
         raise SchemaError(
             f"{labels_path}: there is no such file of labels; run `icm elicit`, or name another: labels=FILE"
         )
+    # Only the elicit stage writes a file of this name; of any other file there is no manifest to check.
     if labels_path.name != LABELS:
         return None
     return verify(labels_path.parent, "elicit", LABELS)
@@ -130,19 +130,16 @@ def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
     return directory if labels_hash in manifest.inputs.values() else None
 
 
-def _read_metrics(evaluate_dir: Path) -> Metrics:
-    verify(evaluate_dir, "evaluate", METRICS)
-    return Metrics.model_validate_json((evaluate_dir / METRICS).read_text(encoding="utf-8"))
-
-
 def licence_of(config: ExportConfig, run_dir: Path) -> str | None:
     """Return the licence that a card states, `None` if it is not known: the one that was given, ours for our world."""
     task = read_manifest(run_dir / "prepare", "prepare").config["task"]
+    # The pocket world is ours, so its licence is known.
     return config.licence or (POCKET_LICENCE if task["kind"] == "pocket" else None)
 
 
 def _write(config: ExportConfig, rows: Mapping[Kind, Sequence[Row]], out_dir: Path) -> dict[str, int]:
     """Write the files of the formats and return the number of rows of each; empty kinds are left out."""
+    # Only rows with one text for each column fit all of these; conversations and prompts have formats of their own.
     by_file: dict[str, Sequence[Row]] = {}
     plain: tuple[Kind, ...] = ("preference", "kto", "sft")
     if "trl" in config.formats:
@@ -172,6 +169,7 @@ def _write_rows(path: Path, rows: Sequence[Row]) -> None:
         case ".parquet":
             pq.write_table(pa.Table.from_pylist(list(rows)), path)
         case _:
+            # The library would leave the shards of a longer, interrupted export beside the new ones.
             shutil.rmtree(path, ignore_errors=True)
             datasets.disable_progress_bars()
             datasets.DatasetDict({"train": datasets.Dataset.from_list(list(rows))}).save_to_disk(path)

@@ -16,6 +16,7 @@ def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def keep_rows_until(path: Path, step: int) -> None:
     """Drop the rows that were written after a step, and a last one that was cut off; make the file if it is missing."""
+    # A row that was cut off while it was written has no newline; all rows before it are whole.
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ def read_labels(
     Raises:
         SchemaError: The file is missing or malformed, names another claim, or contradicts itself.
     """
+    # Files that were joined repeat lines; only lines that differ are a mistake.
     rows: dict[ClaimId, LabelRow] = {}
     for where, row in _read(path, space, claims, unlabelled=unlabelled, other_columns=other_columns):
         if rows.setdefault(row.id, row) != row:
@@ -73,6 +74,7 @@ def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim])
     for claim in claims:
         if claim.id not in rows:
             raise SchemaError(f"{path}: has no line for claim {claim.id!r}; run `icm elicit` again")
+    # The order of the claims, not of the file: positions are what all arrays share.
     return [rows[claim.id] for claim in claims]
 
 
@@ -87,6 +89,7 @@ def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) 
     evidence = np.zeros((len(claims), len(space)))
     if path is None:
         return evidence
+    # Read line by line and not by claim, since here two lines about one claim are two witnesses, not a mistake.
     place = {claim.id: index for index, claim in enumerate(claims)}
     for where, row in _read(path, space, claims, unlabelled=False, other_columns=False):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
@@ -128,8 +131,10 @@ def _read(
         raw = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV") from None
+    # Anything else is read as JSON Lines, whatever its name ends in.
     parse = parse_csv if path.suffix.lower() == ".csv" else parse_jsonl
     find_claim = _claim_finder(claims)
+    # The columns of `labels.jsonl` itself, and every way to name a claim.
     known = {"text", *_PROBABILITY, *LabelRow.model_fields, *(part for claim in claims or () for part in claim.parts)}
     for columns, line in zip(*parse(path, raw), strict=True):
         where = f"{path}:{line}"
@@ -157,6 +162,7 @@ def _label(where: str, value: Any, space: LabelSpace, *, unlabelled: bool) -> in
     if value is None and unlabelled:
         return None
     if isinstance(value, str):
+        # As it stands first: a name may begin or end with a space.
         for name in (value, value.strip()):
             if name in space.names:
                 return space.names.index(name)
@@ -178,10 +184,12 @@ def _probability(where: str, filled: Mapping[str, Any]) -> float | None:
     given = {name: filled[name] for name in _PROBABILITY if name in filled}
     numbers = []
     for name, value in given.items():
+        # `True` is 1.0 to Python, and a mistake in this column.
         number = None if isinstance(value, bool) else _number(value)
         if number is None or not 0 <= number <= 1:
             raise SchemaError(f"{where}: {name} must be a number from 0 to 1, got {shown(value)}")
         numbers.append(number)
+    # Both columns may stand in a file, as long as they say the same.
     if len(set(numbers)) > 1:
         raise SchemaError(f"{where}: probability and reliability are one thing, got {numbers}; leave one of them out")
     return numbers[0] if numbers else None
@@ -194,15 +202,14 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _claim_finder(
-    claims: Sequence[Claim] | None,
-) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
+def _claim_finder(claims: Sequence[Claim] | None) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
     """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
     # Columns, and by their values the claims that these name: of the claim's id, of its text, and of its parts.
     named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}
     for claim in claims or ():
         for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
             columns = tuple(sorted(name))
+            # Spreadsheets drop or add spaces at the ends of a field.
             values = tuple(name[column].strip() for column in columns)
             named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
 
@@ -213,6 +220,7 @@ def _claim_finder(
         # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
         for columns in ways[:1] if "id" in filled else ways:
             found = named[columns].get(tuple(str(filled[column]).strip() for column in columns), {})
+            # The same answer may be given to two questions; only the id tells such claims apart.
             if len(found) > 1:
                 raise SchemaError(
                     f"{where}: {len(found)} claims have this {' and '.join(columns)}; give the id, from claims.jsonl"

@@ -17,6 +17,7 @@ from icm.errors import SchemaError
 from icm.relations import RelationSpec
 
 Row = TypeVar("Row")
+RecordT = TypeVar("RecordT", bound="Record")
 
 MANIFEST: Final = "manifest.json"
 CLAIMS: Final = "claims.jsonl"
@@ -37,13 +38,7 @@ class Record(BaseModel):
 
 
 class TaskRecord(Record):
-    """`task.json`: what the labels of the claims mean and which relations hold between them.
-
-    Attributes:
-        name: The task's name in reports.
-        label_space: The labels and what a model says for them.
-        relations: The relations that hold by the meaning of the claims.
-    """
+    """`task.json`: what the labels of the claims mean and which relations hold between them by their meaning."""
 
     name: str
     label_space: LabelSpace
@@ -51,13 +46,7 @@ class TaskRecord(Record):
 
 
 class RejectedRow(Record):
-    """A row of the source that became no claim.
-
-    Attributes:
-        row: Number of the row in its source, from 0.
-        reason: One of a few words that can be counted.
-        detail: What exactly was wrong, for a person.
-    """
+    """A row of the source that became no claim; `row` is its number, from 0, and `detail` is for a person to read."""
 
     row: int
     reason: Literal["empty", "duplicate", "over_context", "invalid", "conflicting_gold"]
@@ -68,10 +57,8 @@ class LabelRow(Record):
     """A line of `labels.jsonl`, or of any label file as `icm.files.labels` reads it.
 
     Attributes:
-        id: The claim.
         group: The claim's group; `None` where the file was read without the claims.
         label: Index into the label space, `None` for an unlabelled claim, of which nothing else is known.
-        name: Name of the label.
         probability: Probability of the label in its leave-one-out context, normalised over the label space.
         margin: Log-odds of the label against all others in that context, nats.
         last_changed: The step that last set this label; 0 for the initial labels.
@@ -92,10 +79,8 @@ class AlternativeRow(Record):
     """A line of `alternatives.jsonl`: one of the distinct labellings that a search of several starts ended in.
 
     Attributes:
-        utility: Its U.
         origins: The starts that ended there, by their origin.
         agreement: Share of the claims that it labels as `labels.jsonl` does.
-        labels: Its labels by claim.
     """
 
     utility: float
@@ -108,15 +93,11 @@ class TraceRow(Record):
     """A line of `trace.jsonl`: one step of the search; step 0 is the initial labelling.
 
     Attributes:
-        step: Number of the step, from 1.
         temperature: Temperature that decided on the proposal.
-        claim: The claim whose label was proposed.
-        label: The proposed label.
+        claim: The claim whose label was proposed, and `label` that label.
         delta_utility: U of the proposed labelling (repaired) less U of the current one.
         accepted: Whether the proposal became the current labelling; a proposal that changes nothing is accepted.
-        violations: Violated constraints after the step.
-        utility: U after the step; `None` from a search that does not need it.
-        labelled: Labelled claims after the step.
+        utility: U after the step, as are the counts; `None` from a search that does not need it.
         tokens: Tokens forwarded through the model so far.
         changes: The labels this step set, by claim; `None` where a claim lost its label.
     """
@@ -138,7 +119,6 @@ class Manifest(Record):
     """`manifest.json`: written last; its presence says that the directory holds a result.
 
     Attributes:
-        stage: The stage that wrote the directory.
         config: The resolved settings that the result follows from.
         inputs: SHA-256 of the files read, by role.
         outputs: SHA-256 of the files written, by name.
@@ -171,6 +151,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     adapter = _adapter(row_type)
     rows = []
     try:
+        # Line by line: a trace need not fit into memory twice.
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
@@ -186,6 +167,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
 
 def dump_row(row: Any) -> str:
     """Return a row (pydantic model or dataclass) as one line of JSON with its newline."""
+    # Without spaces: a trace of a million steps is mostly keys and separators.
     plain = _adapter(type(row)).dump_python(row, mode="json")
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":")) + "\n"
 
@@ -198,9 +180,11 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: the text is on disk under another name before it takes the path's place."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same directory, since a file can take another's place at once only within one file system.
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
+        # On disk before the name is: otherwise a power cut could leave the name on an empty file.
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -213,6 +197,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def first_problem(error: ValidationError) -> str:
     """Return the first problem of a validation error in one line: where, what, and the value given."""
+    # The first alone: the others often follow from it, and a message should fit a line.
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     value = problem.get("input")
@@ -229,6 +214,7 @@ def read_claims(path: Path) -> list[Claim]:
     claims = read_rows(path, Claim)
     if not claims:
         raise SchemaError(f"{path}: holds no claims")
+    # A claim that stands twice would be searched twice and answer its own question in its context.
     seen: dict[ClaimId, int] = {}
     for number, claim in enumerate(claims, start=1):
         if claim.id in seen:
@@ -237,18 +223,23 @@ def read_claims(path: Path) -> list[Claim]:
     return claims
 
 
-def read_task(path: Path) -> TaskRecord:
-    """Read `task.json`.
+def read_json(path: Path, kind: type[RecordT]) -> RecordT:
+    """Read a file that holds one record as JSON.
 
     Raises:
         SchemaError: The file is missing or malformed.
     """
     try:
-        return TaskRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SchemaError(f"{path}: no such file") from None
     except ValidationError as error:
         raise SchemaError(f"{path}: {first_problem(error)}") from None
+
+
+def read_task(path: Path) -> TaskRecord:
+    """Read `task.json`; raises as `read_json` does."""
+    return read_json(path, TaskRecord)
 
 
 def sha256_of(path: Path) -> str:
@@ -257,6 +248,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# Building an adapter costs more than validating a row with it.
 @cache
 def _adapter(row_type: type[Row]) -> TypeAdapter[Row]:
     return TypeAdapter(row_type)

@@ -20,7 +20,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +29,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 import icm
-from icm.errors import RunDirectoryError
-from icm.files.records import MANIFEST, Manifest, first_problem, sha256_of, write_json
+from icm.errors import RunDirectoryError, SchemaError
+from icm.files.records import CLAIMS, MANIFEST, Manifest, RecordT, first_problem, read_json, sha256_of, write_json
 
 SETTINGS: Final = "settings.json"
 
@@ -38,13 +38,7 @@ _RECORDED_VERSIONS: Final = ("numpy", "numba", "torch", "transformers", "tokeniz
 
 
 class StageDir:
-    """The directory that a stage writes.
-
-    Attributes:
-        path: The directory.
-        stage: Name of the stage; also the command that makes it, `icm <stage>`.
-        config: What the result follows from: the settings, and the hashes of the files read under `inputs`.
-    """
+    """The directory that a stage writes; `config` is what its result follows from: settings, and hashes of inputs."""
 
     def __init__(
         self,
@@ -60,7 +54,7 @@ class StageDir:
 
         Args:
             path: The directory.
-            stage: Name of the stage.
+            stage: Name of the stage; also the command that makes it, `icm <stage>`.
             settings: The settings that the result follows from, as plain JSON values.
             inputs: SHA-256 of the files read, by role.
             model: Names the model that is asked, see `LabelScorer.description`; `None` for none.
@@ -68,6 +62,7 @@ class StageDir:
         """
         self.path = path
         self.stage = stage
+        # Through JSON, since this is compared with what a file holds: tuples become lists, keys become text.
         self.config: dict[str, Any] = json.loads(json.dumps({**settings, "inputs": dict(inputs)}))
         self._inputs = dict(inputs)
         self._model = None if model is None else dict(model)
@@ -83,9 +78,11 @@ class StageDir:
             RunDirectoryError: The directory belongs to a run with other settings, holds something else, or a file of
                 the result is missing or was altered.
         """
+        # Checked at once, so that nothing is computed for a directory that may not be deleted.
         if self._overwrite:
             self._check_overwritable()
             return None
+        # A directory that is merely begun is bound to its settings as much as one that is complete.
         found = self._claimed_by()
         if found is not None and "inputs" not in found:
             raise RunDirectoryError(
@@ -112,6 +109,7 @@ class StageDir:
             shutil.rmtree(doomed, ignore_errors=True)
             self.path.rename(doomed)
             shutil.rmtree(doomed)
+        # Claimed once: a second call must not delete what was written since the first.
         self._overwrite = False
         if not (self.path / SETTINGS).exists():
             write_json(self.path / SETTINGS, self.config)
@@ -144,12 +142,15 @@ class StageDir:
             versions=_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        # The manifest comes before the settings go: killed in between, the directory is complete and still claimed.
         write_json(self.path / MANIFEST, manifest.model_dump(mode="json"))
+        # The manifest holds the same settings; one copy cannot contradict itself.
         (self.path / SETTINGS).unlink(missing_ok=True)
         return manifest
 
     def _claimed_by(self) -> Any:
         """Return the settings that the directory is tied to, `None` if it is free."""
+        # The manifest decides where both are there: the process was killed after it was written.
         if (self.path / MANIFEST).exists():
             return read_manifest(self.path, self.stage).config
         return _load_json(self.path / SETTINGS) if (self.path / SETTINGS).exists() else None
@@ -181,6 +182,7 @@ def read_manifest(path: Path, stage: str) -> Manifest:
             f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: run `icm {stage}` "
             f"again with overwrite=true"
         ) from None
+    # A directory given for another one is the commonest mistake, so the message names the command that made it.
     if manifest.stage != stage:
         raise RunDirectoryError(f"{path} holds a result of `icm {manifest.stage}`, not of `icm {stage}`")
     return manifest
@@ -198,6 +200,7 @@ def verify(path: Path, stage: str, *names: str) -> Manifest:
         RunDirectoryError: There is no manifest, or an output is missing or was altered.
     """
     manifest = read_manifest(path, stage)
+    # Hashing costs a read of the file, so callers name those that they go on to read.
     for name in names or manifest.outputs:
         file = path / name
         if not file.exists() or sha256_of(file) != manifest.outputs.get(name):
@@ -206,6 +209,44 @@ def verify(path: Path, stage: str, *names: str) -> Manifest:
                 f"{file} is {state} since `icm {stage}` wrote it; run `icm {stage}` again with overwrite=true"
             )
     return manifest
+
+
+def verify_labelled(
+    prepare_dir: Path, elicit_dir: Path, prepared: Sequence[str] = (), elicited: Sequence[str] = ()
+) -> tuple[Manifest, Manifest]:
+    """Check a prepare and an elicit stage, and that the labels of the one are those of the claims of the other.
+
+    Args:
+        prepare_dir: Directory of the prepare stage.
+        elicit_dir: Directory of the elicit stage.
+        prepared: The outputs of the prepare stage to check, all if there are none; no other file is opened.
+        elicited: The same of the elicit stage.
+
+    Raises:
+        RunDirectoryError: A directory is unfinished or altered, or the two are not of one run.
+    """
+    of_claims = verify(prepare_dir, "prepare", *prepared)
+    of_labels = verify(elicit_dir, "elicit", *elicited)
+    if of_labels.inputs.get(CLAIMS) != of_claims.outputs.get(CLAIMS):
+        raise RunDirectoryError(
+            f"{elicit_dir} holds labels for other claims than {prepare_dir / CLAIMS}; give the two directories of "
+            f"one run"
+        )
+    return of_claims, of_labels
+
+
+def read_result(path: Path, stage: str, name: str, kind: type[RecordT]) -> RecordT:
+    """Read a record that a finished stage wrote, such as its metrics, after checking that it is as it was written.
+
+    Raises:
+        RunDirectoryError: The stage is unfinished, or the file was altered.
+        SchemaError: The file is of another version.
+    """
+    verify(path, stage, name)
+    try:
+        return read_json(path / name, kind)
+    except SchemaError as error:
+        raise SchemaError(f"{error}; run `icm {stage}` again with overwrite=true") from None
 
 
 def _load_json(path: Path) -> Any:
@@ -222,6 +263,7 @@ def _first_difference(found: Any, wanted: Any, where: str = "") -> str:
         for key in sorted(found.keys() | wanted.keys()):
             if found.get(key) != wanted.get(key):
                 return _first_difference(found.get(key), wanted.get(key), f"{where}.{key}".lstrip("."))
+    # Two hashes would tell a person nothing.
     if where.startswith("inputs.") and found is not None and wanted is not None:
         return f"{where.removeprefix('inputs.')} has changed since"
     return f"{where or 'settings'} was {found!r}, now {wanted!r}"

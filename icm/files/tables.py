@@ -24,6 +24,7 @@ def parse_jsonl(path: Path, raw: bytes) -> NumberedRows:
     """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
+    # Not `splitlines`, which also cuts at separators that JSON allows inside of a text.
     for number, line in enumerate(decode(path, raw).split("\n"), start=1):
         if not line.strip():
             continue
@@ -52,6 +53,7 @@ def parse_csv(path: Path, raw: bytes) -> NumberedRows:
         # A quoted field may span lines, so a row begins one line after the end of the row before it.
         begin = reader.line_num + 1
         for fields in reader:
+            # A blank line is read as no fields at all, and skipped.
             if fields and len(fields) != len(header):
                 raise SchemaError(f"{path}:{begin}: {len(fields)} fields under a header of {len(header)}")
             if fields:
@@ -70,6 +72,7 @@ def decode(path: Path, raw: bytes) -> str:
         SchemaError: It is not UTF-8.
     """
     try:
+        # Excel writes a byte-order mark, which would become a part of the first column's name.
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1

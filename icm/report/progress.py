@@ -1,4 +1,4 @@
-"""What a person sees of long work: one bar for every command. Knows no work, it is told."""
+"""The progress bar of every command that takes long. Knows nothing of the work that it shows."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class ProgressDisplay:
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(),
             console=console,
+            # Elsewhere a live bar would fill a log with control characters.
             disable=not console.is_terminal,
         )
         self._first = 0
@@ -48,11 +49,13 @@ class ProgressDisplay:
     def show(self, done: int, total: int, status: str = "") -> None:
         """Show where the work stands; the first call says where it begins, which is not 0 for work that goes on."""
         now = time.perf_counter()
+        # Started by the first call and not before: work that is complete already shows no bar at all.
         if not self._bar.tasks:
             self._first, self._started, self._last_plain = done, now, now
             self._bar.add_task("", total=total, completed=done, status=status)
             self._bar.start()
             return
+        # Over what was done here: work that goes on did its first part in another process.
         rate = (done - self._first) / max(now - self._started, 1e-9)
         facts = " · ".join(filter(None, (f"{rate:,.1f} {self._unit}s/s", status)))
         self._bar.update(self._bar.tasks[0].id, completed=done, status=facts)

@@ -45,10 +45,9 @@ def _labels(settings: ControlSettings, problem: Problem, seed: int) -> Labels:
             verdicts = objective.zero_shot().argmax(axis=1)
             return freeze(np.full(verdicts.size, np.bincount(verdicts).argmax()))
         case "length" | "keywords" | "answer_frequency":
-            (rule,) = [rule for rule in SURFACE_RULES if rule.name == settings.rule]
-            labels = rule.label(problem.claims)
+            labels = SURFACE_RULES[settings.rule][1](problem.claims)
             if isinstance(labels, str):
-                raise ConfigError(f"search.rule={rule.name} says nothing about this task: {labels}")
+                raise ConfigError(f"search.rule={settings.rule} says nothing about this task: {labels}")
             return labels
         case _:
             assert_never(settings.rule)

@@ -16,13 +16,7 @@ from icm.statistics.streams import Stream, generator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resampling:
-    """How intervals are made.
-
-    Attributes:
-        seed: Seed of the resamples.
-        num_resamples: Resamples for one interval.
-        confidence_level: Share of the resampled means inside an interval, in (0, 1).
-    """
+    """How bootstrap intervals are made; `confidence_level` is the share of the resampled means inside, in (0, 1)."""
 
     seed: int
     num_resamples: int
@@ -37,6 +31,7 @@ def student_half_width(values: Sequence[float], confidence_level: float) -> floa
     """
     if len(values) < 2:
         raise ValueError(f"an interval needs at least two values, got {len(values)}")
+    # ddof=1: the mean was estimated from the same values.
     standard_error = np.std(values, ddof=1) / np.sqrt(len(values))
     return float(standard_error * stdtrit(len(values) - 1, 0.5 + confidence_level / 2))
 
@@ -52,6 +47,7 @@ def wilson_interval(num_correct: int, num_claims: int, confidence_level: float) 
     if num_claims < 1:
         raise ValueError(f"a share needs at least one claim, got {num_claims}")
     share = num_correct / num_claims
+    # Two-sided: half of what is left over lies beyond each end.
     z = NormalDist().inv_cdf(0.5 + confidence_level / 2)
     shrink = 1 + z * z / num_claims
     centre = (share + z * z / (2 * num_claims)) / shrink
@@ -63,31 +59,30 @@ def wilson_interval(num_correct: int, num_claims: int, confidence_level: float) 
 
 
 def bootstrap_interval(values: NDArray[np.float64], groups: ArrayLike, resampling: Resampling) -> tuple[float, float]:
-    """Return the percentile interval of the mean of `values`, (N,) or (D, N), over resampled groups and draws.
+    """Return the percentile interval of the mean of `values`, (N,) or (D, N), over resampled groups (N,) and draws.
 
     Whole groups are drawn with replacement, since the claims of one group stand and fall together. With D > 1 rows
     (draws of shots) the rows are drawn too, independently of the groups, so that the interval covers both sources of
     chance.
-
-    Args:
-        values: One value for each claim, or a row of them for each draw.
-        groups: (N,) the group of each claim.
-        resampling: Seed, number of resamples, confidence level.
 
     Source: Efron 1979 (percentile bootstrap); Owen 2007, "The pigeonhole bootstrap" (two crossed sources).
     """
     rows = np.atleast_2d(values)
     _, member = np.unique(groups, return_inverse=True)
     sizes = np.bincount(member).astype(np.float64)
+    # A resample weights whole groups, so their sums and sizes are all that it needs of the claims.
     sums = np.stack([np.bincount(member, weights=row) for row in rows])  # (D, G)
     num_draws, num_groups = sums.shape
     rng = generator(resampling.seed, Stream.BOOTSTRAP)
     means = np.empty(resampling.num_resamples)
     for resample in range(resampling.num_resamples):
         group_counts = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)
+        # With one row this is always [1], so claims without draws get the plain bootstrap over groups.
         draw_counts = np.bincount(rng.integers(num_draws, size=num_draws), minlength=num_draws)
+        # Groups drawn differ in size, so each resample is divided by its own number of claims, a ratio estimate.
         means[resample] = draw_counts @ (sums @ group_counts) / (num_draws * (sizes @ group_counts))
     tail = (1 - resampling.confidence_level) / 2
+    # The percentile interval: it needs no assumption of a normal mean, and stays within [0, 1] for shares.
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 

@@ -6,13 +6,7 @@ from icm.files.records import Record
 
 
 class Estimate(Record):
-    """A mean with the interval of a bootstrap over groups (and over draws, where shots were drawn).
-
-    Attributes:
-        value: The mean over all claims.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-    """
+    """A mean with the interval of a bootstrap over groups (and over draws, where shots were drawn)."""
 
     value: float
     low: float
@@ -26,9 +20,6 @@ class Accuracy(Estimate):
     which claims about one question are not. The first is the one to quote.
 
     Attributes:
-        wilson_low: Lower end of the Wilson interval.
-        wilson_high: Upper end of the Wilson interval.
-        num_correct: Claims whose label is the golden one.
         num_claims: Claims that have both labels.
         num_groups: Groups that these claims belong to.
     """
@@ -44,7 +35,6 @@ class ClassScores(Record):
     """One label against all others, among the claims that have both labels.
 
     Attributes:
-        name: The label.
         precision: Right ones among the claims so labelled.
         recall: Right ones among the claims whose golden label it is.
         f1: Harmonic mean of precision and recall.
@@ -64,9 +54,7 @@ class ReliabilityBin(Record):
     """Claims whose probability lies in one interval.
 
     Attributes:
-        low: Lower end, exclusive (inclusive in the first bin).
-        high: Upper end, inclusive.
-        num_claims: Claims in the bin.
+        low: Lower end, exclusive (inclusive in the first bin); the upper end is inclusive.
         confidence: Their mean probability.
         accuracy: The share of them that is right.
     """

@@ -17,6 +17,7 @@ def confusion_matrix(labels: Labels, golden: Labels, num_labels: int) -> NDArray
 
     Claims without a golden label are left out.
     """
+    # One number for each cell, row by row, so that one bincount counts them all.
     has_gold = golden != UNLABELLED
     columns = np.where(labels == UNLABELLED, num_labels, labels)[has_gold].astype(np.int64)
     cells = golden[has_gold].astype(np.int64) * (num_labels + 1) + columns
@@ -40,6 +41,7 @@ def class_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> tuple[Cl
 
     A score whose denominator is 0 is `None`.
     """
+    # Without the last column: an unlabelled claim is neither right nor wrong here.
     labelled = confusion[:, :-1]
     right, so_labelled, so_golden = np.diag(labelled), labelled.sum(axis=0), labelled.sum(axis=1)
     return tuple(
@@ -63,6 +65,7 @@ def balanced_accuracy(classes: Sequence[ClassScores]) -> float | None:
 
 def polarity(accuracy: Accuracy) -> Literal["upright", "flipped", "undecided"]:
     """Say which way round the labels of a binary task stand, from the interval of their accuracy."""
+    # The flipped labels are right where these are wrong, so both are judged against one half.
     if accuracy.low > 0.5:
         return "upright"
     return "flipped" if accuracy.high < 0.5 else "undecided"
@@ -77,6 +80,7 @@ def reliability_bins(
     be its most probable one.
     """
     edges = np.linspace(0.0, 1.0, num_bins + 1)
+    # "left" puts a value on an edge into the bin below it, and 0 into bin -1, which clipping brings back.
     member = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
     counts = np.bincount(member, minlength=num_bins)
     confidences = np.bincount(member, weights=confidence, minlength=num_bins)
@@ -120,6 +124,7 @@ def calibration(probabilities: NDArray[np.float64], correct: NDArray[np.bool_], 
     Source: Brier 1950, "Verification of forecasts expressed in terms of probability", for the statement "the label is
     right"; `expected_calibration_error` for the other.
     """
+    # Labels without a probability (from a control, say) are counted, and left out of both scores.
     known = ~np.isnan(probabilities)
     if not known.any():
         return None

@@ -39,4 +39,5 @@ class Stream(IntEnum):
 
 def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
     """Return the generator of one draw of one purpose, see `search.randomness.stream_generator`."""
+    # Keyed by seed, purpose and index, not by what was drawn before: a search goes on with the draws it would have had.
     return stream_generator(seed, stream, index)

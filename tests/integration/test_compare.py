@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.worlds import read_by
+
 SMALL = 'common=["model=fake","task.num_claims=16","task.num_held_out=0"]'
 
 
@@ -61,4 +63,4 @@ def test_run_diagnoses_before_it_evaluates_and_the_report_shows_the_verdict(
     report = (tmp_path / "evaluate" / "report.html").read_text()
     assert "Without golden labels: reject" in report
     assert "predictability of a label above that of labels without meaning" in report
-    assert icm("diagnose", *small)[0] == 0
+    assert icm("diagnose", *read_by("diagnose", small))[0] == 0

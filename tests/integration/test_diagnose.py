@@ -15,19 +15,18 @@ from icm.claims import TRUE_FALSE, UNLABELLED, ClaimId, freeze
 from icm.config import load
 from icm.diagnose import probes
 from icm.diagnose import stage as diagnose
-from icm.diagnose.constraints import tally_constraints
 from icm.diagnose.diagnosis import diagnose as diagnose_found
-from icm.diagnose.files import read_diagnosis
-from icm.diagnose.schema import DIAGNOSIS
+from icm.diagnose.diagnosis import tally_constraints
+from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.errors import RunDirectoryError
 from icm.evaluate import stage as evaluate
-from icm.evaluate.settings import EvaluateConfig
 from icm.evaluate.summary import diagnosis_text
 from icm.files.records import GOLD
+from icm.files.stage_dir import read_result
 from icm.problem import build_problem
 from icm.scoring.fake import ConceptScorer, HashScorer
-from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
+from tests.worlds import elicit_settings, evaluate_settings, make_claims, make_task, write_prepared
 
 SETTINGS = load().diagnose
 MULTISTART = ("search=multistart", "objective=lift")
@@ -38,7 +37,7 @@ def run(directory: Path, scorer: Any, *overrides: str) -> Any:
     settings = elicit_settings(0, *(overrides or MULTISTART))
     elicit.run(settings, directory / "prepare", directory / "elicit", scorer, Console(quiet=True))
     diagnose.run(SETTINGS, directory / "prepare", directory / "elicit", directory / "diagnose", scorer)
-    return read_diagnosis(directory / "diagnose")
+    return read_result(directory / "diagnose", "diagnose", DIAGNOSIS, Diagnosis)
 
 
 @pytest.fixture
@@ -187,7 +186,7 @@ def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world: Any) -> None
     )
     with pytest.raises(RunDirectoryError, match="speaks of other labels than"):
         evaluate.run(
-            EvaluateConfig(), directory / "prepare", other, directory / "evaluate", None, directory / "diagnose"
+            evaluate_settings(), directory / "prepare", other, directory / "evaluate", None, directory / "diagnose"
         )
 
 

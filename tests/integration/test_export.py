@@ -16,15 +16,16 @@ from icm.claims import TRUE_FALSE
 from icm.commands.export import run as run_command
 from icm.config import Places, load
 from icm.diagnose import stage as diagnose
-from icm.diagnose.files import read_diagnosis
+from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate import stage as evaluate
-from icm.export.settings import ExportConfig
 from icm.export.stage import run
 from icm.files.records import read_claims, read_task
+from icm.files.stage_dir import read_result
 from icm.prepare import stage as prepare
 from icm.scoring.open import open_scorer
+from tests.worlds import export_settings
 
 QUIET = Console(quiet=True)
 ALL_FILES = {
@@ -60,7 +61,7 @@ def comparisons(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def exported(comparisons: Any) -> Any:
     out_dir = comparisons / "export"
-    return run(ExportConfig(), comparisons, comparisons / "elicit" / "labels.jsonl", out_dir), out_dir
+    return run(export_settings(), comparisons, comparisons / "elicit" / "labels.jsonl", out_dir), out_dir
 
 
 def _stored(path: Path) -> Any:
@@ -189,7 +190,7 @@ def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(
 ) -> None:
     config, scorer = _elicited("pocket_preference", tmp_path, "evaluate.shots=[0]", "evaluate.num_draws=1")
     evaluate.run(config.evaluate, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "evaluate", scorer)
-    run(ExportConfig(), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
+    run(export_settings(), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     metrics = json.loads((tmp_path / "evaluate" / "metrics.json").read_text())
     card = (tmp_path / "export" / "README.md").read_text()
     assert f"accuracy {metrics['accuracy']['value']:.1%}" in card
@@ -202,18 +203,18 @@ def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(
 def test_the_card_quotes_the_diagnosis_of_these_labels_and_of_no_others(tmp_path: Path) -> None:
     config, scorer = _elicited("pocket_preference", tmp_path)
     diagnose.run(config.diagnose, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "diagnose", scorer)
-    found = read_diagnosis(tmp_path / "diagnose")
+    found = read_result(tmp_path / "diagnose", "diagnose", DIAGNOSIS, Diagnosis)
     assert found.reasons, "labels of the fake scorer mean nothing, and something must say so"
-    run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
+    run(export_settings(formats=("trl",)), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     card = (tmp_path / "export" / "README.md").read_text()
     assert f"**{found.verdict}**" in card
     assert all(f"- {reason}" in card for reason in found.reasons)
-    run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "others")
+    run(export_settings(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "others")
     assert "**Not diagnosed**" in (tmp_path / "others" / "README.md").read_text()
 
 
 def test_labels_from_elsewhere_are_not_called_elicited(comparisons: Any, tmp_path: Path) -> None:
-    run(ExportConfig(formats=("trl",)), comparisons, comparisons / "prepare" / "gold.jsonl", tmp_path)
+    run(export_settings(formats=("trl",)), comparisons, comparisons / "prepare" / "gold.jsonl", tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "which no elicitation of this package made" in card
     assert "No label was given" not in card
@@ -222,7 +223,7 @@ def test_labels_from_elsewhere_are_not_called_elicited(comparisons: Any, tmp_pat
 
 def test_single_answers_are_desirable_or_not_by_their_label(tmp_path: Path) -> None:
     _elicited("pocket_facts", tmp_path)
-    run(ExportConfig(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "export")
+    run(export_settings(formats=("trl",)), tmp_path, tmp_path / "prepare" / "gold.jsonl", tmp_path / "export")
     golden = {row["id"]: row["label"] for row in _rows(tmp_path / "prepare" / "gold.jsonl")}
     expected = [
         {
@@ -240,7 +241,7 @@ def test_labels_without_a_preference_structure_are_exported_as_verdicts_and_said
 ) -> None:
     _elicited("pocket_seasons", tmp_path, "task.num_claims=24", "task.num_held_out=0")
     places = Places(run_dir=tmp_path, out_dir=tmp_path / "export")
-    run_command(places, ExportConfig(), Console(width=300))
+    run_command(places, export_settings(), Console(width=300))
     out = capsys.readouterr().out
     labelled = sum(row["label"] is not None for row in _rows(tmp_path / "elicit" / "labels.jsonl"))
     assert f"trl/sft.jsonl ({labelled})" in out
@@ -257,27 +258,28 @@ def test_the_hub_is_refused_offline_before_anything_is_written(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     places = Places(run_dir=comparisons, out_dir=tmp_path / "export", hub_id="somebody/labels")
     with pytest.raises(ConfigError, match=r"HF_HUB_OFFLINE forbids the Hub.*hf upload somebody/labels"):
-        run_command(places, ExportConfig(), QUIET)
+        run_command(places, export_settings(), QUIET)
     assert not (tmp_path / "export").exists()
 
 
 def test_labels_that_were_never_elicited_are_refused(comparisons: Any, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="run `icm elicit`"):
-        run(ExportConfig(), comparisons, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
+        run(export_settings(), comparisons, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     with pytest.raises(SchemaError, match="no such file of labels"):
-        run(ExportConfig(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
+        run(export_settings(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
 
 
 def test_a_file_without_labels_is_refused(comparisons: Any, tmp_path: Path) -> None:
-    (tmp_path / "mine.jsonl").write_text('{"id": "unknown", "label": 1}\n')
+    claim = _rows(comparisons / "prepare" / "claims.jsonl")[0]["id"]
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"id": claim, "label": None}) + "\n")
     with pytest.raises(SchemaError, match="none of the 48 claims has a label"):
-        run(ExportConfig(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
+        run(export_settings(), comparisons, tmp_path / "mine.jsonl", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
 
 def test_an_altered_export_is_noticed(comparisons: Any, tmp_path: Path) -> None:
     labels = comparisons / "elicit" / "labels.jsonl"
-    run(ExportConfig(formats=("trl",)), comparisons, labels, tmp_path)
+    run(export_settings(formats=("trl",)), comparisons, labels, tmp_path)
     (tmp_path / "trl" / "sft.jsonl").write_text("")
     with pytest.raises(RunDirectoryError, match="altered since `icm export` wrote it"):
-        run(ExportConfig(formats=("trl",)), comparisons, labels, tmp_path)
+        run(export_settings(formats=("trl",)), comparisons, labels, tmp_path)

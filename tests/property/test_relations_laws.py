@@ -14,14 +14,10 @@ from hypothesis import strategies as st
 from consistency import Constraint, reference
 from icm.claims import AnswerKey, Claim, ComparisonKey
 from icm.relations import (
-    DifferentAnswer,
-    ExactlyOne,
     Implication,
-    Mirrored,
+    Relation,
     RelationSpec,
-    SameAnswer,
     Table,
-    Transitive,
     check_answers_occur,
     constraints_from,
     normal_answer,
@@ -54,7 +50,7 @@ def holds(constraints: Sequence[Constraint], labels: Sequence[int], num_labels: 
 @FEW
 @given(ANSWERS, st.integers(2, 4))
 def test_same_answer_counts_the_pairs_that_differ(values: list[str], num_labels: int) -> None:
-    constraints = constraints_from(answers("q", values), [SameAnswer()], num_labels)
+    constraints = constraints_from(answers("q", values), [Relation(kind="same_answer")], num_labels)
     random.seed(0)
     for _ in range(20):
         labels = [random.randrange(-1, num_labels) for _ in values]
@@ -68,7 +64,7 @@ def test_same_answer_counts_the_pairs_that_differ(values: list[str], num_labels:
 @FEW
 @given(ANSWERS)
 def test_different_answers_count_the_pairs_that_are_both_true(values: list[str]) -> None:
-    constraints = constraints_from(answers("q", values), [DifferentAnswer()], 2)
+    constraints = constraints_from(answers("q", values), [Relation(kind="different_answer")], 2)
     for labels in product((-1, 0, 1), repeat=len(values)):
         expected = sum(
             values[i] != values[j] and labels[i] == labels[j] == 1 for i, j in combinations(range(len(values)), 2)
@@ -79,7 +75,7 @@ def test_different_answers_count_the_pairs_that_are_both_true(values: list[str])
 @FEW
 @given(ANSWERS)
 def test_exactly_one_answer_is_affirmed(values: list[str]) -> None:
-    constraints = constraints_from(answers("q", values), [ExactlyOne()], 2)
+    constraints = constraints_from(answers("q", values), [Relation(kind="exactly_one")], 2)
     for labels in product((0, 1), repeat=len(values)):
         affirmed = {value for value, label in zip(values, labels, strict=True) if label}
         assert holds(constraints, labels) == (len(affirmed) == 1)
@@ -115,7 +111,7 @@ def test_allowed_rows_and_the_forbidden_rest_are_one_table(rows: set[tuple[int, 
 @FEW
 @given(PAIRS)
 def test_mirrored_comparisons_disagree(pairs: list[tuple[str, str]]) -> None:
-    constraints = constraints_from(comparisons("q", pairs), [Mirrored()], 2)
+    constraints = constraints_from(comparisons("q", pairs), [Relation(kind="mirrored")], 2)
     for labels in product((0, 1), repeat=len(pairs)):
         told = dict(zip(pairs, labels, strict=True))
         expected = all(told[a, b] != told[b, a] for a, b in pairs if (b, a) in told)
@@ -125,7 +121,7 @@ def test_mirrored_comparisons_disagree(pairs: list[tuple[str, str]]) -> None:
 @FEW
 @given(PAIRS)
 def test_labels_from_an_order_of_the_responses_satisfy_everything(pairs: list[tuple[str, str]]) -> None:
-    constraints = constraints_from(comparisons("q", pairs), [Mirrored(), Transitive()], 2)
+    constraints = constraints_from(comparisons("q", pairs), [Relation(kind="mirrored"), Relation(kind="transitive")], 2)
     for order in permutations("wxyz"):
         labels = [int(order.index(a) < order.index(b)) for a, b in pairs]
         assert holds(constraints, labels)
@@ -135,18 +131,18 @@ def test_labels_from_an_order_of_the_responses_satisfy_everything(pairs: list[tu
 @given(st.permutations(list(combinations("wxyz", 2))), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_what_satisfies_everything_over_all_pairs_is_an_order(pairs: list[tuple[str, str]], turned: list[bool]) -> None:
     stated = [(b, a) if turn else (a, b) for (a, b), turn in zip(pairs, turned, strict=True)]
-    constraints = constraints_from(comparisons("q", stated), [Transitive()], 2)
+    constraints = constraints_from(comparisons("q", stated), [Relation(kind="transitive")], 2)
     orders = {tuple(int(order.index(a) < order.index(b)) for a, b in stated) for order in permutations("wxyz")}
     satisfying = {labels for labels in product((0, 1), repeat=6) if holds(constraints, labels)}
     assert satisfying == orders
 
 
 ALL: tuple[RelationSpec, ...] = (
-    SameAnswer(weight=0.5),
-    DifferentAnswer(),
-    ExactlyOne(weight=2.0),
-    Mirrored(),
-    Transitive(weight=3.0),
+    Relation(kind="same_answer", weight=0.5),
+    Relation(kind="different_answer"),
+    Relation(kind="exactly_one", weight=2.0),
+    Relation(kind="mirrored"),
+    Relation(kind="transitive", weight=3.0),
     Implication(premise="a", conclusion="b"),
     Table(answers=("b", "c"), forbidden=((1, 1), (0, 0))),
 )

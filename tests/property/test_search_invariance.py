@@ -11,7 +11,7 @@ from icm.claims import TRUE_FALSE, UNLABELLED, AnswerKey, Claim, Labels, LabelSp
 from icm.config import load
 from icm.files.records import TaskRecord
 from icm.problem import build_problem
-from icm.relations import DifferentAnswer, SameAnswer
+from icm.relations import Relation
 from icm.scoring.fake import HashScorer
 from icm.searches.build import build_search
 from tests.worlds import make_claims, make_task
@@ -77,7 +77,8 @@ def test_relations_that_demand_nothing_of_these_claims_change_no_label(overrides
 
 
 def test_the_order_of_the_relations_changes_no_label(overrides: tuple[str, ...]) -> None:
-    turned = make_task().model_copy(update={"relations": (DifferentAnswer(), SameAnswer())})
+    relations = (Relation(kind="different_answer"), Relation(kind="same_answer"))
+    turned = make_task().model_copy(update={"relations": relations})
     assert labels_of(overrides, CLAIMS, turned).tolist() == labels_of(overrides, CLAIMS, make_task()).tolist()
 
 

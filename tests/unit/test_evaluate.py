@@ -12,20 +12,21 @@ import pytest
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import disagreements
+from icm.evaluate.schema import Metrics
 from icm.evaluate.settings import EvaluateConfig
-from icm.evaluate.stage import read_metrics, run
-from icm.files.records import MANIFEST, dump_row
-from icm.files.stage_dir import StageDir, read_manifest
+from icm.evaluate.stage import run
+from icm.files.records import MANIFEST, METRICS, dump_row
+from icm.files.stage_dir import StageDir, read_manifest, read_result
 from icm.scoring.fake import HashScorer
-from tests.worlds import concept_scorer, elicitation, write_run
+from tests.worlds import concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = EvaluateConfig(shots=(0, 4, 8), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8), num_draws=2, num_resamples=100)
 
 
 def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path: Path) -> None:
     of = elicitation()
     manifest = run(CONFIG, *write_run(of, tmp_path), tmp_path / "evaluate", concept_scorer(of))
-    metrics = read_metrics(tmp_path / "evaluate")
+    metrics = read_result(tmp_path / "evaluate", "evaluate", METRICS, Metrics)
     assert metrics.accuracy is not None
     assert metrics.in_context is not None
     assert metrics.accuracy.num_claims == 44
@@ -73,7 +74,7 @@ def test_other_settings_need_another_directory(tmp_path: Path) -> None:
 
 def test_without_a_model_everything_else_is_measured(tmp_path: Path) -> None:
     run(CONFIG, *write_run(elicitation(), tmp_path), tmp_path / "evaluate", None)
-    metrics = read_metrics(tmp_path / "evaluate")
+    metrics = read_result(tmp_path / "evaluate", "evaluate", METRICS, Metrics)
     assert metrics.in_context is None
     assert metrics.in_context_missing == "no model was given"
     assert metrics.accuracy is not None
@@ -86,7 +87,10 @@ def test_flipping_the_golden_labels_swaps_accuracy_and_flipped_accuracy(tmp_path
     run(CONFIG, *write_run(of, tmp_path / "a"), tmp_path / "a/evaluate", None)
     flipped = {claim: 1 - label for claim, label in of.golden.items()}
     run(CONFIG, *write_run(of, tmp_path / "b", flipped), tmp_path / "b/evaluate", None)
-    plain, other = read_metrics(tmp_path / "a/evaluate"), read_metrics(tmp_path / "b/evaluate")
+    plain, other = (
+        read_result(tmp_path / "a/evaluate", "evaluate", METRICS, Metrics),
+        read_result(tmp_path / "b/evaluate", "evaluate", METRICS, Metrics),
+    )
     assert other.accuracy is not None
     assert plain.flipped_accuracy is not None
     assert other.accuracy.value == plain.flipped_accuracy.value
@@ -167,19 +171,21 @@ def test_an_interrupted_evaluation_goes_on_and_asks_nothing_twice(tmp_path: Path
     (tmp_path / "interrupted/metrics.json").write_text("{")
     run(CONFIG, *directories, tmp_path / "interrupted", scorer)
     assert scorer.cost == spent
-    assert read_metrics(tmp_path / "interrupted") == read_metrics(tmp_path / "whole")
+    assert read_result(tmp_path / "interrupted", "evaluate", METRICS, Metrics) == read_result(
+        tmp_path / "whole", "evaluate", METRICS, Metrics
+    )
 
 
 def test_disagreements_are_the_wrong_labels_most_probable_first() -> None:
     of = elicitation(num_wrong=6)
     listed = disagreements(of)
-    probabilities = [each.probability or 0.0 for each in listed]
+    probabilities = [row.probability or 0.0 for _, row, _ in listed]
     assert len(listed) == 6
     assert probabilities == sorted(probabilities, reverse=True)
-    assert all(each.label != each.golden for each in listed)
+    assert all(row.name != golden for _, row, golden in listed)
 
 
 @pytest.mark.parametrize("wrong", [{"num_draws": 0}, {"confidence_level": 1.0}, {"shots": [-1]}, {"shot": [1]}])
 def test_settings_out_of_range_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        EvaluateConfig.model_validate(wrong)
+        EvaluateConfig.model_validate(CONFIG.model_dump() | wrong)

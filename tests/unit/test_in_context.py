@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from icm import golden as gold
-from icm.claims import TRUE_FALSE, UNLABELLED, LabelSpace
-from icm.evaluate.in_context import Candidates, demonstrations, draw_shots, in_context_accuracy
+from icm.claims import TRUE_FALSE, UNLABELLED, Labels, LabelSpace
+from icm.evaluate.in_context import demonstrations, draw_shots, in_context_accuracy
+from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm
 from icm.scoring.fake import ConceptScorer, HashScorer
 from icm.statistics.estimates import Resampling
 from tests.worlds import concept_scorer, elicitation
@@ -40,7 +41,8 @@ def _ask(
     return in_context_accuracy(
         scorer,
         of.task.label_space,
-        Candidates(claims=of.claims, elicited=golden if elicited is None else elicited, golden=golden),
+        of.claims,
+        {"elicited": golden if elicited is None else elicited, "golden": golden},
         of.held_out,
         gold.as_labels(of.golden, of.held_out),
         shots=shots,
@@ -71,9 +73,9 @@ def test_equal_labels_give_equal_arms() -> None:
 def test_arms_show_the_same_shots_and_differ_in_labels_only() -> None:
     of = elicitation()
     golden = gold.as_labels(of.golden, of.claims)
-    candidates = Candidates(claims=of.claims, elicited=(1 - golden).astype(np.int8), golden=golden)
+    labels: dict[Arm, Labels] = {"elicited": (1 - golden).astype(np.int8), "golden": golden}
     draw = draw_shots(len(of.claims), 10, 2, seed=0, index=4)
-    arms = {arm: demonstrations(TRUE_FALSE, candidates, draw, arm) for arm in ("random", "elicited", "golden")}
+    arms = {arm: demonstrations(TRUE_FALSE, of.claims, labels, draw, arm) for arm in ARMS_WITH_SHOTS}
     unlabelled = {
         arm: [demo.removesuffix(" True").removesuffix(" False") for demo in demos] for arm, demos in arms.items()
     }
@@ -142,7 +144,8 @@ def test_held_out_claims_without_gold_are_counted_and_left_out() -> None:
     result = in_context_accuracy(
         WordScorer(),
         TRUE_FALSE,
-        Candidates(claims=of.claims, elicited=golden, golden=golden),
+        of.claims,
+        {"elicited": golden, "golden": golden},
         of.held_out,
         held_out,
         shots=(4,),

@@ -28,7 +28,7 @@ from icm.files.records import (
 from icm.prepare.pocket import PocketTask
 from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings, TruthfulqaSettings
 from icm.prepare.stage import run
-from icm.relations import DifferentAnswer
+from icm.relations import Relation
 
 TASK_DIR = Path(conf.__path__[0]) / "task"
 TASK_NAMES = sorted(path.stem for path in TASK_DIR.glob("*.yaml"))
@@ -45,7 +45,7 @@ def write_source(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def config_of(path: Path, **settings: Any) -> PrepareConfig:
-    relations = [DifferentAnswer()]
+    relations = [Relation(kind="different_answer")]
     task = {"kind": "truthfulqa", "path": path, "num_claims": 8, "num_held_out": 4, "relations": relations, **settings}
     return PrepareConfig.model_validate({"task": task, "seed": 0})
 
@@ -73,7 +73,7 @@ def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
         (20, "duplicate"),
         (21, "empty"),
     ]
-    assert read_task(out / TASK).relations == (DifferentAnswer(),)
+    assert read_task(out / TASK).relations == (Relation(kind="different_answer"),)
     assert manifest.inputs == {"source": sha256_of(source)}
     assert set(manifest.outputs) == {CLAIMS, HELD_OUT, REJECTED, TASK, GOLD}
 

@@ -17,25 +17,21 @@ from icm.prepare import custom, tables
 from icm.prepare.items import TaskItems
 from icm.prepare.settings import CustomSettings
 from icm.relations import (
-    DifferentAnswer,
-    ExactlyOne,
     Implication,
-    Mirrored,
+    Relation,
     RelationSpec,
-    SameAnswer,
     Table,
-    Transitive,
     check_answers_occur,
     constraints_from,
 )
 from tests.worlds import make_claim
 
 ALL_RELATIONS = (
-    SameAnswer(weight=0.5),
-    DifferentAnswer(),
-    ExactlyOne(),
-    Mirrored(weight=2.0),
-    Transitive(),
+    Relation(kind="same_answer", weight=0.5),
+    Relation(kind="different_answer"),
+    Relation(kind="exactly_one"),
+    Relation(kind="mirrored", weight=2.0),
+    Relation(kind="transitive"),
     Implication(premise="6", conclusion="4"),
     Table(answers=("4", "5"), forbidden=((0, 1),), weight=3.0),
 )
@@ -82,42 +78,47 @@ def meaning(claims: list[Claim], constraints: list[Constraint], num_labels: int 
 
 
 def test_same_answer_makes_equal_labels_of_any_alphabet() -> None:
-    assert satisfied(answers("q", "4", "4", "5"), SameAnswer(), num_labels=3) == {
+    assert satisfied(answers("q", "4", "4", "5"), Relation(kind="same_answer"), num_labels=3) == {
         (x, x, y) for x in range(3) for y in range(3)
     }
 
 
 def test_same_answer_counts_every_pair() -> None:
-    constraints = constraints_from(answers("q", "4", "4", "4", "4"), [SameAnswer()], 2)
+    constraints = constraints_from(answers("q", "4", "4", "4", "4"), [Relation(kind="same_answer")], 2)
     assert sorted(constraint.scope for constraint in constraints) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
 def test_different_answers_are_not_both_true() -> None:
-    assert satisfied(answers("q", "4", "5"), DifferentAnswer()) == {(0, 0), (0, 1), (1, 0)}
-    assert constraints_from(answers("q", "4", "4"), [DifferentAnswer()], 2) == []
+    assert satisfied(answers("q", "4", "5"), Relation(kind="different_answer")) == {(0, 0), (0, 1), (1, 0)}
+    assert constraints_from(answers("q", "4", "4"), [Relation(kind="different_answer")], 2) == []
 
 
 def test_exactly_one_answer_is_affirmed_however_many_claims_give_it() -> None:
-    assert satisfied(answers("q", "4", "5", "6"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
-    assert satisfied(answers("q", "4", "4", "5"), ExactlyOne()) == {(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1)}
+    assert satisfied(answers("q", "4", "5", "6"), Relation(kind="exactly_one")) == {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    assert satisfied(answers("q", "4", "4", "5"), Relation(kind="exactly_one")) == {
+        (1, 0, 0),
+        (0, 1, 0),
+        (1, 1, 0),
+        (0, 0, 1),
+    }
 
 
 def test_mirrored_claims_have_opposite_labels() -> None:
-    assert satisfied(comparisons("q", "ab", "ba"), Mirrored()) == {(0, 1), (1, 0)}
-    assert constraints_from(comparisons("q", "ab", "cb", "aa"), [Mirrored()], 2) == []
+    assert satisfied(comparisons("q", "ab", "ba"), Relation(kind="mirrored")) == {(0, 1), (1, 0)}
+    assert constraints_from(comparisons("q", "ab", "cb", "aa"), [Relation(kind="mirrored")], 2) == []
 
 
 @pytest.mark.parametrize("pairs", [("ab", "bc", "ac"), ("ba", "ac", "cb"), ("ca", "bc", "ab")])
 def test_transitive_leaves_the_six_orders_of_three_responses(pairs: Any) -> None:
     orders = ["abc", "acb", "bac", "bca", "cab", "cba"]
     expected = {tuple(int(order.index(x) < order.index(y)) for x, y in pairs) for order in orders}
-    assert satisfied(comparisons("q", *pairs), Transitive()) == expected
+    assert satisfied(comparisons("q", *pairs), Relation(kind="transitive")) == expected
 
 
 def test_transitive_and_mirrored_leave_the_orders_of_four_responses() -> None:
     pairs = [x + y for x in "abcd" for y in "abcd" if x != y]
     claims = comparisons("q", *pairs)
-    constraints = constraints_from(claims, [Mirrored(), Transitive()], 2)
+    constraints = constraints_from(claims, [Relation(kind="mirrored"), Relation(kind="transitive")], 2)
     assert sum(constraint.name == "transitive" for constraint in constraints) == 4 * 8
     forward = [pair for pair in pairs if pair[0] < pair[1]]
     orders = 0
@@ -172,7 +173,7 @@ def test_a_table_that_does_not_fit_the_labels_is_refused() -> None:
 
 def test_an_answer_that_no_claim_gives_is_named_with_those_there_are() -> None:
     claims = answers("q", "dog", "mammal")
-    check_answers_occur([Implication(premise="DOG", conclusion="mammal"), SameAnswer()], claims)
+    check_answers_occur([Implication(premise="DOG", conclusion="mammal"), Relation(kind="same_answer")], claims)
     with pytest.raises(
         ConfigError, match="names the answer 'mamal', which no claim gives; the answers are 'dog', 'mam"
     ):
@@ -205,8 +206,11 @@ def test_a_custom_task_checks_its_relations_against_its_table() -> None:
 
 def test_relations_stay_within_groups() -> None:
     claims = answers("q1", "4", "5") + answers("q2", "4", "5")
-    assert {constraint.scope for constraint in constraints_from(claims, [DifferentAnswer()], 2)} == {(0, 1), (2, 3)}
-    assert constraints_from(answers("q1", "4") + answers("q2", "4"), [SameAnswer()], 2) == []
+    assert {constraint.scope for constraint in constraints_from(claims, [Relation(kind="different_answer")], 2)} == {
+        (0, 1),
+        (2, 3),
+    }
+    assert constraints_from(answers("q1", "4") + answers("q2", "4"), [Relation(kind="same_answer")], 2) == []
 
 
 def test_permuting_claims_only_permutes_positions() -> None:
@@ -226,25 +230,33 @@ def test_nothing_but_group_and_key_matters() -> None:
 
 
 def test_constraints_carry_the_weight_and_kind_of_their_relation() -> None:
-    (constraint,) = constraints_from(answers("q", "4", "5"), [DifferentAnswer(weight=2.5)], 2)
+    (constraint,) = constraints_from(answers("q", "4", "5"), [Relation(kind="different_answer", weight=2.5)], 2)
     assert (constraint.weight, constraint.name) == (2.5, "different_answer")
 
 
-@pytest.mark.parametrize("relation", [DifferentAnswer(), ExactlyOne(), Mirrored(), Transitive()])
+@pytest.mark.parametrize(
+    "relation",
+    [
+        Relation(kind="different_answer"),
+        Relation(kind="exactly_one"),
+        Relation(kind="mirrored"),
+        Relation(kind="transitive"),
+    ],
+)
 def test_truth_relations_refuse_other_label_spaces(relation: Any) -> None:
     with pytest.raises(ConfigError, match=f"{relation.kind}.*3 labels"):
         constraints_from([], [relation], 3)
 
 
 def test_same_answer_refuses_more_labels_than_a_mask_holds() -> None:
-    assert len(constraints_from(answers("q", "4", "4"), [SameAnswer()], 8)) == 1
+    assert len(constraints_from(answers("q", "4", "4"), [Relation(kind="same_answer")], 8)) == 1
     with pytest.raises(ConfigError, match="has 9"):
-        constraints_from([], [SameAnswer()], 9)
+        constraints_from([], [Relation(kind="same_answer")], 9)
 
 
 def test_exactly_one_refuses_a_large_group_by_name() -> None:
     with pytest.raises(ConfigError, match="group 'q7' has 7; use 'different_answer'"):
-        constraints_from(answers("q7", *"1234567"), [ExactlyOne()], 2)
+        constraints_from(answers("q7", *"1234567"), [Relation(kind="exactly_one")], 2)
 
 
 def test_settings_are_told_apart_by_kind() -> None:
@@ -252,7 +264,7 @@ def test_settings_are_told_apart_by_kind() -> None:
         relations: tuple[RelationSpec, ...]
 
     task = Task.model_validate({"relations": [{"kind": "mirrored", "weight": 3}, {"kind": "same_answer"}]})
-    assert task.relations == (Mirrored(weight=3.0), SameAnswer())
+    assert task.relations == (Relation(kind="mirrored", weight=3.0), Relation(kind="same_answer"))
 
 
 @pytest.mark.parametrize(

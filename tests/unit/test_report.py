@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from consistency.binding import Tally
 from icm.diagnose.checks import judge
-from icm.diagnose.schema import CHECK_NAMES, CheckName, ConstraintTally
+from icm.diagnose.schema import CHECK_NAMES, CheckName
 from icm.evaluate.against_golden import compare
 from icm.evaluate.figures import draw_figures
 from icm.evaluate.page import render_page
 from icm.evaluate.schema import Metrics
-from icm.evaluate.settings import EvaluateConfig
-from icm.evaluate.stage import read_metrics, run
+from icm.evaluate.stage import run
 from icm.evaluate.summary import summary_table
-from tests.worlds import QUICK, concept_scorer, elicitation, write_run
+from icm.files.records import METRICS
+from icm.files.stage_dir import read_result
+from tests.worlds import QUICK, concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = EvaluateConfig(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
 
 
 class Reader(HTMLParser):
@@ -69,7 +72,7 @@ def test_texts_of_the_data_set_and_settings_are_escaped(page: Any) -> None:
 
 
 def test_the_report_holds_the_headline_and_what_was_left_out(page: Any, evaluated: Any) -> None:
-    metrics, text = read_metrics(evaluated), " ".join(" ".join(page.text).split())
+    metrics, text = read_result(evaluated, "evaluate", METRICS, Metrics), " ".join(" ".join(page.text).split())
     assert metrics.in_context is not None
     for estimate in (metrics.accuracy, metrics.in_context.elicited, metrics.in_context.golden):
         assert estimate is not None
@@ -98,7 +101,7 @@ def _page_with(constraints: Any, tmp_path: Path) -> Any:
 
 
 def test_the_report_says_which_constraints_bind(tmp_path: Path) -> None:
-    tally = ConstraintTally(
+    tally = Tally(
         name="table: <b>dog</b>, mammal",
         num_constraints=1234,
         num_violated=5,
@@ -109,7 +112,7 @@ def test_the_report_says_which_constraints_bind(tmp_path: Path) -> None:
     text = _page_with([tally], tmp_path)
     assert "table: <b>dog</b>, mammal 1,234 5 89 67" in text
     assert "undecided" not in text
-    assert "89 3 undecided 67" in _page_with([tally.model_copy(update={"num_undecided": 3})], tmp_path)
+    assert "89 3 undecided 67" in _page_with([replace(tally, num_undecided=3)], tmp_path)
     assert "Which constraints bind" not in _page_with([], tmp_path)
 
 
@@ -121,7 +124,7 @@ def _console_text(metrics: Any) -> Any:
 
 
 def test_the_summary_table_stands_on_its_own(evaluated: Any) -> None:
-    text = _console_text(read_metrics(evaluated))
+    text = _console_text(read_result(evaluated, "evaluate", METRICS, Metrics))
     for words in (
         "Elicited labels",
         "Zero-shot",
@@ -134,7 +137,7 @@ def test_the_summary_table_stands_on_its_own(evaluated: Any) -> None:
 
 
 def test_a_rule_that_speaks_of_some_claims_only_says_so(evaluated: Any) -> None:
-    metrics = read_metrics(evaluated)
+    metrics = read_result(evaluated, "evaluate", METRICS, Metrics)
     majority, *others = metrics.baselines
     assert majority.claims is not None
     partial = majority.model_copy(update={"claims": majority.claims.model_copy(update={"num_claims": 5})})
@@ -143,19 +146,19 @@ def test_a_rule_that_speaks_of_some_claims_only_says_so(evaluated: Any) -> None:
 
 
 def test_a_task_name_is_not_read_as_markup(evaluated: Any) -> None:
-    metrics = read_metrics(evaluated).model_copy(update={"task": "facts[/bold]"})
+    metrics = read_result(evaluated, "evaluate", METRICS, Metrics).model_copy(update={"task": "facts[/bold]"})
     assert "facts[/bold]" in _console_text(metrics)
 
 
 def test_metrics_survive_their_file(evaluated: Any) -> None:
-    metrics = read_metrics(evaluated)
+    metrics = read_result(evaluated, "evaluate", METRICS, Metrics)
     assert Metrics.model_validate_json(metrics.model_dump_json()) == metrics
 
 
 def test_figures_are_drawn_for_a_run_with_nothing_to_show(tmp_path: Path) -> None:
     of = elicitation(num_groups=1, num_wrong=0, num_unlabelled=4)
     run(CONFIG, *write_run(of, tmp_path), tmp_path / "evaluate", concept_scorer(of))
-    metrics = read_metrics(tmp_path / "evaluate")
+    metrics = read_result(tmp_path / "evaluate", "evaluate", METRICS, Metrics)
     assert metrics.accuracy is None
-    assert [figure.name for figure in draw_figures(metrics, tmp_path / "again")] == ["in_context", "trace", "confusion"]
+    assert [name for name, _, _ in draw_figures(metrics, tmp_path / "again")] == ["in_context", "trace", "confusion"]
     assert (tmp_path / "evaluate/report.html").read_text().count("<figure") == 3

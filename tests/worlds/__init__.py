@@ -2,7 +2,15 @@
 
 from tests.worlds.claims import answer_claim, comparison_claim, given, keyed_answer, make_claim, make_claims, make_task
 from tests.worlds.elicitations import QUICK, concept_scorer, elicitation, trace_of
-from tests.worlds.runs import elicit_settings, prepare_pocket, read_by, write_prepared, write_run
+from tests.worlds.runs import (
+    elicit_settings,
+    evaluate_settings,
+    export_settings,
+    prepare_pocket,
+    read_by,
+    write_prepared,
+    write_run,
+)
 from tests.worlds.strategies import CLAIMS
 
 __all__ = [
@@ -13,6 +21,8 @@ __all__ = [
     "concept_scorer",
     "elicit_settings",
     "elicitation",
+    "evaluate_settings",
+    "export_settings",
     "given",
     "keyed_answer",
     "make_claim",

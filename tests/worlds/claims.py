@@ -9,7 +9,7 @@ import numpy as np
 from icm.claims import TRUE_FALSE, AnswerKey, Claim, ClaimId, ComparisonKey, claim_id
 from icm.files.records import LabelRow, TaskRecord
 from icm.prepare import shapes
-from icm.relations import DifferentAnswer, SameAnswer
+from icm.relations import Relation
 
 
 def make_claim(
@@ -51,8 +51,8 @@ def make_claims(num_groups: int, per_group: int, seed: int = 0) -> tuple[list[Cl
 def make_task() -> TaskRecord:
     """Return a binary task in which different answers contradict and equal ones agree."""
     relations = (
-        SameAnswer(kind="same_answer", weight=1.0),
-        DifferentAnswer(kind="different_answer", weight=1.0),
+        Relation(kind="same_answer", weight=1.0),
+        Relation(kind="different_answer", weight=1.0),
     )
     return TaskRecord(name="numbers", label_space=TRUE_FALSE, relations=relations)
 

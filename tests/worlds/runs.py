@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from icm import golden as gold
 from icm.claims import Claim, ClaimId
 from icm.commands.memory import READ
-from icm.config import load
+from icm.config import load, load_command
 from icm.elicit.settings import ElicitSettings
 from icm.evaluate.against_golden import Elicitation
+from icm.evaluate.settings import EvaluateConfig
+from icm.export.settings import ExportConfig
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, write_json, write_rows
 from icm.files.stage_dir import StageDir
 from icm.prepare import stage as prepare
@@ -27,6 +30,17 @@ def write_prepared(directory: Path, claims: list[Claim]) -> None:
 def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
     """Return the settings of an elicit stage: the paper's chain under the released objective, changed where asked."""
     return load(f"seed={seed}", "search=annealing", "objective=released_code", *overrides).for_elicit()
+
+
+def evaluate_settings(**changes: Any) -> EvaluateConfig:
+    """Return the settings of an evaluate stage as `conf/` has them, changed where asked."""
+    return EvaluateConfig.model_validate(load().evaluate.model_dump() | changes)
+
+
+def export_settings(**changes: Any) -> ExportConfig:
+    """Return the settings of an export stage as `conf/` has them, changed where asked."""
+    settings = load_command(ExportConfig, "export", "run_dir=unused")[1]
+    return ExportConfig.model_validate(settings.model_dump() | changes)
 
 
 def prepare_pocket(run_dir: Path, task: str = "preference", num_claims: int = 48, num_held_out: int = 64) -> Path:
