@@ -254,14 +254,14 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
 def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[ReadOrigin, int]:
     """Return the starts that can tell something, and a zero-shot start where no other is left.
 
-    Random labels lead to whatever concept the model compresses best. Relations and anchors say which one is meant;
-    without them nothing does but the model's own verdicts, so every start must come from those. Of more than two labels
-    there is no opposite.
+    Random labels, and the opposite of the model's verdicts, lead to whatever concept the model compresses best. Relations
+    and anchors say which one is meant; without them nothing does but the verdicts themselves, so the search starts from
+    those alone. Of more than two labels there is no opposite.
     """
     objective = problem.objective
     is_tied = objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
     is_binary = len(problem.task.label_space) == 2
-    tells: dict[ReadOrigin, bool] = {"zero_shot": True, "opposite": is_binary, "random": is_tied}
+    tells: dict[ReadOrigin, bool] = {"zero_shot": True, "opposite": is_tied and is_binary, "random": is_tied}
     starts = {origin: number for origin, number in settings.starts.items() if number and tells[origin]}
     zero_shot: dict[ReadOrigin, int] = {"zero_shot": 1}
     return starts or zero_shot

@@ -153,13 +153,13 @@ def test_shuffled_sweeps_report_what_they_compared_in_the_orders_of_the_objectiv
     assert state.step <= search.num_steps
 
 
-def test_without_relations_every_start_of_shuffled_sweeps_is_of_zero_shot_origin() -> None:
+def test_without_relations_shuffled_sweeps_start_from_zero_shot_labels_alone() -> None:
     claims, truth = make_claims(num_groups=6, per_group=3)
     settings = load("search=shuffled_sweeps", "objective=prequential").for_elicit()
     task = make_task().model_copy(update={"relations": ()})
     problem = build_problem(claims, task, ConceptScorer(truth, TRUE_FALSE), settings)
     search = build_search(settings.search, problem, 0)
-    assert {member.origin for member in search.start().population.members} == {"zero_shot", "opposite"}
+    assert {member.origin for member in search.start().population.members} == {"zero_shot"}
 
 
 def test_shuffled_sweeps_read_no_claim_more_often_than_they_say() -> None:
