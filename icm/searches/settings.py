@@ -136,9 +136,9 @@ class ShuffledSweepsSettings(Record):
 
     Attributes:
         name: How reports call this setting.
-        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite. The
-            opposite is left out where there are more than two labels, random ones where neither a relation nor an
-            anchor says which concept is meant.
+        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite. Where
+            neither a relation nor an anchor says which concept is meant, the zero-shot start is the only one; the
+            opposite is left out where there are more than two labels.
         screening_rounds: Sweeps of all starts, but for those that have come to the same labelling as a better one.
         screening_orders: Random orders that every labelling is read in meanwhile.
         final_rounds: Further sweeps of the best one, at the most; it stops when it has settled.

@@ -254,9 +254,9 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
 def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[ReadOrigin, int]:
     """Return the starts that can tell something, and a zero-shot start where no other is left.
 
-    Random labels, and the opposite of the model's verdicts, lead to whatever concept the model compresses best. Relations
-    and anchors say which one is meant; without them nothing does but the verdicts themselves, so the search starts from
-    those alone. Of more than two labels there is no opposite.
+    Random labels, and the opposite of the model's verdicts, lead to whatever concept the model compresses best.
+    Relations and anchors say which one is meant; without them nothing does but the verdicts themselves, so the search
+    starts from those alone. Of more than two labels there is no opposite.
     """
     objective = problem.objective
     is_tied = objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
