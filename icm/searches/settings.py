@@ -144,7 +144,8 @@ class ShuffledSweepsSettings(Record):
         final_rounds: Further sweeps of the best one, at the most; it stops when it has settled.
         final_orders: Random orders that it is read in.
         num_compared: How many distinct labellings are compared at the end, in the orders of the objective.
-        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line. It is 0 throughout
+            where the zero-shot start is the only one that is of use.
         cooling_rounds: Rounds until it is 0.
         zero_shot_weight: What the zero-shot log-odds of a label count beside those read in context.
         violation_penalty: What a sweep pays for a violated weight of 1, nats.

@@ -246,7 +246,9 @@ def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, se
     settings = settings.model_copy(update={"starts": _useful_starts(settings, problem)})
     plan = (settings.num_starts,) * settings.screening_rounds + (1,) * settings.final_rounds
     decoder = build_decoder(objective.constraints, settings.violation_penalty)
-    schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
+    # Without ties there is one start, in the basin that is meant: noise could only lead out of it.
+    temperature = settings.sweep_temperature if _is_tied(problem) else 0.0
+    schedule = falling(temperature, settings.cooling_rounds)
     kernel: Halving[Read] = Halving(seed, _unread, decoder, plan, schedule)
     return ShuffledSweeps(settings, problem, objective, decoder, kernel)
 
@@ -258,13 +260,17 @@ def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[R
     Relations and anchors say which one is meant; without them nothing does but the verdicts themselves, so the search
     starts from those alone. Of more than two labels there is no opposite.
     """
-    objective = problem.objective
-    is_tied = objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
-    is_binary = len(problem.task.label_space) == 2
+    is_tied, is_binary = _is_tied(problem), len(problem.task.label_space) == 2
     tells: dict[ReadOrigin, bool] = {"zero_shot": True, "opposite": is_tied and is_binary, "random": is_tied}
     starts = {origin: number for origin, number in settings.starts.items() if number and tells[origin]}
     zero_shot: dict[ReadOrigin, int] = {"zero_shot": 1}
     return starts or zero_shot
+
+
+def _is_tied(problem: Problem) -> bool:
+    """Say whether a relation or an anchor says anything about which concept is meant."""
+    objective = problem.objective
+    return objective.constraints.weight.size > 0 or bool(np.ptp(objective.evidence, axis=1).any())
 
 
 def _unread(_labellings: Sequence[Labels]) -> list[Read]:
