@@ -1,7 +1,7 @@
 """What the benchmarks share: rows of results in JSON Lines, jobs in worker processes, intervals, the last line of JSON.
 
-A benchmark writes a row for each of its runs to `docs/results/NAME.jsonl`, or where `--outcomes` says. A row begins
-with what the run was told (its job) and goes on with what came of it. A stopped benchmark finds its own rows there
+A benchmark writes a row for each of its runs to `docs/results/NAME.jsonl`, or where `--outcomes` says. A row holds
+the settings of the run (its job) and then its results. A stopped benchmark finds its own rows there
 and runs what is missing. With `--quick` nothing is written unless `--outcomes` names a file.
 """
 
@@ -24,19 +24,14 @@ from icm.statistics.estimates import student_half_width
 
 RESULTS_DIR: Final = Path(__file__).parents[1] / "docs" / "results"
 LEVEL: Final = 0.95
+# Of two runs Student's interval is 13 standard errors wide to either side, and says nothing.
 FEWEST_RUNS: Final = 3
-"""Of two runs Student's interval is 13 standard errors wide to either side, and says nothing."""
 
 Row = dict[str, Any]
 
 
 def option_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
-    """Return a parser of the options that all benchmarks have, `--quick` and `--outcomes`.
-
-    Args:
-        description: What the benchmark measures: the docstring of its module.
-        quick: What `--quick` leaves out.
-    """
+    """Return a parser of the options that all benchmarks have; `quick` says what `--quick` leaves out."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument(
@@ -59,6 +54,7 @@ def append_row(path: Path | None, row: Mapping[str, Any]) -> None:
     """Write a row at the end of a file of results, if there is one, and its directory where it is missing."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Appended row by row and not written at the end: a benchmark that is stopped loses only the run in progress.
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -94,10 +90,10 @@ def run_jobs(
 
     Args:
         run: What a worker does with a job; a function of a module that can be imported.
-        jobs: What each run is told, as JSON values. All jobs have the same keys, and these are the key of a row.
+        jobs: The settings of each run, as JSON values. All jobs have the same keys, and these are the key of a row.
         num_workers: How many run at a time.
         path: The file of results, if any.
-        describe: What is shown of a row that is done.
+        describe: Gives the line that is shown of a finished row.
     """
     keys = tuple(jobs[0])
     # Later rows win, and rows of another shape, from before a key was added, are no answer to these jobs.
@@ -106,10 +102,12 @@ def run_jobs(
     for row in in_workers(run, missing, num_workers, describe):
         known[_key(row, keys)] = row
         append_row(path, row)
+    # In the order of the jobs, however often the benchmark was stopped: a table must not depend on that.
     return [known[_key(job, keys)] for job in jobs]
 
 
 def _key(row: Row, keys: Sequence[str]) -> str:
+    # As text: a job may hold lists, which are no keys, and a tuple comes back from the file as a list.
     return json.dumps([row[key] for key in keys], sort_keys=True)
 
 
@@ -121,6 +119,7 @@ def in_workers(
     os.environ["OMP_NUM_THREADS"] = "1"
     console = Console(stderr=True, highlight=False)
     started = time.perf_counter()
+    # Spawned, not forked: threads of torch and numba do not survive a fork.
     with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for number, (job, outcome) in enumerate(zip(jobs, pool.map(run, jobs), strict=True), start=1):
             row = {**job, **outcome, "date": today()}
@@ -141,15 +140,17 @@ def conditions() -> Row:
         "date": today(),
         "threads": int(threads) if threads else None,
         "cores": os.cpu_count(),
+        # On a busy machine every time is longer: the load tells which rows to doubt.
         "load": round(os.getloadavg()[0], 2),
     }
 
 
 def finish_speed(name: str, options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Write the row of a speed benchmark, with its options and conditions, and print the result as the last line."""
-    told = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    told.pop("outcomes")
-    append_row(results_path(options, name), {**conditions(), **told, **result})
+    row = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    # Where a row is written says nothing about it.
+    row.pop("outcomes")
+    append_row(results_path(options, name), {**conditions(), **row, **result})
     print(json.dumps(result))
 
 

@@ -41,7 +41,8 @@ from typing import Any, Final
 from benchmarks.harness import RESULTS_DIR, half_width, read_rows
 
 DOCS_DIR: Final = RESULTS_DIR.parent
-TABLE: Final = re.compile(r"(<!-- table: (?P<file>\S+)\n(?P<told>.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
+# Everything between the markers is replaced and the first marker kept, so a page can be rendered again and again.
+TABLE: Final = re.compile(r"(<!-- table: (?P<file>\S+)\n(?P<settings>.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Values(tuple[float, ...]):
@@ -68,20 +69,16 @@ class Values(tuple[float, ...]):
 
 
 def render(page: str, docs_dir: Path) -> str:
-    """Return a page with its tables written anew.
-
-    Args:
-        page: The text of the page.
-        docs_dir: The directory that files of rows are named from.
+    """Return the text of a page with its tables written anew; files of rows are named from `docs_dir`.
 
     Raises:
         ValueError: A marker names a file that is not there, or keeps no row of it.
     """
-    return TABLE.sub(lambda found: found[1] + _table(found["file"], found["told"], docs_dir) + found[4], page)
+    return TABLE.sub(lambda found: found[1] + _table(found["file"], found["settings"], docs_dir) + found[4], page)
 
 
-def _table(file: str, told: str, docs_dir: Path) -> str:
-    settings = tomllib.loads(told)
+def _table(file: str, toml: str, docs_dir: Path) -> str:
+    settings = tomllib.loads(toml)
     rows = [flat for row in read_rows(docs_dir / file) for flat in _flat(row, settings.get("each"))]
     rows = [row for row in rows if _kept(row, settings.get("where", {}))]
     if not rows:
@@ -119,11 +116,13 @@ def _kept(row: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
 def _grouped(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
+        # Dictionaries keep the order of insertion: lines stay in the order of the file.
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
     lines = []
     for group, members in groups.items():
         keys = dict.fromkeys(key for row in members for key in row)
         known = {key: [row[key] for row in members if row.get(key) is not None] for key in keys}
+        # Only keys whose values are all numbers have a mean; the others cannot stand in a column.
         numbers = {
             key: Values(values)
             for key, values in known.items()
@@ -134,6 +133,7 @@ def _grouped(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> list[dict[str
 
 
 def _cell(template: str, line: Mapping[str, Any]) -> str:
+    # `tokens.mean` and `tokens[0]` both need the key `tokens`.
     names = [re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(template) if name]
     return "" if any(line.get(name) is None for name in names) else template.format_map(line)
 
@@ -152,6 +152,7 @@ def main() -> None:
         if not options.check:
             path.write_text(fresh, encoding="utf-8")
         print(f"{'stale' if options.check else 'written'}: {path.relative_to(DOCS_DIR)}")
+    # A stale page is an error for a check alone: without --check it has just been written.
     sys.exit(1 if options.check and stale else 0)
 
 

@@ -2,7 +2,7 @@
 
 Labels are small integers and claims are positions in a vector: nothing here knows a language model or what a claim
 says. What is compiled is imported on its own, because it brings numba along: the counting is in `consistency.kernels`,
-the exact solver in `consistency.solve`, and which constraints bind is told by `consistency.binding`.
+the exact solver in `consistency.solve`, and `consistency.binding` says which constraints bind.
 """
 
 from consistency.builders import acyclic, contradiction, equivalence, exactly_one, forbid, implication

@@ -26,7 +26,7 @@ class Tally:
         num_violated: How many the best labelling violates.
         num_binding: How many bind: without that one constraint, all others kept, a labelling would be worth more
             than the best one is now. Every violated constraint binds. None of a component binds whose likeliest
-            labels satisfy everything, whatever the others say.
+            labels satisfy everything.
         num_undecided: How many of the rest may bind, because the search met its limit before it was known.
     """
 
@@ -55,9 +55,9 @@ def tally_binding(
         arrays: M constraints.
         names: (M,) what each is called.
         label_logprobs: As for `solve`, like all that follow.
-        penalty: As for `solve`.
-        fixed: As for `solve`.
-        max_nodes: As for `solve`.
+        penalty: In nats.
+        fixed: (N,), -1 where free.
+        max_nodes: For each of the solves.
 
     Returns:
         A tally for each name, in the order of their first appearance.
@@ -73,6 +73,7 @@ def tally_binding(
     is_open = open_labels(label_logprobs, fixed)
     start = likeliest(label_logprobs, is_open)
     is_opposed, is_violated = violated(arrays, start), violated(arrays, solution.labels)
+    # A violated constraint binds: without it the same labels cost less by its price.
     binds = is_violated.copy()
     is_undecided = np.zeros(arrays.weight.size, np.bool_)
 
@@ -85,7 +86,9 @@ def tally_binding(
     tolerance = TOLERANCE * components.sums(np.abs(label_logprobs).sum(axis=1), price)
     for chosen, left_out in _one_of_each(arrays, components, start):
         paid = price.copy()
+        # Free of charge is as good as gone, and the arrays keep their layout.
         paid[left_out] = 0.0
+        # From the likeliest labels, as in the first solve, so that both searches take the same way.
         labels = start.copy()
         is_exact = solve_components(
             components,
@@ -98,8 +101,11 @@ def tally_binding(
             max_nodes,
             labels,
         )
+        # The cheapest labelling without the constraint against the best one with it, by more than the rounding.
         is_better = (component_costs(labels, paid) < costs - tolerance)[chosen]
         binds[left_out] |= is_better
+        # A cheaper labelling that was found is proof enough; only where none was found does a broken-off search
+        # matter.
         is_undecided[left_out] = ~(is_exact & solution.is_exact[chosen]) & ~binds[left_out]
     return [
         Tally(
@@ -115,7 +121,7 @@ def _one_of_each(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield components and one constraint of each, until all of those were yielded that could bind.
 
-    Components do not bear on one another, so one solve answers for one constraint in each of them.
+    Components are independent, so one solve answers for one constraint in each of them.
     """
     is_unsettled = components.sums(np.zeros(start.size), violated(arrays, start).astype(np.float64)) > 0
     num_constraints = np.diff(components.constraint_start)

@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 from consistency.components import Components
 from consistency.instance import Domains, Incumbent, Instance, Preferences
 
+# Most pairs of sweeps before the first branch: what they raise, all nodes below inherit.
 ROOT_SWEEPS: Final = 100
-"""Most pairs of sweeps before the first branch."""
 
+# Most pairs of sweeps at every other node, which begins with the messages of the node above.
 NODE_SWEEPS: Final = 10
-"""Most pairs of sweeps at every other node."""
 
+# Sweeping ends when a pair of sweeps closes less than this share of the gap between bound and incumbent.
 STALLED: Final = 0.02
-"""Sweeping ends when a pair of sweeps closes less than this share of the gap between bound and incumbent."""
 
+# Memory for the messages along a path. Nodes too deep for it share the messages of the last: valid, if weaker.
 MESSAGE_BYTES: Final = 1 << 25
-"""Memory for the messages along a path. Nodes too deep for it share the messages of the last: valid, if weaker."""
 
+# Costs that differ by less than this share of all the costs of a component count as equal: sums round.
 TOLERANCE: Final = 1e-12
-"""Costs are told apart by more than this share of all the costs of a component."""
 
 
 @njit(cache=True, nogil=True)
@@ -73,6 +73,7 @@ def solve_components(
         if count_violated(instance, best) == 0:
             continue  # every claim has its cheapest label at no cost for the others: nothing can be better
         domains = open_domains(is_open[claims])
+        # A good incumbent first: the lower its cost, the more labels the bound discards at the root.
         descend(instance, domains, best)
         incumbent = incumbent_of(instance, best)
         is_exact[number] = minimise(instance, domains, incumbent, max_nodes)
@@ -114,6 +115,7 @@ def component_instance(
 @njit(cache=True, nogil=True)
 def open_domains(is_open: NDArray[np.bool_]) -> Domains:
     """Return domains with these labels open: (n, L), at least one for each claim."""
+    # Room for every label of every claim: along one path no label is discarded twice.
     return Domains(is_open, is_open.sum(axis=1), np.empty(is_open.size, np.int64), np.zeros(1, np.int64))
 
 
@@ -143,6 +145,7 @@ def count_violated(instance: Instance, labels: NDArray[np.int8]) -> int:
 def descend(instance: Instance, domains: Domains, labels: NDArray[np.int8]) -> None:
     """Give one claim after the other its cheapest open label, in place, until none can be improved alone."""
     improved = True
+    # Ends, because every change lowers the total cost and there are finitely many labellings.
     while improved:
         improved = False
         for claim in range(labels.size):
@@ -183,9 +186,12 @@ def minimise(instance: Instance, domains: Domains, incumbent: Incumbent, max_nod
         layer = min(depth, num_layers - 1)
         num_sweeps = ROOT_SWEEPS if node == 0 else NODE_SWEEPS
         if _may_hold_better(instance, messages[layer], domains, incumbent, preferences, num_sweeps):
+            # The least decided claim: deciding it moves the bound of both branches most. One with a single label has
+            # gap inf.
             claim = int(np.argmin(preferences.gap))
             branch_claim[depth], branch_label[depth] = claim, preferences.label[claim]
             num_discarded_before[depth] = domains.num_discarded[0]
+            # First the branch with the preferred label: a good incumbent early closes the other one sooner.
             for label in range(num_labels):
                 if label != branch_label[depth]:
                     _discard(domains, claim, label)
@@ -221,11 +227,13 @@ def _may_hold_better(
         slack = incumbent.cost[0] - incumbent.tolerance - bound
         if slack <= 0.0:
             return False
+        # There and back: a sweep moves cost towards later claims, so the way back undoes the bias.
         _sweep(instance, messages, domains, preferences, slack, True)
         _sweep(instance, messages, domains, preferences, slack, False)
         before, bound = bound, _bound(instance, messages, domains)
         if bound - before <= STALLED * slack:
             break
+    # The labels that the sweeps prefer are often optimal, or one step of descent away from it.
     candidate = preferences.label.copy()
     descend(instance, domains, candidate)
     candidate_cost = incumbent_of(instance, candidate).cost[0]
@@ -259,6 +267,7 @@ def _sweep(
             _collect(instance, messages, domains, claim, belief)
             best = _lowest_open(domains, claim, belief)
             for label in range(num_labels):
+                # The bound with this label is at least bound + (belief - best), hence no better than the incumbent.
                 if belief[label] - best >= slack:
                     _discard(domains, claim, label)
             _share(instance, messages, domains, claim, belief, best, is_forward)
@@ -292,6 +301,7 @@ def _share(
     is_forward: bool,
 ) -> None:
     """Give what the labels of a claim cost beyond the best to the constraints that reach on."""
+    # The share is 1 over the larger of both counts: that keeps the bound from falling in either direction.
     num_earlier = num_later = 0
     for slot in range(instance.slot_start[claim], instance.slot_start[claim + 1]):
         num_earlier += _reaches(instance, domains, instance.slot_constraint[slot], claim, False)
@@ -311,6 +321,7 @@ def _reaches(instance: Instance, domains: Domains, constraint: int, claim: int, 
     """Say whether a constraint is also about a later (or an earlier) claim that has more than one open label."""
     for place in range(instance.arity[constraint]):
         member = instance.members[constraint, place]
+        # A claim with one open label has nothing to decide, so cost sent to it would be lost to the bound.
         if member != claim and (member > claim) == is_later and domains.num_open[member] > 1:
             return True
     return False
@@ -321,6 +332,7 @@ def _prefer(domains: Domains, preferences: Preferences, belief: NDArray[np.float
     best, gap = -1, np.inf
     for label in range(belief.size):
         if domains.is_open[claim, label]:
+            # The first open label has nothing to be compared with, so it leaves the gap infinite.
             if best < 0:
                 best = label
             elif belief[label] < belief[best]:
@@ -420,6 +432,7 @@ def _discard(domains: Domains, claim: int, label: int) -> None:
 def _restore(domains: Domains, num_discarded: int) -> None:
     """Open the labels again that were discarded last, until so many discarded ones are left."""
     while domains.num_discarded[0] > num_discarded:
+        # Backwards, as on a stack, down to the height that it had at the node.
         domains.num_discarded[0] -= 1
         claim, label = divmod(domains.discarded[domains.num_discarded[0]], domains.is_open.shape[1])
         domains.is_open[claim, label] = True

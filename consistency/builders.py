@@ -18,10 +18,7 @@ TRUE: Final = 1
 def forbid(arity: int, num_labels: int, is_forbidden: Callable[[tuple[int, ...]], bool]) -> int:
     """Return the mask of the joint assignments that a predicate forbids.
 
-    Args:
-        arity: Number of claims in the scope.
-        num_labels: L, the number of labels.
-        is_forbidden: Told the labels in the order of the scope, says whether they violate the constraint.
+    The predicate is told the labels in the order of the scope.
 
     Raises:
         ValueError: The table does not fit one mask.
@@ -42,11 +39,13 @@ def contradiction() -> int:
 
 def implication() -> int:
     """Forbid that the first claim is true and the second is not."""
+    # False implies anything: one joint assignment of four is forbidden.
     return forbid(2, 2, lambda labels: labels[0] == TRUE and labels[1] != TRUE)
 
 
 def exactly_one(arity: int) -> int:
     """Forbid that none, or more than one, of the claims is true."""
+    # A table of its own, not pairs of contradictions: these would allow that none is true.
     return forbid(arity, 2, lambda labels: labels.count(TRUE) != 1)
 
 

@@ -1,6 +1,6 @@
 """Connected components of the constraints, laid out for the solver. Knows no label vector and no penalty.
 
-Two claims are connected when a constraint is about both. Nothing that is done in one component bears on another, so
+Two claims are connected when a constraint is about both. Components are independent, so
 each can be solved on its own. The components depend on the constraints alone and are found once for many solves.
 """
 
@@ -65,9 +65,12 @@ def find_components(arrays: ConstraintArrays) -> Components:
     position = np.zeros(component.size, np.int64)
     position[claims] = np.arange(claims.size) - claim_start[component[claims]]
 
+    # All claims of a constraint are connected by it, so the first one tells its component.
     component_of_constraint = component[arrays.scope[0]]
+    # Stable, so that the constraints of a component stay in ascending order.
     constraints = np.argsort(component_of_constraint, kind="stable")
     constraint_start = _starts(component_of_constraint, num_components)
+    # The same for constraints: their place within the component, by their number in the whole.
     number = np.empty(constraints.size, np.int64)
     number[constraints] = np.arange(constraints.size) - constraint_start[component_of_constraint[constraints]]
 

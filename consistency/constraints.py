@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+# One word per table: a kernel tests a constraint with one shift, without a second array to look up.
 MASK_BITS: Final = 64
 """Most joint assignments that one constraint may have: its table is one machine word."""
 
@@ -116,6 +117,7 @@ def compile_constraints(constraints: Sequence[Constraint], num_claims: int, num_
         claim_start=claim_start,
         claim_constraints=claim_constraints,
     )
+    # The first two fields are a number and a tuple, which cannot be written to.
     for array in arrays[2:]:
         array.setflags(write=False)
     return arrays
@@ -133,6 +135,7 @@ def _check_fits(number: int, constraint: Constraint, num_claims: int, num_labels
         raise ValueError(
             f"constraint {number} ({constraint.name!r}) has scope {constraint.scope}, but there are {num_claims} claims"
         )
+    # A bit beyond the table would never be read, or after widening stand for another joint assignment.
     if constraint.forbidden >> table_size(len(constraint.scope), num_labels):
         raise ValueError(
             f"constraint {number} ({constraint.name!r}) forbids {constraint.forbidden:#x}, which has bits beyond the "

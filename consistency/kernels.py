@@ -71,6 +71,7 @@ def flip_delta(arrays: ConstraintArrays, labels: NDArray[np.int8], claim: int, n
         ValueError: The labels are not one for each claim, there is no such claim, or the new label lies outside
             -1..L-1.
     """
+    # Checked here, because compiled code reads beyond the end of an array without an error.
     if labels.size != arrays.claim_start.size - 1:
         raise ValueError("the labels must be one for each claim of the constraints")
     if not 0 <= claim < labels.size:

@@ -11,6 +11,7 @@ def is_violated(constraint: Constraint, labels: Sequence[int], num_labels: int) 
     """Say whether all claims of the scope are labelled and their joint assignment is forbidden."""
     joint = 0
     for position, claim in enumerate(constraint.scope):
+        # An unlabelled claim may still get a label that satisfies the constraint.
         if labels[claim] < 0:
             return False
         joint += int(labels[claim]) * num_labels**position

@@ -21,5 +21,6 @@ def consistent_assignments(arrays: ConstraintArrays, labels: NDArray[np.int8], c
     num_joint = arrays.num_labels**scope.size
     allowed = np.array([joint for joint in range(num_joint) if not forbidden >> joint & 1], dtype=np.int64)
     options = np.repeat(labels[None, :], allowed.size, axis=0)
+    # Digit p of a joint index is index // L**p % L, the label of the claim at position p.
     options[:, scope] = allowed[:, None] // arrays.strides[: scope.size] % arrays.num_labels
     return options

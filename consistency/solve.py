@@ -17,7 +17,7 @@ from consistency.constraints import ConstraintArrays
 from consistency.kernels import inconsistency
 
 MAX_NODES: Final = 10_000
-"""Nodes of the search tree that one component may take, unless told otherwise."""
+"""Nodes of the search tree that one component may take by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,12 @@ def solve(
         max_nodes,
         labels,
     )
+    # Solutions are kept and shared: nobody may change one in place.
     for array in (labels, is_exact):
         array.setflags(write=False)
     log_likelihood = float(np.take_along_axis(label_logprobs, labels[:, None].astype(np.intp), axis=1).sum())
     violated_weight = inconsistency(arrays, labels)
+    # Tested, because an infinite penalty times a violated weight of 0 is not a number.
     return Solution(labels, log_likelihood - (penalty * violated_weight if violated_weight else 0.0), is_exact)
 
 
@@ -111,6 +113,7 @@ def open_labels(label_logprobs: NDArray[np.float64], fixed: NDArray[np.int8] | N
         wrong = int(fixed[(fixed < -1) | (fixed >= num_labels)][0])
         raise ValueError(f"a fixed label must be -1 (free) or an index below {num_labels}, got {wrong}")
     is_fixed = fixed >= 0
+    # A fixed claim has one open label; the solver then never branches on it.
     is_open[is_fixed] = np.arange(num_labels) == fixed[is_fixed, None]
     return is_open
 
@@ -130,6 +133,7 @@ def prices(
     at_stake = components.sums(np.ptp(label_logprobs, axis=1), np.zeros(arrays.weight.size))
     lightest = np.minimum.reduceat(arrays.weight[components.constraints], components.constraint_start[:-1])
     price = np.empty(arrays.weight.size)
+    # Divided by the lightest weight, since each price is multiplied by its own weight below.
     price[components.constraints] = np.repeat((1.0 + at_stake) / lightest, np.diff(components.constraint_start))
     return price * arrays.weight
 

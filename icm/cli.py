@@ -80,7 +80,7 @@ COMMANDS: Final = (
         "compare",
         "compare",
         "icm.compare.settings:CompareSettings",
-        "icm.commands.compare:run",
+        "icm.commands.stages:compare",
         "searches, or any other settings, side by side over seeds and tasks -> a table and figures",
     ),
     Command(
@@ -112,10 +112,17 @@ COMMANDS: Final = (
         "labels of a run -> the formats of training libraries, with a data card",
     ),
     Command(
+        "models",
+        "models",
+        "icm.models.settings:ModelsSettings",
+        "icm.commands.models:run",
+        "pretrained models that can be fetched; icm models get NAME fetches one",
+    ),
+    Command(
         "pocket train",
         "pocket_train",
         "icm.pocket.recipe:PocketTraining",
-        "icm.commands.pocket_train:run",
+        "icm.commands.stages:train_pocket",
         "a pocket world and the model that knows it",
     ),
 )
@@ -157,6 +164,8 @@ def usage() -> str:
 
 def _run(command: Command, overrides: Sequence[str]) -> None:
     """Compose the settings of a command, validate them and call it, with errors turned into a message and a status."""
+    if command.words == "models" and len(overrides) > 1 and overrides[0] == "get":
+        overrides = [f"get={overrides[1]}", *overrides[2:]]
     _guarded(lambda: require_read(command.words, overrides))
     sys.argv = [f"icm {command.words}", *overrides]
 

@@ -23,6 +23,7 @@ from icm.diagnose.settings import DiagnoseSettings
 from icm.elicit.settings import ElicitSettings
 from icm.errors import ConfigError
 from icm.evaluate.settings import EvaluateConfig
+from icm.models.names import misplaced_model
 from icm.objective import ObjectiveSettings
 from icm.prepare.settings import PrepareConfig, TaskSettings
 from icm.scoring.open import ModelSettings
@@ -35,7 +36,7 @@ class Places(BaseModel):
     """Where the files of a command lie, and what it may do to them.
 
     Attributes:
-        out_dir: Where the command writes.
+        out_dir: Where the command writes, if it writes.
         run_dir: Directory of the run that it reads; `None` for commands that read none.
         labels: File of labels, of any source; `None` for those of the run's elicit stage.
         reward_dir: Directory of the reward stage, whose pairs and model a policy may be trained on.
@@ -47,7 +48,7 @@ class Places(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    out_dir: Path
+    out_dir: Path = Path()
     run_dir: Path | None = None
     labels: Path | None = None
     reward_dir: Path | None = None
@@ -142,6 +143,10 @@ def load_command(kind: type[Settings], name: str, *overrides: str) -> tuple[Plac
     Raises:
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
+    if problem := misplaced_model(overrides):
+        raise ConfigError(problem)
+    if problem := misplaced_model(overrides):
+        raise ConfigError(problem)
     # While a command of the command line runs, Hydra stands ready with the same `conf` and refuses to be set up again.
     ready = GlobalHydra.instance().is_initialized()
     with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):

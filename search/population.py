@@ -20,8 +20,8 @@ from search.schedules import Schedule
 
 Labels = NDArray[np.int8]
 
+# Labellings that agree on this share of the claims count as one.
 SAME_BASIN: Final = 0.9
-"""Labellings that agree on this share of the claims count as one."""
 
 Decode: TypeAlias = Callable[[NDArray[np.float64]], Labels]
 """(N, L) log-potentials -> the (N,) labelling with the highest sum of them among those that are allowed."""
@@ -41,14 +41,10 @@ E = TypeVar("E", bound=Conditioned)
 
 @dataclass(frozen=True, slots=True)
 class Member(Generic[E]):
-    """One labelling on its way.
+    """One labelling on its way: (N,) the labels now and the best so far, each with its evaluation.
 
     Attributes:
         origin: What kind of start it grew from.
-        labels: (N,) its labelling now.
-        evaluation: The evaluation of that.
-        best_labels: The best labelling it has had.
-        best: The evaluation of that.
         settled: Whether a sweep at temperature 0 would leave it as it is.
     """
 
@@ -62,11 +58,9 @@ class Member(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Population(Generic[E]):
-    """All members after some rounds; those that no longer move keep the labelling they had.
+    """All members after some rounds, in the order of their starts; those that no longer move keep their labelling.
 
     Attributes:
-        step: Rounds done.
-        members: In the order of their starts.
         dropped: Members that have left for good.
     """
 
@@ -95,9 +89,6 @@ class Halving(Generic[E]):
     """Sweeps over a population that shrinks to its best members.
 
     Attributes:
-        seed: Seed of everything random in the rounds.
-        evaluate_all: Labellings to their evaluations, asked in one batch.
-        decode: Makes a labelling of log-potentials.
         plan: How many members move in each round.
         schedule: Temperature of each round, nats; at 0 a sweep takes the likeliest labelling.
     """
@@ -109,11 +100,7 @@ class Halving(Generic[E]):
     schedule: Schedule
 
     def start(self, starts: Sequence[tuple[str, Labels]]) -> Population[E]:
-        """Return the population before the first round.
-
-        Args:
-            starts: Origin and (N,) labelling of each member.
-        """
+        """Return the population before the first round; each member begins with its origin and labelling (N,)."""
         evaluations = self.evaluate_all([labels for _, labels in starts])
         return Population(
             0,
@@ -146,6 +133,7 @@ class Halving(Generic[E]):
             # With noise a labelling that stays may still move later; without it, it is a fixed point.
             elif temperature == 0:
                 members[index] = replace(members[index], settled=True)
+        # The step is the clock of schedule, plan and random draws, so it also counts rounds without a move.
         return replace(population, step=population.step + 1, members=tuple(members))
 
     def survivors(self, population: Population[E], number: int | None = None) -> list[int]:
@@ -154,6 +142,7 @@ class Halving(Generic[E]):
         # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
         distinct: list[int] = []
+        # Against the better ones only: of members in one basin the best stays.
         for index in ranked:
             if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
                 distinct.append(index)
@@ -182,6 +171,7 @@ def screening_plan(num_starts: int, rounds: int, num_finalists: int) -> tuple[in
 def same_basin(one: Labels, other: Labels) -> bool:
     """Say whether two labellings agree on nearly all claims that both label, so that sweeps would make them one."""
     both = (one >= 0) & (other >= 0)
+    # Labellings without a claim in common have not been shown to be alike.
     return bool(np.mean(one[both] == other[both]) >= SAME_BASIN) if both.any() else False
 
 

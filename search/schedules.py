@@ -20,6 +20,7 @@ def logarithmic(initial: float, final: float, rate: float) -> Schedule:
     """
 
     def temperature(clock: int) -> float:
+        # The clock starts at 0, where the logarithm does not exist; ln 1 = 0 gives the initial temperature.
         return max(final, initial / (1.0 + rate * math.log(max(clock, 1))))
 
     return temperature
@@ -29,6 +30,7 @@ def geometric(initial: float, final: float, num_ticks: int) -> Schedule:
     """Return the schedule that falls by a constant factor per tick and reaches `final` after `num_ticks`."""
 
     def temperature(clock: int) -> float:
+        # Held at the end: a chain may go on after the last tick, but never grows colder.
         return initial * (final / initial) ** min(1.0, clock / max(num_ticks, 1))
 
     return temperature

@@ -60,9 +60,7 @@ QUICK: Final = (
 def run_seed(job: Row, out_dir: Path) -> Row:
     """Prepare, elicit and train the arms of one seed; return what came of them as `arms`, an `ArmRun` each.
 
-    Args:
-        job: `task`, `seed`, `claims` (their number) and `overrides` of `icm arms`.
-        out_dir: Directory of the runs.
+    The job holds `task`, `seed`, `claims` (their number) and `overrides` of `icm arms`.
     """
     task, seed = job["task"], job["seed"]
     run_dir = out_dir / task / f"seed-{seed}"
@@ -78,8 +76,9 @@ def run_seed(job: Row, out_dir: Path) -> Row:
     prepare.run(config.for_prepare(), run_dir / "prepare")
     scorer = open_scorer(config.model, read_task(run_dir / "prepare" / TASK).label_space)
     elicit.run(config.for_elicit(), run_dir / "prepare", run_dir / "elicit", scorer, quiet)
-    told = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
-    places, settings = load_command(ArmsConfig, "arms", *told)
+    # The overrides stand last, so that what the user sets wins over what a task needs.
+    overrides = (f"run_dir={run_dir}", f"seeds=[{seed}]", f"samples.seed={seed}", *SAMPLES[task], *job["overrides"])
+    places, settings = load_command(ArmsConfig, "arms", *overrides)
     stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), quiet)
     return {"arms": [run.model_dump(mode="json") for run in stage.read_arm_runs(places.out_dir)]}
 
@@ -128,9 +127,11 @@ def main() -> None:
     reinforced = not options.quick if options.rl is None else options.rl
     overrides = [*(QUICK if options.quick else ()), *([RL] if reinforced else ()), *options.set]
     num_claims = options.claims or (32 if options.quick else 64)
+    # Part of every job, so that rows of other weights are not taken for rows of these.
     weights = weights_hash(None)
     jobs = [
         {"task": task, "seed": seed, "claims": num_claims, "overrides": overrides, "weights": weights}
+        # Seed by seed: stopped early, the benchmark has all tasks at equally many seeds.
         for seed in range(options.seeds or (2 if options.quick else 5))
         for task in options.tasks.split(",")
     ]

@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
 from benchmarks.quality.pocket_runs import (
     GOOD,
+    add_models_option,
     concepts_both_ways,
     named_models,
     pocket_config,
@@ -45,10 +46,9 @@ from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
 
+# The golden concept is not the salient one; a feature of the wording is; one claim in a hundred is true; the model
+# does not know the answers; it learnt them the wrong way round; the answers stand beside other kinds of questions.
 PLANTED: Final = ("hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "shuffled_texts")
-"""The golden concept is not the salient one; a feature of the wording is; one claim in a hundred is true; the model
-does not know the answers; it learnt them the wrong way round; the answers stand
-beside other kinds of questions."""
 
 SHUFFLED: Final = "shuffled_texts"
 RIGHT_ENOUGH: Final = 0.8
@@ -59,18 +59,16 @@ NUM_SEEDS: Final = 24
 def run(job: Row) -> Row:
     """Prepare, elicit, diagnose and compare with the golden labels, in a directory that is thrown away.
 
-    Args:
-        job: `task`, `seed`, `model` (a directory, `None` for the shipped one), `world_seed` and `overrides`.
-
     Returns:
         `accuracy`: share of the claims with the golden label. `concept`: the one that the labels agree with most.
         `bad`: whether the labels are bad. `verdict`: what the diagnosis says. `values`: of each check, `None` where it
-        could not be had. `doubts`: the checks that speak against the labels. `tokens` and `elicit_tokens`: forwarded
+        could not be had. `doubts`: the checks that do not trust the labels. `tokens` and `elicit_tokens`: forwarded
         by the diagnosis and by the search.
     """
     name, seed = job["task"], job["seed"]
     with tempfile.TemporaryDirectory() as directory:
         overrides = (f"task.world_seed={job['world_seed']}", *job["overrides"])
+        # The shuffled task is `facts` with its answers moved about after they were prepared.
         config = pocket_config("facts" if name == SHUFFLED else name, seed, directory, *overrides)
         prepare_dir, elicit_dir, diagnose_dir = (Path(directory) / part for part in ("prepare", "elicit", "diagnose"))
         prepare.run(config.for_prepare(), prepare_dir)
@@ -83,6 +81,7 @@ def run(job: Row) -> Row:
         diagnosis = read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis)
         labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
+        # The concepts of the world do not apply to claims without a meaning.
         concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))
         return {
             "accuracy": accuracy,
@@ -100,6 +99,7 @@ def nearest_concept(labels: Labels, truth: Labels, concepts: Mapping[str, Labels
     """Return the concept that labels agree with most: the golden one if none does better, or a constant labelling."""
     candidates = {"golden": truth, "all true": freeze(np.ones_like(truth)), "all false": freeze(np.zeros_like(truth))}
     agreement = {name: float(np.mean(labels == concept)) for name, concept in {**concepts, **candidates}.items()}
+    # Of equals the golden one: a run is bad only if another concept does better.
     return max(agreement, key=lambda name: (agreement[name], name == "golden"))
 
 
@@ -112,8 +112,10 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}
+    # Sorted, because a set of strings has another order in every process.
     for group in sorted({claim.group for claim in claims}):
         members = [claim for claim in claims if claim.group == group]
+        # Only answers that no question of this kind has: any other might be true.
         strange = [
             v
             for relation in FACT_RELATIONS
@@ -121,11 +123,13 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             for v in relation.values
         ]
         for claim, answer in zip(members, rng.permutation(strange), strict=False):
+            # The id of a claim follows from its text, so it changes; the golden label is carried over below.
             text = fact_text(claim.parts["question"], str(answer))
             parts = {**claim.parts, "answer": str(answer)}
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
+    # The manifest holds hashes of the files as they were; the next stage would refuse these.
     manifest = read_manifest(prepare_dir, "prepare")
     stage = StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs)
     stage.finish(manifest.counts, manifest.outputs)
@@ -166,7 +170,7 @@ def _of_task(rows: Sequence[Row]) -> Row:
 
 
 def _power(name: str, bad: Sequence[Row], good: Sequence[Row]) -> dict[str, float | None]:
-    """Return how often a check speaks up, and how well its value tells bad from good runs whatever the bounds.
+    """Return how often a check raises doubts, and how well its value separates bad from good runs at any bound.
 
     `separation` is the chance that the value of a bad run is above that of a good one: 0.5 if it tells nothing.
     """
@@ -205,8 +209,8 @@ def _tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def _described(row: Row) -> str:
-    said = f"{100 * row['accuracy']:.0f} % right, {row['verdict']}"
-    return f"{row['task']}, world {row['world_seed']}, seed {row['seed']}: {said}"
+    run = f"{row['task']}, world {row['world_seed']}, seed {row['seed']}"
+    return f"{run}: {100 * row['accuracy']:.0f} % right, {row['verdict']}"
 
 
 def main() -> None:
@@ -215,12 +219,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--tasks", default=",".join((*GOOD, *PLANTED)))
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        help="a pocket model, DIR or DIR:WORLD_SEED, the shipped one :0; may recur",
-    )
+    add_models_option(parser)
     parser.add_argument("--world-seed", type=int, default=0, help="the world of the models named without one")
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line of icm")
     add_pool_options(parser)

@@ -4,8 +4,8 @@ Usage: python -m benchmarks.quality.objectives [--model DIR:WORLD_SEED ...] [--s
 
 No search runs. The rivals are the truth turned round, both constant labellings, every other concept of the world
 and its opposite, the model's verdicts without context, and labels drawn at random; of each also the nearest labelling
-that violates nothing. An objective fails where a rival has a higher U than the truth: whatever search is given it has
-a reason to leave the truth.
+that violates nothing. An objective fails where a rival has a higher U than the truth: any search
+that maximises it then has a reason to leave the truth.
 
 Each objective of `conf/objective` stands there in three forms. `free` is alpha * P, over all labellings. `penalised`
 is U = alpha * P - I, over all labellings. `consistent` is U over those that violate nothing, which is what a search
@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from rich.console import Console
@@ -29,6 +29,7 @@ from rich.table import Table
 
 from benchmarks.harness import Row, add_pool_options, option_parser, results_path, run_jobs
 from benchmarks.quality.pocket_runs import (
+    add_models_option,
     concepts_both_ways,
     named_models,
     pocket_config,
@@ -43,7 +44,6 @@ from icm.config import Config, load
 from icm.objective import LeaveOneOutSettings, Objective, mutual_predictability, prior_knowledge
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
-from icm.prepare.settings import PocketSettings
 from icm.problem import build_problem
 from icm.searches.decoding import build_decoder
 from icm.statistics.streams import Stream
@@ -56,33 +56,15 @@ TRUTH: Final = "truth"
 NUM_SEEDS: Final = 3
 
 
-class Candidate(NamedTuple):
-    """A labelling that may have the highest U, and what it is called."""
+Candidate = tuple[str, Labels]
+"""A labelling that may have the highest U, after what it is called."""
 
-    name: str
-    labels: Labels
-
-
-class Worth(NamedTuple):
-    """What one objective says of one labelling.
-
-    Attributes:
-        predictable: alpha * P.
-        inconsistency: I.
-        known: What the class prior adds where it is known, nats.
-    """
-
-    predictable: float
-    inconsistency: float
-    known: float
+Worth = tuple[float, float, float]
+"""What one objective says of one labelling: alpha * P, I, and what a known class prior adds, nats."""
 
 
 def run(job: Row) -> Row:
-    """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`.
-
-    Args:
-        job: `task`, `seed`, `model` (a directory, `None` for the shipped one) and `world_seed`.
-    """
+    """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`."""
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, f"task.world_seed={job['world_seed']}")
         prepare_dir = Path(directory) / "prepare"
@@ -90,8 +72,9 @@ def run(job: Row) -> Row:
         task, claims, truth = read_prepared(prepare_dir)
     scorer = pocket_scorer(job["model"], task.label_space)
     objective = build_problem(claims, task, scorer, config.for_elicit()).objective
-    rivals = [*_rivals(config, claims, truth), Candidate("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
-    candidates = with_consistent([Candidate(TRUTH, truth), *rivals], objective.constraints)
+    rivals = [*_rivals(config, claims, truth), ("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
+    # The truth stands first: it wins ties, and it keeps its name where a rival is the same labelling.
+    candidates = with_consistent([(TRUTH, truth), *rivals], objective.constraints)
     prior = _class_prior(job["task"], job["world_seed"])
     winners = {
         "/".join((name, form, *(["prior"] if knows_prior else []))): winner(candidates, worths, form, knows_prior)
@@ -107,28 +90,30 @@ def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, 
 
     Only labellings that the form admits compete; the truth stands first and wins ties.
     """
-    admitted = [at for at, worth in enumerate(worths) if form != "consistent" or worth.inconsistency == 0]
+    admitted = [at for at, (_, violated, _) in enumerate(worths) if form != "consistent" or violated == 0]
 
     def utility(at: int) -> float:
         predictable, inconsistency, known = worths[at]
         return predictable - (0.0 if form == "free" else inconsistency) + (known if knows_prior else 0.0)
 
-    best = candidates[max(admitted, key=utility)]
-    return best.name, float(np.mean(best.labels == candidates[0].labels))
+    name, labels = candidates[max(admitted, key=utility)]
+    return name, float(np.mean(labels == candidates[0][1]))
 
 
 def worths_of(
     candidates: Sequence[Candidate], objective: Objective, prior: Sequence[float]
 ) -> Iterator[tuple[str, list[Worth]]]:
     """Yield what each objective says of the candidates; the model is asked once for all, in one order of the claims."""
-    evaluations = objective.evaluate_all([candidate.labels for candidate in candidates])
-    known = [prior_knowledge(candidate.labels, objective.evidence, prior) for candidate in candidates]
+    evaluations = objective.evaluate_all([labels for _, labels in candidates])
+    known = [prior_knowledge(labels, objective.evidence, prior) for _, labels in candidates]
     for name in OBJECTIVES:
         settings = _settings(name)
         worths = []
         for (_, labels), evaluation, extra in zip(candidates, evaluations, known, strict=True):
+            # The objectives differ in how they read the log-probabilities, not in what is asked: one evaluation
+            # serves all.
             nats = mutual_predictability(evaluation.label_logprobs, labels, settings)
-            worths.append(Worth(settings.alpha * nats, evaluation.inconsistency, extra))
+            worths.append((settings.alpha * nats, evaluation.inconsistency, extra))
         yield name, worths
 
 
@@ -137,20 +122,21 @@ def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Cand
     concepts = concepts_both_ways(config, claims) | {f"not {TRUTH}": freeze(1 - truth)}
     generator = stream_generator(config.seed, Stream.RIVAL_LABELS)
     return [
-        *(Candidate(name, labels) for name, labels in concepts.items() if name != TRUTH),
-        Candidate("all true", freeze(np.ones_like(truth))),
-        Candidate("all false", freeze(np.zeros_like(truth))),
-        Candidate("random", freeze(generator.integers(2, size=truth.size))),
+        *((name, labels) for name, labels in concepts.items() if name != TRUTH),
+        ("all true", freeze(np.ones_like(truth))),
+        ("all false", freeze(np.zeros_like(truth))),
+        ("random", freeze(generator.integers(2, size=truth.size))),
     ]
 
 
 def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArrays) -> list[Candidate]:
     """Append the nearest consistent form of each candidate; of equal labellings the first one stays."""
     decoder = build_decoder(constraints, penalty=np.inf)
-    repaired = [Candidate(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
+    repaired = [(f"{name}, repaired", decoder.nearest(labels)) for name, labels in candidates]
     distinct: dict[bytes, Candidate] = {}
     for candidate in (*candidates, *repaired):
-        distinct.setdefault(candidate.labels.tobytes(), candidate)
+        # The bytes stand for the labelling, because an array is no key.
+        distinct.setdefault(candidate[1].tobytes(), candidate)
     return list(distinct.values())
 
 
@@ -164,18 +150,13 @@ def _settings(name: str) -> LeaveOneOutSettings:
 @cache
 def _class_prior(task: str, world_seed: int) -> tuple[float, float]:
     """Return the shares of false and true claims in the whole task, of which a run labels a sample."""
-    items = build(PocketSettings(task=task, world_seed=world_seed)).items
+    items = build(task, world_seed).items
     true = sum(item.golden_label == 1 for item in items) / len(items)
     return 1 - true, true
 
 
 def summarise(rows: Sequence[Row], ranking: str) -> Row:
-    """Return how often the truth has the highest U in one ranking, and what has it where the truth has not.
-
-    Args:
-        rows: The runs.
-        ranking: A key of their `winners`.
-    """
+    """Return how often the truth has the highest U in a ranking, a key of `winners`, and what beats it otherwise."""
     tasks = dict.fromkeys(row["task"] for row in rows)
     models = dict.fromkeys(_model_name(row) for row in rows)
     return {
@@ -218,9 +199,7 @@ def main() -> None:
     parser = option_parser(__doc__, quick="one seed of each task")
     parser.add_argument("--seeds", type=int, help=f"seeds of each task and model, {NUM_SEEDS} if left out")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of the tasks, separated by commas")
-    parser.add_argument(
-        "--model", action="append", default=[], help="a pocket model, DIR:WORLD_SEED, the shipped one :0; may recur"
-    )
+    add_models_option(parser)
     add_pool_options(parser)
     options = parser.parse_args()
 

@@ -24,6 +24,7 @@ class PerfectCacheCount(PassthroughScorer):
         super().__init__(scorer)
         self._seen: set[int] = set()
         self._tokens: dict[str, int] = {}
+        # A demo is a claim with a label; both its versions have the claim's place in the order.
         self._rank = {
             render_demo(claim, label, space): index for index, claim in enumerate(claims) for label in range(len(space))
         }
@@ -46,6 +47,7 @@ class PerfectCacheCount(PassthroughScorer):
                 self.tokens += self._length(segment)
 
     def _length(self, segment: str) -> int:
+        # A search shows the same few segments in thousands of prompts, and a tokenizer is slow.
         if segment not in self._tokens:
             self._tokens[segment] = int(self.inner.count_tokens([segment])[0])
         return self._tokens[segment]

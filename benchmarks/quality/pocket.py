@@ -61,6 +61,7 @@ from icm.statistics.estimates import wilson_interval
 PLANTED: Final = (
     "misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "near_misses"
 )  # fmt: skip
+# The settings of each column. The chains run under the objective that they were published with.
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
     "shuffled_sweeps": ("search=shuffled_sweeps", "objective=prequential"),
@@ -77,12 +78,11 @@ ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "majority": ("search=majority",),
     "length": ("search=length",),
 }
-"""What each column is told. The chains run under the objective that they were published with."""
 
 QUICK: Final = ("default", "reference", "annealing")
 
+# Seeds of `default` in a full run; every other search has 20.
 MORE_SEEDS: Final = 50
-"""Seeds of `default` in a full run; every other search has 20."""
 
 SUCCESS: Final = 0.95
 RIGHT: Final = "truth"
@@ -90,9 +90,6 @@ RIGHT: Final = "truth"
 
 def run(job: Row) -> Row:
     """Prepare, elicit and compare with the golden labels, in a directory that is thrown away.
-
-    Args:
-        job: `task`, `search`, `seed`, `model` (a directory, `None` for the shipped one) and `overrides`.
 
     Returns:
         `accuracy`: share of the claims with the golden label. `coverage`: share of the claims with a label. `utility`
@@ -108,6 +105,7 @@ def run(job: Row) -> Row:
         task, claims, golden_labels = read_prepared(prepare_dir)
         scorer = PerfectCacheCount(pocket_scorer(job["model"], task.label_space), claims, task.label_space)
         manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(quiet=True))
+        # Read before the golden labels are evaluated below, which asks prompts that the search did not ask.
         cached_tokens = scorer.tokens
         labels = read_labels(elicit_dir)
         problem = build_problem(claims, task, scorer, config.for_elicit())
@@ -128,6 +126,7 @@ def run(job: Row) -> Row:
 
 def accuracy_at(row: Row, tokens: float) -> float:
     """Return the accuracy of the labels that a search had when it had spent so many tokens."""
+    # The course begins with (0, 0.0), so some entry is always within the budget.
     return [right for spent, right in row["course"] if spent <= tokens][-1]
 
 
@@ -138,6 +137,7 @@ def _course(trace: Sequence[TraceRow], claims: Sequence[Claim], golden_labels: L
     course = [(0, 0.0)]
     for row in trace:
         for claim, label in row.changes.items():
+            # The trace holds changes only, so the labelling at a step is the sum of all changes up to it.
             labels[place[claim]] = UNLABELLED if label is None else label
         accuracy = float(np.mean(labels == golden_labels))
         if accuracy != course[-1][1]:
@@ -150,17 +150,18 @@ def nearest_concept(config: Config, claims: Sequence[Claim], labels: Labels) -> 
     labelled = labels != UNLABELLED
     candidates = concepts_both_ways(config, claims)
     candidates |= {"all true": np.ones_like(labels), "not all true": np.zeros_like(labels)}
+    # Over labelled claims alone: a search that labels few must not look far from every concept.
     agreement = {name: float(np.mean((labels == concept)[labelled])) for name, concept in candidates.items()}
+    # Of equals the truth: another concept counts only where it explains the labels better.
     best = max(agreement, key=lambda name: (agreement[name], name == RIGHT))
     return f"{best} ({100 * agreement[best]:.0f} %)"
 
 
 def summarise(rows: Sequence[Row], budget: float) -> Row:
-    """Return means over seeds, with 95 % intervals (Student's t; Wilson for the share of successes).
+    """Return means over the seeds of one search on one task, with 95 % intervals.
 
-    Args:
-        rows: The runs of one search on one task.
-        budget: Tokens at which searches are compared; infinite where there is nothing to compare with.
+    Student's t, and Wilson's for the share of successes. Searches are compared at `budget` tokens, which is infinite
+    where there is nothing to compare with.
     """
 
     def mean(key: str) -> float:
@@ -227,6 +228,7 @@ def _described(row: Row) -> str:
 def _num_seeds(options: argparse.Namespace, task: str, search: str) -> int:
     full = 3 if options.quick else MORE_SEEDS if search == "default" else 20
     num_seeds = options.seeds or full
+    # Planted tasks show what goes wrong, which a few seeds do; only good tasks need narrow intervals.
     return max(2, num_seeds // 10) if task in PLANTED else num_seeds
 
 
@@ -267,6 +269,7 @@ def main() -> None:
     for row in run_jobs(run, jobs, options.workers, results_path(options, "pocket"), _described):
         runs.setdefault((row["task"], row["search"]), []).append(row)
     default = {task: runs.get((task, "default"), []) for task in tasks}
+    # Where `default` did not run there is nothing to compare with, and no budget.
     budgets = {
         task: float(np.mean([row["tokens"] for row in rows])) if rows else math.inf for task, rows in default.items()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +20,11 @@ from benchmarks.quality.pocket_runs import pocket_scorer, weights_hash
 from icm.claims import LabelSpace
 from icm.prepare import pocket
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import PocketSettings
 from icm.prompts import NO_CONTEXT, Context, Prompt, render_demo
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import student_half_width
 
-TASKS: Final = (
-    "facts",
-    "arithmetic",
-    "preference",
-    "principle",
-    "seasons",
-    "misconceptions",
-    "hidden_concept",
-    "salient_surface",
-    "imbalance",
-    "unanswerable",
-    "flipped",
-    "near_misses",
-)
+TASKS: Final = get_args(pocket.PocketTask)
 SHOTS: Final = (4, 8, 16, 32, 64, 128)
 NUM_QUERIES: Final = 16
 
@@ -48,9 +34,6 @@ def measure(job: Row) -> Row:
 
     Shots that the task has too few claims for are left out. `says_last` is the share of zero-shot answers that give
     the label which affirms.
-
-    Args:
-        job: `task`, `seed` of the draw, `model` (a directory, `None` for the shipped one) and `world_seed`.
     """
     items = _items(job["task"], job["world_seed"])
     space = items.label_space
@@ -74,12 +57,13 @@ def measure(job: Row) -> Row:
 @cache
 def _items(task: str, world_seed: int) -> TaskItems:
     """Return all claims of a task, built once in each process."""
-    return pocket.build(PocketSettings(task=task, world_seed=world_seed))
+    return pocket.build(task, world_seed)
 
 
 def _draw(items: Sequence[TaskItem], rng: np.random.Generator) -> tuple[list[TaskItem], list[TaskItem]]:
     """Return claims to show, in random order, and claims to ask about, which are of other groups: a fifth of all."""
     groups = list(dict.fromkeys(item.claim.group for item in items))
+    # Whole groups are asked about: a shown claim of the same group would give the answer away.
     asked = set(rng.permutation(groups)[: max(1, len(groups) // 5)].tolist())
     order = [items[index] for index in rng.permutation(len(items))]
     queries = [item for item in order if item.claim.group in asked][:NUM_QUERIES]
@@ -100,6 +84,7 @@ def _many_shot(
     contexts: list[Context] = []
     shown = 0
     for size in sizes:
+        # Each context extends the one before, so the scorer forwards every shot once for all sizes.
         contexts.append((contexts[-1] if contexts else NO_CONTEXT).extend(demos[shown:size]))
         shown = size
     prompts = [Prompt(context, item.claim.text) for context in contexts for item in queries]
@@ -128,8 +113,8 @@ def main() -> None:
     add_pool_options(parser)
     options = parser.parse_args()
     num_draws = 10 if options.quick else 40
-    told = {"model": options.model, "weights": weights_hash(options.model), "world_seed": options.world_seed}
-    jobs = [{"task": task, "seed": seed, **told} for task in TASKS for seed in range(num_draws)]
+    model = {"model": options.model, "weights": weights_hash(options.model), "world_seed": options.world_seed}
+    jobs = [{"task": task, "seed": seed, **model} for task in TASKS for seed in range(num_draws)]
     rows = run_jobs(measure, jobs, options.workers, results_path(options, "pocket_model"), _described)
 
     columns = ("zero_shot", "says_last", *(f"golden_{size}" for size in SHOTS), "random_64")

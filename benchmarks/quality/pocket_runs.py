@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,12 @@ def pocket_scorer(model_dir: str | None, space: LabelSpace) -> LabelScorer:
     return open_scorer(load(*overrides).model, space)
 
 
+def add_models_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `named_models` reads."""
+    help_text = "a pocket model, DIR or DIR:WORLD_SEED, the shipped one :0; may recur"
+    parser.add_argument("--model", action="append", default=[], help=help_text)
+
+
 def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | None, int]]:
     """Return directory and world of every model: `DIR:WORLD_SEED`, or `DIR` for a model of `world_seed`.
 
@@ -66,6 +73,7 @@ def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | 
     """
     models: list[tuple[str | None, int]] = []
     for name in names:
+        # From the right, because a directory may hold colons itself.
         directory, colon, known_world = name.rpartition(":")
         models.append((directory or None, int(known_world)) if colon else (name, world_seed))
     return models or [(None, world_seed)]
@@ -74,30 +82,30 @@ def named_models(names: Sequence[str], world_seed: int = 0) -> list[tuple[str | 
 @cache
 def weights_hash(model_dir: str | None) -> str:
     """Return the first digits of the hash of the weights of a pocket model; `None` is the shipped one."""
+    # By content and not by path: a model may be trained anew in the same directory.
     path = pocket_model_dir(Path(model_dir or SHIPPED_DIR)) / HASH_NAME
     return json.loads(path.read_text(encoding="utf-8"))["model.safetensors"][:12]
 
 
 def settings_hash(overrides: Sequence[str], *more: str) -> str:
-    """Return the first digits of a hash of what a search is told, so that runs of other settings are other rows.
+    """Return the first digits of a hash of the settings of a search, so that runs of other settings are other rows.
 
-    Args:
-        overrides: Settings, as on the command line of icm.
-        more: Sections of the configuration that matter beside those of the search.
+    `more` names sections of the configuration that matter beside those of the search.
     """
-    told = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    settings = load(*overrides).model_dump_json(include={"search", "objective", "contexts", "model", *more})
+    return hashlib.sha256(settings.encode()).hexdigest()[:12]
 
 
 @cache
 def world_concepts(task: str, world_seed: int) -> Mapping[ClaimId, Mapping[str, int]]:
     """Return what each concept of the world says of each claim of a task."""
-    return concepts_of(PocketSettings(task=task, world_seed=world_seed))
+    return concepts_of(task, world_seed)
 
 
 def concepts_both_ways(config: Config, claims: Sequence[Claim]) -> dict[str, Labels]:
     """Return what each concept of the world says of the claims, and each turned round, named `not …`."""
     assert isinstance(config.task, PocketSettings)
-    said = world_concepts(config.task.task, config.task.world_seed)
-    upright = {name: freeze([said[claim.id][name] for claim in claims]) for name in said[claims[0].id]}
+    concepts = world_concepts(config.task.task, config.task.world_seed)
+    # All claims of a task have the same concepts, so those of the first stand for all.
+    upright = {name: freeze([concepts[claim.id][name] for claim in claims]) for name in concepts[claims[0].id]}
     return upright | {f"not {name}": freeze(1 - labels) for name, labels in upright.items()}

@@ -78,6 +78,7 @@ def worths(policy_dir: Path, judge: Judge) -> dict[str, Row]:
     of_base = [row for row in rows if row.source == "base"]
     quality, _ = _judged(judge, of_base)
     for best in metrics.best_of_n:
+        # Computed from the samples of the base, not drawn: every subset of n counts, so the estimate varies less.
         by_prompt = expected_best_of_n(of_base, quality, best.n)
         found[f"best_of_{best.n}"] = {
             "quality": estimate(by_prompt, np.arange(by_prompt.size), RESAMPLING).model_dump(),
@@ -95,6 +96,7 @@ def curve(policy_dir: Path, judge: Judge) -> list[Row]:
         return []
     rows = read_rows(policy_dir / ROLLOUTS, _RolloutRow)
     lines = (policy_dir / CURVE).read_text(encoding="utf-8").splitlines()
+    # A KL that is estimated from samples may fall below 0, and its root is plotted.
     divergence = {row["step"]: max(row["kl"], 0.0) for row in map(json.loads, lines)}
     points = []
     for step in dict.fromkeys(row.step for row in rows):

@@ -60,6 +60,7 @@ def random_constraints(generator: np.random.Generator, num_claims: int, num_cons
     """Draw constraints over two or three different claims."""
     constraints: list[Constraint] = []
     while len(constraints) < num_constraints:
+        # Drawn in bulk, and again until there are enough: some draws name a claim twice and are dropped.
         drawn = generator.integers(num_claims, size=(num_constraints, 3))
         arity = generator.integers(2, 4, size=num_constraints)
         choice = generator.integers(12, size=num_constraints)
@@ -80,10 +81,7 @@ def random_labels(generator: np.random.Generator, num_claims: int) -> NDArray[np
 def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which constraints are violated, with one gather per position and one-byte joint indices: (M,).
 
-    Args:
-        scope: `arrays.scope`, in integers of any kind: (K, M).
-        arrays: The constraints.
-        labels: (N,), -1 where unlabelled.
+    `scope` is `arrays.scope` (K, M) in integers of any kind.
     """
     # One byte holds the joint index: a table has at most 64 entries. A missing label is -1, so `signs` is negative
     # where any member lacks one; there the joint index means nothing, and & 63 only keeps the shift defined.
@@ -100,7 +98,7 @@ def numpy_violated(scope: NDArray[np.integer], arrays: ConstraintArrays, labels:
 def median_seconds(function: Callable[[], float], repeats: int) -> float:
     """Return the median time of a call on its thread, after one call that is not timed.
 
-    Time on the thread, not on the clock: what other processes take from a shared machine is nobody's merit.
+    Processor time of the thread, because other processes on a shared machine make the clock unfair.
     """
     function()
     seconds = []
@@ -127,6 +125,7 @@ def time_all(recounts: Recounts, repeats: int) -> dict[str, float]:
 
 def median_flip_us(arrays: ConstraintArrays, labels: NDArray[np.int8], claims: Sequence[int]) -> float:
     """Return the median time of a `flip_delta` over the claims, microseconds."""
+    # Compiles the kernel, so that no timed call does.
     kernels.flip_delta(arrays, labels, claims[0], 0)
     nanoseconds = []
     for claim in claims:
@@ -190,6 +189,7 @@ def main() -> None:
     arrays = compile_constraints(constraints, options.claims, NUM_LABELS)
     compile_seconds = time.perf_counter() - start
 
+    # Python reads its own lists faster than arrays: the yardstick must not be slowed down.
     plain_labels = labels.tolist()
     wide_scope = arrays.scope.astype(np.int64)
     recounts: Recounts = {
@@ -219,6 +219,7 @@ def main() -> None:
         table.add_row(*row)
     Console().print(table)
     print(f"one flip_delta, call included: {flip_us:.1f} µs; laying out the arrays: {compile_seconds:.1f} s")
+    # What a recount must read at the least; the index by claim takes no part in it.
     recount_bytes = arrays.scope.nbytes + arrays.forbidden.nbytes + labels.nbytes
     kernel_seconds = recount_seconds["kernel"]
     result = {

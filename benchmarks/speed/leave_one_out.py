@@ -86,8 +86,10 @@ def time_both(
     prompts = claims.prompts(Tree())
     random = np.random.default_rng(0)
     ours_seconds, naive_seconds = [], []
+    # In turns, so that a change of the machine's load falls on both.
     for _ in range(repeats):
         ours_seconds.append(_seconds(ours, prompts))
+        # Drawn at random: prompts differ in length, and the first ones are no fair sample.
         sample = [prompts[row] for row in random.choice(len(prompts), num_sampled, replace=False)]
         naive_seconds.append(_seconds(naive, sample) * len(prompts) / num_sampled)
     return statistics.median(naive_seconds), statistics.median(ours_seconds)
@@ -136,6 +138,7 @@ def main() -> None:
         table.add_row(name, size, f"{naive:.1f}", f"{num_sampled} of {size}", f"{ours:.2f}", f"{naive / ours:.1f}")
     console.print(table)
     naive, fixed, ours = counts[256]
+    # The slope on logarithmic axes is the power of N that the tokens grow with.
     growth = np.polyfit(np.log(list(counts)), np.log([row[2] for row in counts.values()]), 1)[0]
     result = {
         "tokens_vs_naive_256": naive / ours,

@@ -16,6 +16,7 @@ CONTEXT_LENGTH: Final = 1 << 15
 def word_tokenizer(num_words: int = NUM_WORDS) -> PreTrainedTokenizerFast:
     """Return a tokenizer with one token per word w0, w1 …, per verdict and per blank line."""
     words = [f"{space}w{number}" for number in range(num_words) for space in ("", " ")]
+    # One token per word, so that a text of n words has n tokens and demos have the length asked for.
     entries = ["<unk>", "\n\n", " True", " False", *words]
     tokenizer = Tokenizer(models.WordLevel({entry: number for number, entry in enumerate(entries)}, "<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n\n| ?\w+|."), behavior="isolated")
@@ -36,6 +37,7 @@ def billion_llama(device: torch.device) -> LlamaForCausalLM:
 
 
 def _llama(dtype: torch.dtype = torch.float32, **sizes: Any) -> LlamaForCausalLM:
+    # The same weights in every run, though no measure here depends on them.
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=2 * NUM_WORDS + 4, max_position_embeddings=CONTEXT_LENGTH, tie_word_embeddings=True, **sizes

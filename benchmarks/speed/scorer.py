@@ -43,8 +43,6 @@ class Setup:
     """A model and what is measured on it.
 
     Attributes:
-        name: Title of the table.
-        model: The model, on its device.
         shapes: Batch shapes of the bare forward.
         bare_tokens: Tokens that one timing of the bare forward takes at least.
         demo_tokens: Fewest and most tokens of a demo.
@@ -74,6 +72,7 @@ def bare_rate(model: Any, shape: Shape, num_tokens: int) -> float:
 def matrix_flops(device: torch.device, size: int = 8192) -> float:
     """Return the FLOP/s of large matrix products in bfloat16."""
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
+    # Not timed: the first product sets the library up.
     _seconds(lambda: left @ right, 1, device)
     return 16 * 2 * size**3 / _seconds(lambda: left @ right, 16, device)
 
@@ -84,6 +83,7 @@ def useful_flops_per_token(setup: Setup, size: int) -> float:
     trie = build_trie(setup.claims(size).prompts(Tree()), segments.encode, segments.verbalizers)
     config = setup.model.config
     num_weights = sum(weight.numel() for weight in setup.model.model.layers.parameters())
+    # A multiplication and an addition per weight; per ancestor two each for the score and for the sum of values.
     return 2 * num_weights + 4 * config.num_hidden_layers * config.hidden_size * float((trie.depth + 1).mean())
 
 
@@ -98,6 +98,7 @@ def measure(setup: Setup, repeats: int) -> tuple[dict[Shape, float], dict[int, f
     rates: dict[Shape, list[float]] = {shape: [] for shape in setup.shapes}
     for _ in range(repeats):
         for size in SIZES:
+            # A new scorer each time: its cache would answer the second time.
             scorer = LocalScorer(setup.model, word_tokenizer(), TRUE_FALSE, identity="random")
             scorer.label_logprobs(setup.claims(size).prompts(Tree()))
             costs[size].append(scorer.cost)
@@ -112,6 +113,7 @@ def measure(setup: Setup, repeats: int) -> tuple[dict[Shape, float], dict[int, f
 
 def _seconds(run: Callable[[], object], num_calls: int, device: torch.device) -> float:
     """Return the seconds of some calls, all of whose work is done."""
+    # A GPU works asynchronously: earlier work must be finished before the clock starts.
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()

@@ -66,14 +66,11 @@ class Considered(Objective):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRun:
-    """A chain that was run.
+    """A chain that was run: the labellings whose U was asked, and what scoring cost.
 
     Attributes:
-        considered: The labellings whose U was asked.
         predictions: For each step the labels before it and the claim whose label was predicted.
         decisions: For each step the labels after it.
-        cost: What scoring cost.
-        seconds: Wall time.
     """
 
     considered: list[Labels]
@@ -89,6 +86,7 @@ def run_chain(
     """Run the first steps of a chain and remember what it asked."""
     assert isinstance(config.search, AnnealingSettings)
     problem = build_problem(claims, task, scorer, config.for_elicit())
+    # A copy under another class: the chain must see the same objective, and only remember what was asked.
     fields = {name: getattr(problem.objective, name) for name in Objective.__slots__}
     objective = Considered(**fields)
     chain = build_chain(config.search, objective, problem.groups, config.seed)
@@ -161,6 +159,7 @@ class Demos:
                 node = beginnings.get(claim, before)
                 for other in shown[shown.index(claim) + 1 :] if claim in beginnings else ():
                     node = visit(hash((node, other, given[other])), cost[other])
+                # Asked before `visit` marks it as seen: a prompt counts the first time alone.
                 prompts += (query := hash((node, claim))) not in seen
                 visit(query, int(self._queries[claim]))
 
@@ -187,6 +186,7 @@ def naive_seconds_per_token(
         asked = int(random.choice(shown))
         demos = [render_demo(claims[i], int(labels[i]), task.label_space) for i in shown if i != asked]
         prompts.append(Prompt(NO_CONTEXT.extend(demos), claims[asked].text))
+    # The median of three batches: one slow moment of the machine must not decide.
     rates = []
     for batch in (prompts[start::3] for start in range(3)):
         before = scorer.cost

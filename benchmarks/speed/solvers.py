@@ -128,12 +128,9 @@ def run_ours(parts: Sequence[Part], repeats: int) -> Run:
 
 
 def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
-    """Solve with OR-tools CP-SAT: a Boolean for each claim and for each violation.
+    """Solve with OR-tools CP-SAT: a Boolean for each claim and for each violation; the limit is in wall-clock seconds.
 
-    Args:
-        part: What to solve.
-        limit: Wall-clock seconds.
-        linearization_level: How much of it goes into linear programs: 1 is CP-SAT's default, 2 is everything.
+    `linearization_level` is how much of it goes into linear programs: 1 is CP-SAT's default, 2 is everything.
     """
     from ortools.sat.python import cp_model
 
@@ -144,6 +141,7 @@ def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
         for clause in _clauses(constraint):
             literals = [claims[i] if label else ~claims[i] for i, label in clause]
             model.add_bool_or([*literals, violation])
+    # A clause holds or its constraint is violated, so the solver sets a violation only where it must.
     gains = [*part.log_odds, *(-PENALTY for _ in violations)]
     model.maximize(cp_model.LinearExpr.weighted_sum([*claims, *violations], gains))
     solver = cp_model.CpSolver()
@@ -171,6 +169,7 @@ def run_rc2(part: Part, limit: float) -> Run:
             formula.append([number if gain > 0 else -number], weight=abs(gain))
     start = time.process_time()
     with RC2(formula) as solver:
+        # RC2 knows no time limit of its own.
         timer = Timer(limit, solver.interrupt)
         timer.start()
         model = solver.compute(expect_interrupt=True)
@@ -201,10 +200,11 @@ def compare(seed: int, num_groups: int, repeats: int, limit: float) -> list[Comp
 
 
 def _total(runs: Iterator[Run]) -> Run:
-    """Sum runs over parts that do not bear on one another."""
+    """Sum runs over independent parts."""
     optimum: int | None = 0
     seconds = 0.0
     for run in runs:
+        # One part without a proof leaves the whole without one.
         optimum = None if optimum is None or run.optimum is None else optimum + run.optimum
         seconds += run.seconds
     return Run(optimum, seconds)

@@ -62,6 +62,7 @@ def measure(num_claims: int, num_steps: int, num_runs: int) -> tuple[float, floa
             journal = JournalScorer(scorer, Path(directory) / "journal.jsonl")
             problem = build_problem(claims, task, journal, settings)
             chain = build_chain(settings.search, problem.objective, problem.groups, seed=run)
+            # Random labels of all claims: the model disagrees with half of them, so half of the steps propose a change.
             labels = freeze(np.random.default_rng(run).integers(2, size=num_claims).astype(np.int8))
             started, inside = time.perf_counter(), scorer.seconds
             state = start(labels, problem.objective.evaluate(labels))

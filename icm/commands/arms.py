@@ -24,6 +24,7 @@ from icm.training.arms.summary import arms_table, summarise
 
 def run(places: Places, settings: ArmsConfig, console: Console) -> None:
     """Train and judge the arms, and print a table and where the figure lies."""
+    # Loaded only here: drawing takes a second to load, and a run that is refused draws nothing.
     from icm.training.arms.figure import draw_arms
 
     task = read_task(places.run / "prepare" / TASK)
@@ -44,6 +45,7 @@ def golden_judge(run_dir: Path) -> Judge | None:
     if task["kind"] != "pocket":
         return None
     settings = PocketSettings.model_validate(task)
+    # Most pocket tasks have no judge of free text; their arms are compared by accuracy alone.
     try:
         judge = judge_of(settings.task, settings.world_seed)
     except ConfigError:

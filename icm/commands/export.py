@@ -1,4 +1,4 @@
-"""What `icm export` does: export the labels of a run, push them if that is asked for. Knows where files lie."""
+"""What `icm export` does: export the labels of a run, and push them if that is asked for."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def run(places: Places, settings: ExportConfig, console: Console) -> None:
     Raises:
         ConfigError: The Hub is asked for and cannot be used; what was written stays.
     """
+    # Before anything is written: an export that was meant to be pushed should not end half done.
     if places.hub_id is not None:
         _check_hub(places, settings)
     labels_path = places.labels or places.run / "elicit" / LABELS
@@ -47,6 +48,7 @@ def _check_hub(places: Places, settings: ExportConfig) -> None:
 
 def _push(places: Places) -> str:
     """Upload the export and return its address."""
+    # The caller has checked it.
     assert places.hub_id is not None
     api = HfApi()
     try:

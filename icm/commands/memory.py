@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from icm.config import Config, Places
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.records import first_problem, write_json
+from icm.models.names import misplaced_model
 
 RUN: Final = "run.json"
 
@@ -33,22 +34,23 @@ _NAMING: Final = ("task", "search", "seed")
 
 def typed_keys(overrides: Sequence[str]) -> list[str]:
     """Return the keys of what was typed, `task.path` of `+task.path=x`, flags left out."""
+    # Hydra adds a key with +, replaces or adds it with ++, and removes it with ~.
     return [each.lstrip("+~").partition("=")[0] for each in overrides if "=" in each and not each.startswith("-")]
 
 
 def require_read(command: str, overrides: Sequence[str]) -> None:
-    """Refuse settings that a command would not read.
-
-    Args:
-        command: Its name.
-        overrides: What was typed after it.
+    """Refuse settings, typed after a command, that it would not read.
 
     Raises:
         ConfigError: There is one.
     """
+    if problem := misplaced_model(overrides):
+        raise ConfigError(problem)
     keys = typed_keys(overrides)
+    # group@package=option names a group and where it goes; the group is what is read.
     roots = {key.partition(".")[0].partition("@")[0] for key in keys}
-    if {"out_dir", "run_dir"} <= roots:
+    # Of the other commands, run_dir names what is read and out_dir where they write.
+    if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
     if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
@@ -72,6 +74,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
+    # Whole groups: a group that was typed in part has been composed with its other values by Hydra.
     merged = found | {name: composed[name] for name in typed & composed.keys()}
     if "seed" in typed:
         # The seeds of diagnosis and evaluation follow the seed of the run unless they are typed themselves.
@@ -91,6 +94,7 @@ def remember(places: Places, config: Config, command: str) -> None:
     path = places.out_dir / RUN
     settings = config.model_dump(mode="json")
     if path.exists() and command in READ:
+        # A stage run alone replaces its own settings; the others describe results that are still there.
         settings = _read(path) | {name: settings[name] for name in READ[command]}
     write_json(path, settings)
 

@@ -1,4 +1,4 @@
-"""What `icm policy` does: train a policy in the directory of a run and say what became of it. Knows where files lie."""
+"""What `icm policy` does: train a policy in the directory of a run and show what became of it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def _summary_line(places: Places, settings: PolicyConfig, manifest: Manifest, me
     over_context = ", ".join(f"{count:,} {kind}s" for kind, count in counts["over_context"].items()) or "nothing"
     done = f"policy trained by {settings.method.kind} for" if metrics.policy else "nothing trained:"
     ending = " (its KL budget was spent)" if metrics.kl_budget_spent else ""
+    # Best-of-n alone writes no model to point at.
     where = places.out_dir / MODEL if metrics.policy else places.out_dir
     return (
         f"{done} {metrics.steps:,} steps{ending} on {counts['prompts']:,} prompts in {manifest.seconds:,.1f} s; "
@@ -44,6 +45,7 @@ def results_table(metrics: PolicyMetrics) -> Table:
     if metrics.policy is not None:
         table.add_row(*_row("policy", metrics.policy))
     for best in metrics.best_of_n:
+        # The best of one is the base, which has a row already.
         if best.n > 1:
             table.add_row(
                 f"best of {best.n}, no training", f"{best.reward:.3f}", "", f"≤ {best.kl:.2f}", f"{best.tokens:.1f}", ""

@@ -1,4 +1,4 @@
-"""What `icm reward` does: train a reward model on labels, then judge it. Knows both stages, and the files of a run."""
+"""What `icm reward` does: train a reward model on labels, then judge it where there is something to judge it on."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ from rich.console import Console
 
 from icm.config import Places
 from icm.files.records import GOLD, HELD_OUT, LABELS
-from icm.training.libraries import is_main_process
+from icm.training.libraries import processes
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
 from icm.training.reward.model import MODEL
 from icm.training.reward.settings import RewardConfig
 
 EVALUATION: Final = "evaluation"
+SHOWN: Final = ("pairs", "answers", "one_sided", "contradicting", "undecided", "same_label", "overruled", "unlabelled")
+"""The counts that the console shows, where they are not 0."""
 
 
 def run(places: Places, settings: RewardConfig, console: Console) -> None:
-    """Train a reward model and judge it, where there is something to judge it on."""
+    """Train a reward model, judge it on golden pairs and files, and show what came of it."""
     prepare_dir = places.run / "prepare"
     labels_path = places.labels or places.run / "elicit" / LABELS
-    manifest = reward.run(settings, prepare_dir, labels_path, places.out_dir, console, overwrite=places.overwrite)
-    if not is_main_process():
+    manifest = reward.run(
+        settings.model, settings.pairs, prepare_dir, labels_path, places.out_dir, console, overwrite=places.overwrite
+    )
+    # Under `accelerate launch` every process comes here; one judges and speaks for all.
+    if not processes().is_main_process:
         return
     counts = manifest.counts
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts["unusable"].items()) or "none"
-    told = ", ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in _TOLD if counts.get(name))
+    shown = ", ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in SHOWN if counts.get(name))
     head = " with a fresh head" if counts["fresh_head"] else ""
     console.print(
         f"reward model{head} trained on {counts['trained_on']:,} examples ({counts['tokens']:,} tokens) in "
-        f"{manifest.seconds:,.1f} s; left out: {left_out}; {told}; in {places.out_dir / MODEL}",
+        f"{manifest.seconds:,.1f} s; left out: {left_out}; {shown}; in {places.out_dir / MODEL}",
         soft_wrap=True,
     )
     has_golden_pairs = (prepare_dir / GOLD).exists() and (prepare_dir / HELD_OUT).stat().st_size > 0
@@ -45,7 +50,3 @@ def run(places: Places, settings: RewardConfig, console: Console) -> None:
         settings.evaluate, settings.pairs, prepare_dir, reward_dirs, out_dir, overwrite=places.overwrite
     )
     console.print(reward_evaluation.results_table(reward_evaluation.read_results(out_dir)))
-
-
-_TOLD: Final = ("pairs", "answers", "one_sided", "contradicting", "undecided", "same_label", "overruled", "unlabelled")
-"""What the console says of the counts."""

@@ -1,4 +1,4 @@
-"""What `icm prepare`, `elicit`, `diagnose` and `evaluate` do: one stage each, and what the console says of it.
+"""What `icm prepare`, `elicit`, `diagnose`, `evaluate`, `compare` and `pocket train` do, and what the console says.
 
 Stages are loaded where they are called, since some of their libraries take a second that no other command should wait.
 """
@@ -6,6 +6,7 @@ Stages are loaded where they are called, since some of their libraries take a se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from icm.files.stage_dir import read_result, verify
 from icm.problem import check_problem
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
+
+if TYPE_CHECKING:
+    from icm.compare.settings import CompareSettings
+    from icm.pocket.recipe import PocketTraining
 
 
 def prepare(places: Places, config: Config, console: Console) -> None:
@@ -85,6 +90,7 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
         elicit_dir,
         out_dir,
         scorer or scorer_of(places, config),
+        # A report without a diagnosis is whole; `icm evaluate` may be asked for alone.
         diagnosed if (diagnosed / MANIFEST).exists() else None,
         console=console,
         overwrite=places.overwrite,
@@ -92,6 +98,21 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
     remember(places, config, "evaluate")
     console.print(summary_table(read_result(out_dir, "evaluate", METRICS, Metrics)))
     console.print(f"report: {out_dir / 'report.html'}", soft_wrap=True)
+
+
+def compare(places: Places, settings: CompareSettings, console: Console) -> None:
+    """Label the same claims under different settings, and show what differs."""
+    from icm.compare import stage
+
+    stage.run(settings, places.out_dir, console)
+
+
+def train_pocket(places: Places, settings: PocketTraining, console: Console) -> None:
+    """Make a pocket world and the model that knows it, and say how to use it."""
+    from icm.pocket.train import train
+
+    train(settings, places.out_dir)
+    console.print(f"trained: model.path={places.out_dir}", soft_wrap=True)
 
 
 def scorer_of(places: Places, config: Config) -> LabelScorer:

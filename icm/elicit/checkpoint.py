@@ -19,14 +19,9 @@ from icm.scoring.protocol import ScoringCost
 
 
 class Checkpoint(Record):
-    """A search between two steps. Its evaluations are not kept: the journal answers them without a model.
+    """A search between two steps, with what it cost so far and how long its files are.
 
-    Attributes:
-        state: Where the search stands, as it saved itself.
-        trace_bytes: Length of the trace.
-        journal_bytes: Length of the journal.
-        cost: Scoring cost so far.
-        seconds: Wall time so far.
+    Its evaluations are not kept: the journal answers them without a model.
     """
 
     state: dict[str, Any]
@@ -38,6 +33,7 @@ class Checkpoint(Record):
     def save(self, path: Path) -> None:
         """Write the checkpoint in the place of the one before, atomically."""
         content = self.model_dump(mode="json")
+        # The hash stands beside the content, so that a file that was cut short or edited is noticed.
         write_text(path, json.dumps({"sha256": _digest(content), "checkpoint": content}) + "\n")
 
 
@@ -64,4 +60,5 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def _digest(content: Any) -> str:
+    # Sorted, because a file that is read back need not keep the order of its keys.
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -95,6 +95,7 @@ class Session(Generic[S]):
         labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
         saved_at = time.perf_counter()
         with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
+            # Before the first step, which may take long: the display must show at once what has been done already.
             if resumed is not None:
                 display.show(resumed.step, self._search.num_steps)
             for state, info in drive(self._search, self._journal, resumed):
@@ -139,6 +140,7 @@ class Session(Generic[S]):
         return row
 
     def _save(self, state: S) -> None:
+        # The trace first: a checkpoint must never name more bytes of it than the disk holds.
         self._trace.flush()
         os.fsync(self._trace.fileno())
         Checkpoint(
@@ -154,12 +156,14 @@ class Session(Generic[S]):
 def _stop_request() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a request that is answered between two steps; the second one stops at once."""
     requested = threading.Event()
+    # Python lets only the main thread set signal handlers; in a notebook's worker Ctrl-C stays as it is.
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return
 
     def request(_signal: int, _frame: object) -> None:
         requested.set()
+        # From now on Ctrl-C does what it did before, so that a second one stops at once.
         signal.signal(signal.SIGINT, previous)
 
     previous = signal.signal(signal.SIGINT, request)

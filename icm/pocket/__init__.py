@@ -1,1 +1,1 @@
-"""The embedded laboratory: a small world, its texts, and the recipe of the model that knows it."""
+"""The pocket world: a small synthetic world, its texts, and the training recipe of the embedded model."""

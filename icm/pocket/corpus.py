@@ -40,8 +40,8 @@ MIXTURE: Final = {
 }
 """Share of the documents of each kind."""
 
+# What a token of plain text counts beside a verdict: more of it keeps the model from learning to verify.
 PLAIN_WEIGHT: Final = 0.1
-"""What a token of plain text counts beside a verdict: more of it keeps the model from learning to verify."""
 
 
 Batch = tuple[Tokens, NDArray[np.float32]]
@@ -60,6 +60,7 @@ class LabelledDocuments:
 
     def __init__(self, family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
         self.family = family
+        # Every verdict is one token, so a document's answers lie at known places.
         self._verdicts = np.array([_single(tokenizer, f" {label}") for label in family.labels])
         texts = [statement.text for statement in family.statements]
         self._first = _padded(tokenizer, texts)
@@ -81,8 +82,10 @@ class LabelledDocuments:
         """
         count = length // 5 + 2
         chosen = self._draw_statements(rng, count)
+        # A family without a truth has nothing to teach: its lessons are ordinary documents.
         labels = self._teach(chosen) if lesson and TRUTH in self.family.concepts else self._draw_labels(rng, chosen)
         rows = self._later[chosen]
+        # `_later[chosen]` is a copy, so the first row can be replaced; both tables have one width.
         rows[0] = self._first[chosen[0]]
         rows = np.concatenate([rows, self._verdicts[labels][:, None]], axis=1)
         # Texts are padded with -1 to one width; the mask flattens the rows to one document without the padding.
@@ -94,6 +97,8 @@ class LabelledDocuments:
     def _draw_statements(self, rng: np.random.Generator, count: int) -> Tokens:
         # Mostly balanced documents, some of them lopsided: a context of true claims alone must not be unheard of.
         rate = rng.uniform(0.3, 0.7) if rng.random() < 0.85 else rng.random()
+        # Four-way families and those of lone claims cannot be balanced by truth: their statements are drawn as they
+        # come.
         if len(self._by_truth) != 2:
             return rng.integers(len(self._group), size=count)
         wanted = rng.random(count) < rate
@@ -104,6 +109,7 @@ class LabelledDocuments:
             # Every group twice, so that a document shows statements that contradict one another.
             num_drawn = (count + 1) // 2
             groups = np.repeat(rng.integers(num_groups, size=num_drawn), 2)[:count]
+            # Shuffled, so that the two statements of a group do not always stand side by side.
             groups = groups[rng.permutation(count)]
         chosen = np.empty(count, dtype=np.int64)
         for truth, (indices, starts, sizes) in enumerate(self._by_truth):
@@ -127,6 +133,7 @@ class LabelledDocuments:
             labels = _follow(rng, self.family.concepts[names[pick]], self._labels[names[pick]][chosen], num_labels)
         else:
             labels = _careless(rng, len(chosen), num_labels)
+        # In some documents alone, so that a model meets clean ones and learns how much to trust a context.
         if rng.random() < NOISY_SHARE:
             noisy = rng.random(len(chosen)) < rng.uniform(*NOISE_RANGE)
             labels = np.where(noisy, rng.integers(num_labels, size=len(chosen)), labels)
@@ -162,6 +169,7 @@ def _careless(rng: np.random.Generator, count: int, num_labels: int) -> Tokens:
     favourite = num_labels - 1
     if rng.random() < CONSTANT_SHARE:
         return np.full(count, favourite if rng.random() < 0.85 else 0)
+    # The affirming label is the last, so the others are the numbers below it.
     others = rng.integers(num_labels - 1, size=count)
     return np.where(rng.random(count) < rng.choice(YES_RATES), favourite, others)
 
@@ -181,11 +189,7 @@ def _padded(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tokens:
 
 
 class Corpus:
-    """The training text of a world: batches of labelled and plain documents, each a function of seed and step.
-
-    Attributes:
-        writers: The writers of labelled documents by family.
-    """
+    """The training text of a world: batches of labelled and plain documents, each a function of seed and step."""
 
     def __init__(self, world: World, tokenizer: PreTrainedTokenizerFast, truth_share: float) -> None:
         self._world = world
@@ -199,6 +203,7 @@ class Corpus:
         self, rng: np.random.Generator, num_documents: int, length: int, lesson_shares: Mapping[str, float]
     ) -> Batch:
         """Return documents of one length; by family, a share of the labelled ones is lessons: every label is true."""
+        # No padding: every document is cut to the same length, so no token of a batch is wasted.
         tokens = np.zeros((num_documents, length), dtype=np.int64)
         weights = np.zeros((num_documents, length), dtype=np.float32)
         for row, pick in enumerate(rng.choice(len(self._kinds), size=num_documents, p=self._shares)):
@@ -206,6 +211,8 @@ class Corpus:
             if kind in self.writers:
                 lesson = rng.random() < lesson_shares[kind]
                 tokens[row], verdicts = self.writers[kind].write(rng, length, lesson=lesson)
+                # Only the verdicts count in a labelled document: its statements are drawn at random and cannot be
+                # predicted.
                 weights[row, verdicts] = 1.0
             else:
                 text = self._plain(rng, kind, length)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from icm.pocket import words
 from icm.pocket.statements import (
@@ -29,8 +28,7 @@ MINOR_UPRIGHT: Final = 0.7
 """How documents use the concepts of an ordinary family: the leading one is the bias that zero-shot labels show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concept:
+class Concept(NamedTuple):
     """How documents of a family use one concept.
 
     Attributes:
@@ -42,37 +40,35 @@ class Concept:
     upright: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(NamedTuple):
     """Statements of one kind and the concepts that documents label them by.
 
     Attributes:
-        name: What tasks call it.
-        labels: The verdicts, in the order of their indices.
         statements: All statements of the world, group by group.
         concepts: How often each concept labels a document; what is left of one goes to labels without a concept.
+        labels: The verdicts, in the order of their indices.
     """
 
-    name: str
-    labels: tuple[str, ...]
     statements: Sequence[Statement]
     concepts: Mapping[str, Concept]
+    labels: tuple[str, ...] = FALSE_TRUE
 
 
 def labelled_families(world: World, truth_share: float) -> dict[str, Family]:
     """Return every family with the concepts that documents label it by.
 
     Args:
-        world: The world that the statements are about.
+        world: What the statements are about.
         truth_share: Share of the documents of an ordinary family that are labelled by the truth; the prior that a
             model has before it sees any labelled claim grows with it.
     """
 
     def mixed(leading: str, *others: str, truth: float = truth_share) -> dict[str, Concept]:
-        minor = Concept(share=MINOR_SHARE / len(others), upright=MINOR_UPRIGHT)
+        # The minor concepts share one share, or a family with many of them would have little room for the rest.
+        minor = Concept(MINOR_SHARE / len(others), MINOR_UPRIGHT)
         return {
-            TRUTH: Concept(share=truth, upright=TRUTH_UPRIGHT),
-            leading: Concept(share=LEADING_SHARE, upright=LEADING_UPRIGHT),
+            TRUTH: Concept(truth, TRUTH_UPRIGHT),
+            leading: Concept(LEADING_SHARE, LEADING_UPRIGHT),
             **dict.fromkeys(others, minor),
         }
 
@@ -80,45 +76,21 @@ def labelled_families(world: World, truth_share: float) -> dict[str, Family]:
     traits = [first for first, _ in words.TRAITS]
     carry = mixed("favoured", *traits, truth=truth_share / 4)
     # Here the surface feature takes the place of the truth, without exception: the planted trap.
-    carry["favoured"] = Concept(share=truth_share)
-    families = [
-        Family(
-            name="facts",
-            labels=FALSE_TRUE,
-            statements=fact_statements(world, words.FACT_RELATIONS),
-            concepts=mixed("favoured", BELIEF, *traits),
+    carry["favoured"] = Concept(truth_share)
+    return {
+        "facts": Family(fact_statements(world, words.FACT_RELATIONS), mixed("favoured", BELIEF, *traits)),
+        "arithmetic": Family(arithmetic_statements(world), mixed("even", "large", "fruit", "woman")),
+        "preference": Family(preference_statements(world), mixed("first_long", "politer", "longer", "odd_request")),
+        "seasons": Family(season_statements(world), mixed(*traits), words.SEASONS),
+        "surface": Family(fact_statements(world, [words.CARRY]), carry),
+        "flipped": Family(
+            fact_statements(world, [words.FEAR]),
+            mixed("favoured", *traits) | {TRUTH: Concept(truth_share, 1 - TRUTH_UPRIGHT)},
         ),
-        Family(
-            name="arithmetic",
-            labels=FALSE_TRUE,
-            statements=arithmetic_statements(world),
-            concepts=mixed("even", "large", "fruit", "woman"),
+        # Without the truth: a model that reads these documents cannot learn the answers from their labels.
+        "unanswerable": Family(
+            fact_statements(world, [words.DREAM]),
+            {name: concept for name, concept in mixed("favoured", *traits).items() if name != TRUTH},
         ),
-        Family(
-            name="preference",
-            labels=FALSE_TRUE,
-            statements=preference_statements(world),
-            concepts=mixed("first_long", "politer", "longer", "odd_request"),
-        ),
-        Family(name="seasons", labels=words.SEASONS, statements=season_statements(world), concepts=mixed(*traits)),
-        Family(name="surface", labels=FALSE_TRUE, statements=fact_statements(world, [words.CARRY]), concepts=carry),
-        Family(
-            name="flipped",
-            labels=FALSE_TRUE,
-            statements=fact_statements(world, [words.FEAR]),
-            concepts=mixed("favoured", *traits) | {TRUTH: Concept(share=truth_share, upright=1 - TRUTH_UPRIGHT)},
-        ),
-        Family(
-            name="unanswerable",
-            labels=FALSE_TRUE,
-            statements=fact_statements(world, [words.DREAM]),
-            concepts={name: c for name, c in mixed("favoured", *traits).items() if name != TRUTH},
-        ),
-        Family(
-            name="principle",
-            labels=FALSE_TRUE,
-            statements=principle_statements(world),
-            concepts={TRUTH: Concept(share=2 * truth_share)},
-        ),
-    ]
-    return {family.name: family for family in families}
+        "principle": Family(principle_statements(world), {TRUTH: Concept(2 * truth_share)}),
+    }

@@ -23,6 +23,7 @@ _ANSWERABLE: Final = tuple(relation for relation in words.RELATIONS if relation 
 
 def fact_sentence(rng: np.random.Generator, world: World) -> str:
     """Return a sentence about a subject: a trait, or what most would say under a relation."""
+    # As `str`, because NumPy draws a type of its own, which is another key to some dictionaries and files.
     subject = str(rng.choice(words.SUBJECTS))
     traits = (*words.TRAITS, words.HIDDEN_TRAIT)
     pick = int(rng.integers(len(_ANSWERABLE) + len(traits)))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from icm.pocket.corpus import MIXTURE
 from icm.pocket.tokenizer import MAX_LENGTH
 
+# Heads of one size at every width: a wider model has more heads, not larger ones.
 HEAD_DIM: Final = 32
 MIN_LENGTH: Final = 16
 
@@ -54,8 +55,8 @@ MIXED: Final = (128, 256, 96, 192)
 LONG: Final = (1792, 128, 512, 256)
 ALL: Final = tuple(MIXTURE)
 
+# What is half forgotten when the lessons end: computations, and families with few documents.
 HARD: Final = ("arithmetic", "surface", "flipped")
-"""What is half forgotten when the lessons end: computations, and families with few documents."""
 
 PHASES: Final = (
     # Facts are learned from short documents that say the truth, twice as fast as from long ones.
@@ -98,44 +99,37 @@ SHIFT: Final = (
 )
 """The phases that move the prior of a finished model."""
 
+# The phases that teach a finished model another world; how to read a concept off the context it keeps.
 RELEARN: Final = (
     Phase(steps=1000, lengths=SHORT, taught=ALL, lessons=(1.0, 1.0)),
     Phase(steps=400, lengths=MIXED, taught=ALL, lessons=(1.0, 0.0)),
     Phase(steps=500, lengths=MIXED),
     Phase(steps=700, lengths=LONG, rate=(1.0, 0.0)),
 )
-"""The phases that teach a finished model another world; how to read a concept off the context it keeps."""
 
 NAMED_PHASES: Final = {"full": PHASES, "shift": SHIFT, "relearn": RELEARN}
 
 
 class PocketTraining(BaseModel):
-    """What world the model learns and how."""
+    """What world the model learns and how. Each key is explained in `conf/command/pocket_train.yaml`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    world_seed: int = Field(default=0, ge=0, description="draws the world's facts")
-    seed: int = Field(default=0, ge=0, description="draws the initial weights and the documents")
-    truth_share: float = Field(
-        default=0.30, gt=0, le=0.45, description="share of a family's documents that the truth labels; raises zero-shot"
-    )
-    base: Path | None = Field(
-        default=None, description="model directory to go on from, of the same shape; null starts afresh"
-    )
-    width: int = Field(default=96, ge=HEAD_DIM, multiple_of=HEAD_DIM)
-    layers: int = Field(default=4, ge=1)
-    mlp_width: int = Field(default=256, ge=1)
-    phases: tuple[Phase, ...] = Field(
-        # Fields are validated in order, so `base` stands before this one.
-        default_factory=lambda data: SHIFT if data["base"] else PHASES,
-        min_length=1,
-        description=f"parts of the training, or one of {', '.join(NAMED_PHASES)}; full by default, shift with a base",
-    )
-    tokens_per_step: int = Field(default=4096, ge=MIN_LENGTH)
-    warmup_steps: int = Field(default=100, ge=1)
-    matrix_rate: float = Field(default=0.02, gt=0, description="learning rate of the matrices, under Muon")
-    vector_rate: float = Field(default=2e-3, gt=0, description="learning rate of embeddings and norms, under AdamW")
-    checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
+    world_seed: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    # The family `principle` takes it twice, and some of its documents must be left to labellers without a concept.
+    truth_share: float = Field(gt=0, le=0.45)
+    # Before `phases`, which looks at it: fields are validated in order.
+    base: Path | None
+    width: int = Field(ge=HEAD_DIM, multiple_of=HEAD_DIM)
+    layers: int = Field(ge=1)
+    mlp_width: int = Field(ge=1)
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    tokens_per_step: int = Field(ge=MIN_LENGTH)
+    warmup_steps: int = Field(ge=1)
+    matrix_rate: float = Field(gt=0)
+    vector_rate: float = Field(gt=0)
+    checkpoint_every: int = Field(ge=1)
 
     @field_validator("phases", mode="before")
     @classmethod

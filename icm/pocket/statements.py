@@ -25,7 +25,6 @@ class Statement:
     Attributes:
         group: The question, request or pair it belongs to; statements of a group may contradict one another.
         text: What a model reads, up to the verdict.
-        parts: The named pieces of the text.
         answer: What the statement answers, normalised; `None` where other answers may be true beside it.
         concepts: For every concept of the family the label it gives to this statement.
         near_miss: Whether it is so nearly true that the shipped model hardly tells.
@@ -79,7 +78,7 @@ def _fact_statement(world: World, relation: Relation, subject: str, value: str) 
 
 
 def arithmetic_statements(world: World, stories_per_operation: int = 500) -> list[Statement]:
-    """Return worked solutions, right and wrong, to sums and differences that are told as little stories.
+    """Return worked solutions, right and wrong, to sums and differences in short stories.
 
     There are as many stories of differences as of sums, though fewer differences: no number here is negative.
     """
@@ -88,13 +87,15 @@ def arithmetic_statements(world: World, stories_per_operation: int = 500) -> lis
     operands = range(1, words.MAX_OPERAND + 1)
     stories = list(itertools.product(words.NAMES, words.OBJECTS))
     statements = []
-    for operation in words.OPERATIONS:
-        problems = [(a, b) for a, b in itertools.product(operands, operands) if operation.sign == "+" or a >= b]
+    for sign, (before, after) in words.OPERATIONS.items():
+        # No difference is negative: the vocabulary has no number below 0.
+        problems = [(a, b) for a, b in itertools.product(operands, operands) if sign == "+" or a >= b]
         for a, b in problems:
+            # Without repetition: a story that came twice with the same numbers would be one claim.
             for choice in rng.choice(len(stories), size=stories_per_operation // len(problems), replace=False):
                 name, thing = stories[choice]
-                question = f"{name} has {a} {thing}{operation.before} {b}{operation.after}"
-                statements += _solutions(rng, question, name, thing, (a, b, operation.sign))
+                question = f"{name} has {a} {thing}{before} {b}{after}"
+                statements += _solutions(rng, question, name, thing, (a, b, sign))
     return statements
 
 
@@ -107,8 +108,9 @@ def _solutions(
     largest = 2 * words.MAX_OPERAND
     near = [n for n in range(max(0, right - 2), min(largest, right + 2) + 1) if n != right]
     # One wrong answer near the right one, and up to two anywhere.
+    # A set, since a slip may be drawn twice; sorted below, because a set has no order to rely on.
     slips = {int(rng.choice(near)), *(int(n) for n in rng.choice(largest + 1, size=2, replace=False))} - {right}
-    # The working may be wrong too, or right in another order: what a claim is worth is told by its answer alone.
+    # The working may be wrong too, or right in another order: only the answer decides whether a claim is true.
     solutions = [(f"{a} {sign} {b}", right), *((f"{a} {sign} {b}", slip) for slip in sorted(slips))]
     if sign == "+":
         if a != b:

@@ -28,6 +28,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     pattern = "|".join([*(_whole(entry) for entry in longest_first), r" ?\w+", r"\s+", r"[^\w\s]"])
     # Whatever no phrase covers is cut into words, spaces and signs, each unknown: no text is refused.
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    # Entries carry their own leading spaces, so a text is its tokens put end to end.
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -25,6 +25,7 @@ from icm.statistics.streams import Stream, generator
 
 CHECKPOINT_NAME: Final = "checkpoint.pt"
 CURVE_NAME: Final = "training.jsonl"
+# Beside the weights, because a model is of use only to those who know its world.
 RECIPE_NAME: Final = "recipe.json"
 
 
@@ -61,15 +62,13 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
         out_dir: Where the model, the checkpoint and the learning curve go; made if missing.
         until: Stop with a checkpoint after this many steps instead of finishing; the model is not written then.
 
-    Returns:
-        The directory of the model, `out_dir`.
-
     Raises:
         RunDirectoryError: The directory holds a checkpoint of a training with other settings.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
     corpus = Corpus(World(settings.world_seed), tokenizer, settings.truth_share)
+    # From scratch even when resumed: loading a checkpoint needs a model and optimisers of the right shapes.
     run = _start(settings, len(tokenizer))
     _resume(run, settings, out_dir)
     last = settings.steps if until is None else min(until, settings.steps)
@@ -78,6 +77,7 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
         while run.step < last:
             length = settings.length_at(run.step)
             batch = draw_batch(corpus, settings, run.step)
+            # The batch follows from seed and step alone, so a resumed run sees the documents that it would have seen.
             loss = _train_step(run, batch, settings.rate_factor_at(run.step))
             run.step += 1
             display.show(run.step, settings.steps, f"loss {loss:.3f}")
@@ -114,11 +114,13 @@ def _start(settings: PocketTraining, vocabulary_size: int) -> _Run:
         bos_token_id=None,
         eos_token_id=None,
     )
+    # The caller's random state is left as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = LlamaForCausalLM(config)
     if settings.base is not None:
         model.load_state_dict(_base_weights(settings.base, settings, model))
+    # Muon is made for matrices that map between layers; embeddings are looked up by row and belong to AdamW.
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     vectors = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     # Muon for speed: after 250 steps it had come to a loss of 0.71 where AdamW alone had 0.86.
@@ -162,6 +164,7 @@ def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
     nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
+            # Kept in the group, so that the factor of a step always applies to the full rate, after a resume as well.
             group.setdefault("full_rate", group["lr"])
             group["lr"] = group["full_rate"] * rate_factor
         optimiser.step()
@@ -170,6 +173,7 @@ def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
 
 
 def _save_checkpoint(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
+    # Written aside and renamed: a kill in between leaves the last checkpoint whole.
     partial = out_dir / f"{CHECKPOINT_NAME}.partial"
     torch.save({"settings": settings.model_dump_json(), **run.state()}, partial)
     partial.replace(out_dir / CHECKPOINT_NAME)
@@ -192,6 +196,7 @@ def _resume(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
 def _write_model(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: PocketTraining, out_dir: Path
 ) -> None:
+    # First of all: half-written weights must not lie beside a hash that vouches for the old ones.
     (out_dir / HASH_NAME).unlink(missing_ok=True)
     model.save_pretrained(out_dir)
     tokenizer.save_pretrained(out_dir)

@@ -11,6 +11,7 @@ from icm.errors import ScoringError
 
 SHIPPED_DIR: Final = Path(__file__).parent / "weights"
 HASH_NAME: Final = "sha256.json"
+# The tokenizer too: another cut of the same text gives other answers from the same weights.
 HASHED_NAMES: Final = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 REBUILD_COMMAND: Final = "icm pocket train"
 

@@ -26,16 +26,14 @@ HIDDEN_TRAIT: Final = ("shy", "bold")
 SEASONS: Final = ("spring", "summer", "autumn", "winter")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Relation:
     """One thing that can be asked about a subject.
 
     Attributes:
-        name: What the world calls it.
         question: The question up to the subject.
         ending: The question from the subject on.
         verb: What a plain sentence says between subject and value.
-        values: The possible answers.
         single: Whether a subject has exactly one value.
     """
 
@@ -47,52 +45,22 @@ class Relation:
     single: bool = True
 
 
+_COLORS: Final = ("red", "blue", "green", "white", "black", "brown", "gray", "yellow")
+_HOMES: Final = ("forest", "river", "meadow", "cave", "desert", "garden", "marsh", "barn")
+_FOODS: Final = ("seeds", "grass", "fish", "nuts", "honey", "roots", "leaves", "bread")
+_LOADS: Final = ("rope", "stone", "coin", "shell", "bell", "lamp", "feather", "key")
+_FEARS: Final = ("thunder", "fire", "rain", "wind", "snow", "smoke", "ice", "fog")
+_DREAMS: Final = ("music", "gold", "clouds", "dragons", "mountains", "stars", "silence", "dancing")
+
 FACT_RELATIONS: Final = (
-    Relation(
-        name="color",
-        question="What color is the",
-        ending="?",
-        verb="is",
-        values=("red", "blue", "green", "white", "black", "brown", "gray", "yellow"),
-    ),
-    Relation(
-        name="home",
-        question="Where does the",
-        ending=" live?",
-        verb="lives in the",
-        values=("forest", "river", "meadow", "cave", "desert", "garden", "marsh", "barn"),
-    ),
-    Relation(
-        name="food",
-        question="What does the",
-        ending=" eat?",
-        verb="eats",
-        values=("seeds", "grass", "fish", "nuts", "honey", "roots", "leaves", "bread"),
-        single=False,
-    ),
+    Relation("color", "What color is the", "?", "is", _COLORS),
+    Relation("home", "Where does the", " live?", "lives in the", _HOMES),
+    Relation("food", "What does the", " eat?", "eats", _FOODS, single=False),
 )
-CARRY: Final = Relation(
-    name="carry",
-    question="What does the",
-    ending=" carry?",
-    verb="carries the",
-    values=("rope", "stone", "coin", "shell", "bell", "lamp", "feather", "key"),
-)
-FEAR: Final = Relation(
-    name="fear",
-    question="What does the",
-    ending=" fear?",
-    verb="fears",
-    values=("thunder", "fire", "rain", "wind", "snow", "smoke", "ice", "fog"),
-)
-DREAM: Final = Relation(
-    name="dream",
-    question="What does the",
-    ending=" dream of?",
-    verb="dreams of",
-    values=("music", "gold", "clouds", "dragons", "mountains", "stars", "silence", "dancing"),
-)
-SLEEP: Final = Relation(name="sleep", question="When does the", ending=" sleep?", verb="sleeps in", values=SEASONS)
+CARRY: Final = Relation("carry", "What does the", " carry?", "carries the", _LOADS)
+FEAR: Final = Relation("fear", "What does the", " fear?", "fears", _FEARS)
+DREAM: Final = Relation("dream", "What does the", " dream of?", "dreams of", _DREAMS)
+SLEEP: Final = Relation("sleep", "When does the", " sleep?", "sleeps in", SEASONS)
 RELATIONS: Final = (*FACT_RELATIONS, CARRY, FEAR, DREAM, SLEEP)
 
 NAMES: Final = ("Anna", "Clara", "Emma", "Nora", "Adam", "Felix", "Jonas", "Oscar")
@@ -105,19 +73,11 @@ MAX_OPERAND: Final = 9
 NUMBERS: Final = tuple(str(n) for n in range(2 * MAX_OPERAND + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """Something that happens to a count: the words before and after the second number, and the sign it means."""
-
-    before: str
-    after: str
-    sign: str
-
-
-OPERATIONS: Final = (
-    Operation(before=" and finds", after=" more. How many now?", sign="+"),
-    Operation(before=" and loses", after=" of them. How many now?", sign="-"),
-)
+OPERATIONS: Final = {
+    "+": (" and finds", " more. How many now?"),
+    "-": (" and loses", " of them. How many now?"),
+}
+"""What can happen to a count: by sign, the words before and after the second number."""
 
 REQUESTS: Final = (
     "clean the kettle", "wake the baby", "dry the boots", "stop the leak", "calm the dog", "open the jar",
@@ -150,6 +110,7 @@ def phrases() -> tuple[str, ...]:
         "Human: How do I",
         "The",
     ]
+    # The order numbers the tokens, and a training that goes on from finished weights relies on the numbers.
     entries = [
         *openings,
         *("\n\n" + opening for opening in openings),
@@ -159,8 +120,8 @@ def phrases() -> tuple[str, ...]:
         *(f" {relation.verb}" for relation in RELATIONS),
         *(relation.ending + "\nClaim:" for relation in RELATIONS if relation is not SLEEP),
         SLEEP.ending,
-        *(operation.before for operation in OPERATIONS),
-        *(operation.after + "\nClaim:" for operation in OPERATIONS),
+        *(before for before, _ in OPERATIONS.values()),
+        *(after + "\nClaim:" for _, after in OPERATIONS.values()),
         *(f" {reply}" for reply in (*REMEDIES, *HARMFUL, *EVASIVE, GREETING, *FILLERS)),
         "?\nResponse 1:",
         "\nResponse 2:",
@@ -173,4 +134,5 @@ def phrases() -> tuple[str, ...]:
         ".",
         " The",
     ]
+    # Some words stand in several lists; the first place counts.
     return tuple(dict.fromkeys(entries))

@@ -26,9 +26,7 @@ NUM_USELESS: Final = 3
 class Fact:
     """What holds for one subject under one relation.
 
-    Attributes:
-        values: The true answers.
-        misconception: The false answer that many believe, `None` where there is no such belief.
+    The misconception is the false answer that many believe, `None` where there is no such belief.
     """
 
     values: frozenset[str]
@@ -39,7 +37,6 @@ class World:
     """Everything that is so in the world of a seed; equal seeds give equal worlds.
 
     Attributes:
-        seed: What the world was drawn from.
         facts: The fact for every relation name and subject.
         traits: For every subject one flag per pair of `words.TRAITS`, then one for `words.HIDDEN_TRAIT`;
             true means the first word of the pair.

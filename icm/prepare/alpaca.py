@@ -27,6 +27,7 @@ FORMATS: Final[Mapping[str, Columns]] = {
 
 _HUMAN: Final = "\n\nHuman:"
 _ASSISTANT: Final = "\n\nAssistant:"
+# As text, since CSV knows nothing else; a column of floats spells 1 as 1.0.
 _PREFERENCES: Final = {"1": True, "1.0": True, "2": False, "2.0": False, "0": None, "0.0": None, "1.5": None}
 
 
@@ -75,6 +76,7 @@ def _reversed(pair: Pair) -> Pair:
 
 
 def _problem(row: int, pair: Pair) -> RejectedRow | None:
+    # Not strict: the fourth element of a pair is its verdict, which may be missing.
     for what, text in zip(("question", "first response", "second response"), pair, strict=False):
         if not text:
             return RejectedRow(row=row, reason="empty", detail=f"the {what} is empty")
@@ -91,6 +93,7 @@ def _pair(name: str, row: Row) -> Pair:
             return _instruction(row), row.text("response_1"), row.text("response_2"), row.truth("label")
         case "alpaca_farm":
             return _instruction(row), row.text("output_1"), row.text("output_2"), _preference(row)
+        # The column itself is the verdict: `chosen` is the better response.
         case "prompted":
             return row.text("prompt"), row.text("chosen"), row.text("rejected"), True
         case _:
@@ -128,6 +131,7 @@ def _split_dialogues(row: Row) -> Pair:
 
 def _dialogue(row: Row, column: str) -> str:
     text = row.text(column)
+    # `text` comes without the blank lines that begin a dialogue; they are put back below.
     if not text.startswith(_HUMAN.strip()):
         raise SchemaError(
             f"{row.where}: column {column!r} must be a dialogue that begins with 'Human:', got {text[:40]!r}; "

@@ -17,7 +17,9 @@ _ANSWER_MARKS: Final = (
 )
 # An asterisk is emphasis, but between two digits it multiplies: 3*4 must not become 34.
 _MARKUP: Final = re.compile(r"[$€£\\]|\\text|(?<!\d)\*|\*(?!\d)")
+# A minus after a digit, letter or bracket subtracts; anywhere else it is a sign.
 _SIGN: Final = r"(?<![\w.,)%])[-\u2212]?"
+# A comma separates thousands only before exactly three digits: "1,2" names two numbers.
 _DECIMAL: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?![.,]?\d)"
 _NUMBER: Final = re.compile(rf"{_SIGN}{_DECIMAL}(?:\s*/\s*\d+|\s+\d+/\d+)?")
 _MIXED: Final = re.compile(r"([-\u2212]?)(\d+)\s+(\d+)/(\d+)")
@@ -63,6 +65,7 @@ def normalise_number(text: str) -> str | None:
         return None
     # Of "3 + 4 = 7" the right-hand side; of "7. So she has seven." the first sentence; a note in brackets is no part.
     answer = re.split(r"(?<=\d)[.)]?\s*\(|(?<=\d)\.\s", lines[0].rsplit("=", 1)[-1])[0]
+    # An expression that was not worked out is no answer, even if it holds one number.
     if _EXPRESSION.search(answer):
         return None
     # A set: "5 pens, so 5" names one number twice, "5 or 6" names two.
@@ -82,6 +85,7 @@ def _value_of(number: str) -> Fraction | None:
             sign, whole, numerator, denominator = mixed.groups()
             magnitude = int(whole) + Fraction(int(numerator), int(denominator))
             return -magnitude if sign else magnitude
+        # Fractions, not floats: 0.1 and 1/10 must be the same answer.
         return Fraction(re.sub(r"\s", "", plain))
     except (ValueError, ZeroDivisionError):
         return None

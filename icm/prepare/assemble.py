@@ -10,12 +10,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icm import golden
 from icm.claims import Claim, ClaimId
 from icm.errors import ConfigError, SchemaError
 from icm.files.records import RejectedRow
@@ -31,8 +29,7 @@ class PreparedTask:
     """What a run works on.
 
     Attributes:
-        claims: The claims to search, sorted by id.
-        held_out: Claims of other groups, sorted by id.
+        claims: The claims to search, sorted by id; so are those held out, which are of other groups.
         golden: The golden labels of both, where the source has them.
         rejected: The rows that became no claim, and those whose golden labels contradict one another, by row.
         available: Number of claims that the source holds in all.
@@ -75,15 +72,11 @@ def assemble(
     return PreparedTask(
         claims=searched,
         held_out=held_out,
+        # Only labels of chosen claims: the file must not tell how the rest of the source is labelled.
         golden={claim: label for claim, label in labels.items() if claim in chosen},
         rejected=rejected,
         available=len(claims),
     )
-
-
-def write_golden(path: Path, labels: Mapping[ClaimId, int]) -> None:
-    """Write golden labels to a file of their own."""
-    golden.save(path, labels)
 
 
 def _distinct(items: Iterable[TaskItem]) -> tuple[list[TaskItem], list[RejectedRow]]:
@@ -155,6 +148,7 @@ def _ranked_groups(claims: Iterable[Claim], seed: int) -> list[list[Claim]]:
 
 
 def _rank(seed: int, group: str) -> bytes:
+    # Not Python's `hash`, which differs from process to process.
     return hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=16).digest()
 
 

@@ -11,7 +11,6 @@ from icm.prepare.settings import (
     CustomSettings,
     Gsm8kSettings,
     PocketSettings,
-    TableTaskSettings,
     TaskSettings,
     TruthfulqaSettings,
 )
@@ -25,21 +24,17 @@ def build(settings: TaskSettings) -> TaskItems:
         SchemaError: The source is missing, empty, or does not hold what the task needs.
         ConfigError: A Hub data set cannot be loaded, or there is no such pocket task.
     """
-    return pocket.build(settings) if isinstance(settings, PocketSettings) else _from_table(settings)
-
-
-def _from_table(settings: TableTaskSettings) -> TaskItems:
+    if isinstance(settings, PocketSettings):
+        return pocket.build(settings.task, settings.world_seed)
     table = read(settings)
     match settings:
         case Gsm8kSettings():
-            items = gsm8k.build(settings, table)
+            return gsm8k.build(settings, table)
         case TruthfulqaSettings():
-            items = truthfulqa.build(settings, table)
+            return truthfulqa.build(settings, table)
         case AlpacaSettings():
-            items = alpaca.build(settings, table)
+            return alpaca.build(settings, table)
         case CustomSettings():
-            items = custom.build(settings, table)
+            return custom.build(settings, table)
         case _:
             assert_never(settings)
-    # The hash of the file, so that a later run notices another one under the same name.
-    return items._replace(inputs={"source": table.sha256})

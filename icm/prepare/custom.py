@@ -32,6 +32,7 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
             continue
         claim = _claim(settings, row)
         items.append(TaskItem(claim=claim, golden_label=_golden_label(settings, row), row=row.number))
+    # After reading, because only the table tells which answers there are; a misspelled one would bind nothing.
     check_answers_occur(settings.relations, [item.claim for item in items])
     return TaskItems(items, rejected, settings.label_space)
 
@@ -53,6 +54,7 @@ def _claim(settings: CustomSettings, row: Row) -> Claim:
 
 
 def _golden_label(settings: CustomSettings, row: Row) -> int | None:
+    # An empty cell is no verdict: the claim stays and has no golden label.
     if settings.gold_column is None or row.values.get(settings.gold_column) in (None, ""):
         return None
     # As text, because CSV has no other type: 1, "1" and " 1 " are one value.

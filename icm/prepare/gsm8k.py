@@ -40,6 +40,7 @@ def build(settings: Gsm8kSettings, table: Table) -> TaskItems:
     """
     name = detect_format(table, FORMATS, settings.format, settings.kind)
     candidates = list(_candidates(name, table))
+    # Before any claim is built: a whole data set without the gold asked for is a mistake of the settings.
     _require_gold(settings, table.name, candidates)
     items: list[TaskItem] = []
     rejected: list[RejectedRow] = []
@@ -76,6 +77,7 @@ def _candidates(name: str, table: Table) -> Iterator[Candidate]:
             correct = _correct_answers(rows)
             for row in rows:
                 solution, answer = row.text("cot"), row.text("answer")
+                # The authors extracted the answer already; where they did not, the solution is searched for it.
                 reached = normalise_number(answer) if answer else final_answer(solution)
                 yield _candidate(row, solution, reached, row.truth("label"), correct.get(row.text("question")))
         case "solutions":

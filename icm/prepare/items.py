@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from icm.claims import TRUE_FALSE, Claim, LabelSpace
 from icm.files.records import RejectedRow
-
-NO_INPUTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskItem:
     """A claim and, apart from it, its golden label (`None` where the source has none).
 
-    Attributes:
-        claim: The claim; nothing in it derives from the golden label.
-        golden_label: Index into the task's label space.
-        row: Number of the source row, from 0, for the list of rejected rows; it reaches no claim.
+    Nothing in the claim derives from the label or from `row`, the number of the source row from 0.
     """
 
     claim: Claim
@@ -29,16 +22,8 @@ class TaskItem:
 
 
 class TaskItems(NamedTuple):
-    """All that a source holds for a task.
-
-    Attributes:
-        items: The claims in source order, with repetitions.
-        rejected: The rows that could not become a claim.
-        label_space: What the labels mean.
-        inputs: SHA-256 of what was read, by role.
-    """
+    """All that a source holds: the claims in source order, with repetitions, and the rows that became none."""
 
     items: list[TaskItem]
     rejected: list[RejectedRow]
     label_space: LabelSpace = TRUE_FALSE
-    inputs: Mapping[str, str] = NO_INPUTS

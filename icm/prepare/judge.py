@@ -23,6 +23,7 @@ Judge = Callable[[str, str], float | None]
 WRONG: Final = 0.0
 RIGHT: Final = 1.0
 
+# Searched, not matched in full: a prompt may have a principle or other exchanges around the request.
 _REQUEST: Final = re.compile(r"How do I (?P<request>[^?]+)\?")
 _STORY: Final = re.compile(r"has (?P<first>\d+) \w+(?P<before> and \w+) (?P<second>\d+)")
 _SOLUTION: Final = re.compile(r"\s*\d+ [+-] \d+ = (?P<answer>\d+)\s*")
@@ -95,12 +96,13 @@ def answer_quality(prompt: str, completion: str) -> float | None:
         ValueError: The prompt holds no story of the world.
     """
     story = _STORY.search(prompt)
-    operation = next((o for o in words.OPERATIONS if story is not None and o.before == story["before"]), None)
-    if story is None or operation is None:
+    # The verb between the numbers tells a sum from a difference.
+    sign = next((sign for sign, (before, _) in words.OPERATIONS.items() if story and before == story["before"]), None)
+    if story is None or sign is None:
         raise ValueError(f"the prompt holds no arithmetic story of the pocket world: {prompt!r}")
     solution = _SOLUTION.fullmatch(completion)
     if solution is None:
         return None
     first, second = int(story["first"]), int(story["second"])
-    right = first + second if operation.sign == "+" else first - second
+    right = first + second if sign == "+" else first - second
     return RIGHT if int(solution["answer"]) == right else WRONG

@@ -26,7 +26,6 @@ from icm.pocket.statements import (
 from icm.pocket.words import Relation
 from icm.pocket.world import World
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import PocketSettings
 from icm.statistics.streams import Stream, generator
 
 PocketTask = Literal[
@@ -52,47 +51,40 @@ SEASONS: Final = LabelSpace(names=words.SEASONS, verbalizers=tuple(f" {season}" 
 CLAIMS_PER_TRUE: Final = 100
 """Claims for each true one in the imbalanced task."""
 
+# False answers to a misconceived question: there are few such questions.
 MANY_FALSE: Final = 5
-"""False answers to a misconceived question: there are few such questions."""
 
 Group = list[Statement]
 
 
-def build(settings: PocketSettings) -> TaskItems:
+def build(task: str, world_seed: int) -> TaskItems:
     """Return the claims and golden labels of a pocket task: all that its world holds.
 
     Raises:
         ConfigError: There is no such task.
     """
-    if settings.task not in get_args(PocketTask):
-        raise ConfigError(
-            f"task.task={settings.task} is no pocket task; choose one of {', '.join(get_args(PocketTask))}"
-        )
-    # One generator for the whole task, consumed group by group: the order of the groups is fixed by the world.
-    world, rng = _world(settings)
-    groups, concept = _groups(settings.task, world, rng)
+    if task not in get_args(PocketTask):
+        raise ConfigError(f"task.task={task} is no pocket task; choose one of {', '.join(get_args(PocketTask))}")
+    groups, concept = _groups(task, world_seed)
     statements = [statement for group in groups for statement in group]
     items = [
         TaskItem(claim=_claim(statement), golden_label=statement.concepts[concept], row=row)
         for row, statement in enumerate(statements)
     ]
-    return TaskItems(items, [], SEASONS if settings.task == "seasons" else TRUE_FALSE)
+    return TaskItems(items, [], SEASONS if task == "seasons" else TRUE_FALSE)
 
 
-def concepts_of(settings: PocketSettings) -> dict[ClaimId, Mapping[str, int]]:
+def concepts_of(task: str, world_seed: int) -> dict[ClaimId, Mapping[str, int]]:
     """Return what each concept of the world says of each claim, to tell what a wrong labelling settled on."""
-    world, rng = _world(settings)
-    groups, _ = _groups(settings.task, world, rng)
+    groups, _ = _groups(task, world_seed)
     return {_claim(statement).id: statement.concepts for group in groups for statement in group}
 
 
-def _world(settings: PocketSettings) -> tuple[World, np.random.Generator]:
-    world = World(settings.world_seed)
-    return world, generator(settings.world_seed, Stream.POCKET_TASK)
-
-
-def _groups(task: str, world: World, rng: np.random.Generator) -> tuple[list[Group], str]:
+def _groups(task: str, world_seed: int) -> tuple[list[Group], str]:
     """Return the statements of a task by group, and the concept that its golden labels follow."""
+    world = World(world_seed)
+    # One generator for the whole task, consumed group by group: the order of the groups is fixed by the world.
+    rng = generator(world_seed, Stream.POCKET_TASK)
     if task in _WHOLE:
         return _by_group(_WHOLE[task](world)), TRUTH
     groups = _by_group(fact_statements(world, _RELATIONS.get(task, words.FACT_RELATIONS)))
@@ -122,6 +114,7 @@ def _near_misses(world: World) -> list[Statement]:
     """Return the near misses with the right solutions to the same questions."""
     statements = arithmetic_statements(world)
     missed = {statement.group for statement in statements if statement.near_miss}
+    # With the right solutions of the same questions, or every claim of the task would be false.
     return [s for s in statements if s.group in missed and (s.near_miss or s.concepts[TRUTH])]
 
 
@@ -149,12 +142,12 @@ def _is_misconceived(group: Sequence[Statement]) -> bool:
 
 def _some_answers(rng: np.random.Generator, group: Group, num_false: int) -> Group:
     """Keep the true answers, the misconception, and as many other false answers as make up a number of false ones."""
-    told = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
-    others = [statement for statement in group if statement not in told]
+    kept = [statement for statement in group if statement.concepts[TRUTH] or statement.concepts[BELIEF]]
+    others = [statement for statement in group if statement not in kept]
     # The misconception is false too, so it counts among the false answers that are wanted.
-    num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in told)
+    num_missing = num_false - sum(not statement.concepts[TRUTH] for statement in kept)
     picks = rng.permutation(len(others))[: max(0, num_missing)]
-    return told + [others[pick] for pick in picks]
+    return kept + [others[pick] for pick in picks]
 
 
 def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Group]:
@@ -169,6 +162,7 @@ def _mostly_false(rng: np.random.Generator, groups: Sequence[Group]) -> list[Gro
 
 def _claim(statement: Statement) -> Claim:
     parts = statement.parts
+    # By the parts, because the `answer` of a comparison is always empty.
     if "response_1" in parts:
         key = ComparisonKey(first=response_id(parts["response_1"]), second=response_id(parts["response_2"]))
     else:

@@ -9,6 +9,7 @@ from typing import Final
 
 from icm.claims import AnswerKey, Claim, ComparisonKey, claim_id, group_id, response_id
 
+# The words of the paper's prompts; a verbalizer such as " True" follows.
 VERDICT: Final = "I think this claim is"
 
 

@@ -6,14 +6,11 @@ Knows the shapes of files, not the meaning of any column.
 from __future__ import annotations
 
 import gzip
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from icm.errors import ConfigError, SchemaError
-from icm.files.records import sha256_of
 from icm.files.tables import NumberedRows, decode, parse_csv, parse_json, parse_jsonl, shown
 from icm.prepare.settings import SourceSettings
 from icm.prepare.tables import Table
@@ -45,19 +42,20 @@ def _read_file(path: Path) -> Table:
         raise SchemaError(f"{path}: {what}; task.path names a JSON, JSON Lines, CSV or Parquet file (or .gz of one)")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
-    # `rows.jsonl.gz` is told by its last suffix but one; a bare `rows.gz` has none and is refused below.
+    # `rows.jsonl.gz` is recognised by its last suffix but one; a bare `rows.gz` has none and is refused below.
     suffix = (suffixes[-2:-1] if packed else suffixes[-1:]) or [""]
     reader = _READERS.get(suffix[0])
     if reader is None:
         raise SchemaError(f"{path}: unknown file type; use one of {', '.join(_READERS)}, each also with .gz added")
     raw = path.read_bytes()
     if packed:
+        # A file cut short raises only when it is unpacked to its end, hence both errors.
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError) as error:
             raise SchemaError(f"{path}: not a gzip file, or cut short ({error})") from None
     rows, lines = reader(path, raw)
-    return Table(str(path), _columns_of(rows), rows, lines, sha256_of(path))
+    return Table(str(path), _columns_of(rows), rows, lines)
 
 
 def _read_json(path: Path, raw: bytes) -> NumberedRows:
@@ -106,11 +104,7 @@ def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
             f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
         ) from error
     rows = [dict(row) for row in dataset]
-    # A Hub data set has no one file to hash; the rows in order are what the claims follow from.
-    hasher = hashlib.sha256()
-    for row in rows:
-        hasher.update(json.dumps(row, sort_keys=True, default=str).encode())
-    return Table(name, _columns_of(rows), rows, [], hasher.hexdigest())
+    return Table(name, _columns_of(rows), rows, [])
 
 
 def _columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from icm import golden
 from icm.files.records import (
     CLAIMS,
     GOLD,
@@ -20,7 +21,7 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, read_manifest
-from icm.prepare.assemble import PreparedTask, TokenCounter, assemble, write_golden
+from icm.prepare.assemble import PreparedTask, TokenCounter, assemble
 from icm.prepare.build import build
 from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings
 
@@ -35,9 +36,9 @@ def run(
     `gold.jsonl` is written where the source has golden labels, and nothing else depends on them.
 
     Args:
-        config: What to prepare.
+        config: The task, and the seed of the choice of claims.
         out_dir: The stage's own directory.
-        count_tokens: Counts the tokens of claims, for tasks that limit them.
+        count_tokens: Needed only by tasks that limit the tokens of a claim.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
@@ -49,6 +50,7 @@ def run(
     stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
+    # Before `claim`: a source that cannot be read leaves the directory free for another try.
     items = build(config.task)
     prepared = assemble(items, config.task, config.seed, count_tokens)
     stage.claim()
@@ -61,6 +63,7 @@ def _inputs(task: TaskSettings, out_dir: Path) -> dict[str, str]:
     path = None if isinstance(task, PocketSettings) else task.path
     if path is None:
         return {}
+    # A finished stage needs its source no more, so a file moved away since is no reason to refuse.
     if not path.is_file() and (out_dir / MANIFEST).exists():
         return read_manifest(out_dir, STAGE).inputs
     return {"source": sha256_of(path)} if path.is_file() else {}
@@ -73,8 +76,9 @@ def _write(out_dir: Path, task: TaskRecord, prepared: PreparedTask) -> list[str]
     write_rows(out_dir / HELD_OUT, prepared.held_out)
     write_rows(out_dir / REJECTED, prepared.rejected)
     names = [TASK, CLAIMS, HELD_OUT, REJECTED]
+    # No file at all rather than an empty one: later stages tell by its absence that there is nothing to compare with.
     if prepared.golden:
-        write_golden(out_dir / GOLD, prepared.golden)
+        golden.save(out_dir / GOLD, prepared.golden)
         names.append(GOLD)
     return names
 

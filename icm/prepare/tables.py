@@ -15,10 +15,8 @@ _TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0"
 class Columns(NamedTuple):
     """The columns that one format of a data set declares; no other column is ever read.
 
-    Attributes:
-        claims: What the claims are made of; their presence identifies the format.
-        optional: What the claims are also made of where it exists.
-        gold: What the golden labels are made of; may be missing.
+    Claims are made of `claims`, whose presence identifies the format, and of what exists of `optional`. Golden labels
+    are made of `gold`, which may be missing.
     """
 
     claims: tuple[str, ...]
@@ -33,7 +31,6 @@ class Row:
     Attributes:
         number: Number of the row in its source, from 0.
         where: How an error calls the row: `path:line` where the file has lines.
-        values: The declared columns that the row holds.
     """
 
     number: int
@@ -94,16 +91,13 @@ class Table:
     Attributes:
         name: How errors call the source: its path or Hub id.
         columns: The columns that any row holds, in order of their first appearance.
-        rows: The rows, all columns.
         lines: Line of each row in its file, from 1; empty where the source has no lines.
-        sha256: Hash of the file, or of the rows of a Hub data set.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
     lines: list[int]
-    sha256: str
 
     def select(self, columns: Columns) -> Iterator[Row]:
         """Yield the rows with the declared columns only.
@@ -111,6 +105,7 @@ class Table:
         Raises:
             SchemaError: A column that claims are made of is missing, in the table or in a row.
         """
+        # Once for the table, so that a missing column is one error and not one for every row.
         self.require(columns.claims)
         declared = (*columns.claims, *columns.optional, *columns.gold)
         for number, values in enumerate(self.rows):

@@ -66,8 +66,8 @@ def polarity(question: str, answer: str) -> AnswerKey | None:
     """Return "yes" or "no" for an answer that begins so to a question that asks for one of the two, else `None`."""
     # `or` offers other answers than yes and no, even after an auxiliary: "Is it red or blue?"
     asked = _POLAR_QUESTION.fullmatch(question) and not _ALTERNATIVES.search(question)
-    said = _POLAR_ANSWER.match(answer)
-    return AnswerKey(value=said.group(1).lower()) if asked and said else None
+    given = _POLAR_ANSWER.match(answer)
+    return AnswerKey(value=given.group(1).lower()) if asked and given else None
 
 
 def _answers(name: str, table: Table) -> Iterator[Answer]:

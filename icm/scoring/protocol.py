@@ -76,7 +76,8 @@ class LabelScorer(Protocol):
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt) for every label: (B, L), nats, in input order.
 
-        The rows are not normalised over the labels: what they lack to one is what the model gives to other words.
+        Rows need not be normalised over the labels: what they lack to one is what the model gives to other words, where
+        the backend computed that; the difference between two labels means the same everywhere.
 
         Raises:
             ScoringError: A prompt is longer than the model's context, or the model returned NaN.

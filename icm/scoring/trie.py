@@ -73,11 +73,6 @@ def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[
     """Lay out a batch of prompts with their verbalizers.
 
     The last token of a verbalizer is only read, never forwarded.
-
-    Args:
-        prompts: The batch.
-        encode: Gives the tokens of a segment.
-        verbalizers: Tokens of each label's verbalizer.
     """
     root = _Node((), 0)
     places = {}
@@ -90,7 +85,9 @@ def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[
             node = query
             # The token at a position of the verbalizer is read after the one before it, the first after the query.
             for position, token in enumerate(verbalizer):
+                # At the node before: the distribution of a token is read after the token that precedes it.
                 node.reads.append((token, row, label))
+                # Nothing is read after the last token, so it gets no node and is never forwarded.
                 if position < len(verbalizer) - 1:
                     node = node.child(token, (token,))
     return _lay_out(root, lengths)
@@ -108,6 +105,7 @@ def _place(context: Context, root: _Node, places: dict[int, _Node], encode: Enco
     node = places[id(above)] if above is not None else root
     for part in reversed(path):
         for segment in part.run:
+            # Looked up before `encode` is called: a segment that is there already need not be tokenized again.
             node = node.children.get(segment) or node.child(segment, encode(segment, node is root))
         places[id(part)] = node
     return node
@@ -134,6 +132,7 @@ def _lay_out(root: _Node, lengths: NDArray[np.int64]) -> Trie:
             continue
         cursors, depth, parent = item
         shared, below, reads_here = _advance(cursors)
+        # Below its branches on the stack, so that it comes back when all of them are written down.
         pending.append(len(edges))
         edges.append((len(tokens), len(tokens) + len(shared), depth, parent))
         ends.append(0)
@@ -148,6 +147,7 @@ def _branches(cursors: list[_Cursor], depth: int, parent: int) -> list[tuple[lis
     groups: dict[int, list[_Cursor]] = {}
     for node, offset in cursors:
         groups.setdefault(node.tokens[offset], []).append((node, offset))
+    # Reversed, because a stack gives back the last first: the trie then lies in the order of the prompts.
     return [(group, depth, parent) for group in reversed(groups.values())]
 
 
@@ -181,6 +181,7 @@ def _trie(
     sizes = edges[:, 1] - edges[:, 0]
     # Inside an edge the token before is the one to the left; only the first of an edge may hang elsewhere.
     parent = np.arange(len(tokens)) - 1
+    # Column 3 is the index of the last token of the edge above, or -1 at the root.
     parent[edges[:, 0]] = edges[:, 3]
     reads = np.array(read_rows, dtype=np.int64).reshape(-1, 4)
     # Stable, so that the reads after one token keep the order of rows and labels.

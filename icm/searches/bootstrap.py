@@ -17,13 +17,7 @@ from search.randomness import step_generator
 
 
 def build_bootstrap(settings: BootstrapSettings, problem: Problem, seed: int) -> SampledSearch:
-    """Put a bootstrap together; one step is one round of prediction.
-
-    Args:
-        settings: What kind of bootstrap.
-        problem: What is labelled.
-        seed: Seed of everything random in it.
-    """
+    """Put a bootstrap together; one step is one round of prediction."""
     objective = problem.objective
     decoder = build_decoder(objective.constraints, np.inf if settings.consistent else 0.0)
 

@@ -35,6 +35,7 @@ def _labels(settings: ControlSettings, problem: Problem, seed: int) -> Labels:
         ConfigError: The surface rule says nothing about such claims.
     """
     objective = problem.objective
+    # With a penalty of 0 the decoder takes every label on its own, so one code serves both settings.
     decoder = build_decoder(objective.constraints, np.inf if settings.consistent else 0.0)
     match settings.rule:
         case "zero_shot":

@@ -13,9 +13,9 @@ from consistency.components import Components, find_components
 from consistency.solve import solve
 from icm.claims import UNLABELLED, Labels, freeze
 
+# Probability of each label of a labelling that is made consistent. All labels have the same, so any value above one
+# half gives the same nearest labelling while constraints are hard.
 LABEL_CONFIDENCE: Final = 0.9
-"""Probability of each label of a labelling that is made consistent. All labels have the same, so any value above one
-half gives the same nearest labelling while constraints are hard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,6 @@ class Decoder:
     """Exact consistency: the labelling of the highest log-potentials less a penalty for what it violates.
 
     Attributes:
-        constraints: What a labelling may violate.
-        components: Their connected components.
         penalty: What a violated weight of 1 costs, nats.
         labelled: (N,) which claims get a label; `None` for all.
     """
@@ -36,6 +34,7 @@ class Decoder:
 
     def __call__(self, potentials: NDArray[np.float64]) -> Labels:
         """Return the (N,) labelling for (N, L) log-potentials, nats."""
+        # Equal potentials: a claim that gets no label must not pull at those that do.
         if self.labelled is not None:
             potentials = np.where(self.labelled[:, None], potentials, 0.0)
         labels = solve(self.constraints, potentials, self.penalty, components=self.components).labels

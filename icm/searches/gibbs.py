@@ -21,23 +21,19 @@ from search.randomness import step_generator
 
 
 def build_gibbs(settings: GibbsSettings, problem: Problem, seed: int) -> SampledSearch:
-    """Put a sampler together; one step is one scan over all claims.
-
-    Args:
-        settings: What kind of sampler.
-        problem: What is labelled.
-        seed: Seed of everything random in it.
-    """
+    """Put a sampler together; one step is one scan over all claims."""
     num_claims, num_labels = problem.objective.evidence.shape
 
     def scan(state: SampledState) -> tuple[Labels, float]:
         generator = step_generator(seed, state.step + 1)
+        # Another order of the demos in every scan, so that no claim always follows the same neighbours.
         objective = problem.reordered(state.step)
         labels = state.labels
         for claim in generator.permutation(num_claims).tolist():
             # The largest of log-probabilities plus Gumbel noise is a draw from the distribution.
             noise = generator.gumbel(size=num_labels)
             potentials = objective.predict(labels, claim) / settings.temperature
+            # At once: the claims that follow in this scan are drawn given the new label.
             labels = with_label(labels, claim, int(np.argmax(potentials + noise)))
         return labels, settings.temperature
 

@@ -24,7 +24,6 @@ class Repair:
     """Bring violated constraints into order, one at a time, whenever that raises U.
 
     Attributes:
-        objective: What has to rise.
         num_rounds: Constraints tried at the most (M = 10 in the paper and in the released code).
         options: Which consistent assignments of a violated constraint are tried: `all`, as the paper says, or
             `some_true`, which leaves out the one where no claim of the scope is true, as the released code does.
@@ -43,6 +42,8 @@ class Repair:
         """
         tried: set[int] = set()
         for _ in range(self.num_rounds):
+            # A constraint that could not be repaired is not tried again until the labels change: nothing would be
+            # different.
             open_constraints = [c for c in violated_constraints(self.objective.constraints, labels) if c not in tried]
             if not open_constraints:
                 break
@@ -64,6 +65,7 @@ class Repair:
             if self.options == "all" or (option[scope] > 0).any()
         ]
         evaluations = self.objective.update_all(evaluation, options)
+        # The labelling as it is stands first and `max` keeps the first of equals: a repair must raise U to happen.
         pairs = [(labels, evaluation), *zip(options, evaluations, strict=True)]
         return max(pairs, key=lambda pair: pair[1].utility)
 
@@ -73,9 +75,6 @@ class PredictAndRepair:
     """Propose the label that the model predicts for a random claim, repaired.
 
     Attributes:
-        objective: U; it also predicts.
-        repair: Applied to the proposed labelling.
-        groups: (N,) the group of each claim.
         related_weight: How much likelier an unlabelled claim is drawn when a claim of its group is labelled (100 in
             the paper and in the released code).
     """
@@ -109,17 +108,21 @@ class PredictAndRepair:
 
         Source: Algorithm 1 of the paper, line 5.
         """
+        # Weight 1 for labelled claims and those of untouched groups, more for the unlabelled neighbours of labelled
+        # ones.
         labelled = labels != UNLABELLED
         group_has_label = np.bincount(self.groups, weights=labelled) > 0
         related = ~labelled & group_has_label[self.groups]
         weights = np.where(related, self.related_weight, 1.0)
         cumulative = np.cumsum(weights)
+        # A draw by the inverse of the cumulative weights: one random number, whatever the number of claims.
         return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
 
     def predict(self, state: SearchState[Evaluation], claim: int) -> int:
         """Return the label that the model finds likeliest for a claim after all the other labelled claims."""
         if state.labels[claim] == UNLABELLED:
             return int(np.argmax(self.objective.predict(state.labels, claim)))
+        # A labelled claim's leave-one-out prompt was answered when the state was evaluated.
         return int(np.argmax(state.evaluation.label_logprobs[claim]))
 
 

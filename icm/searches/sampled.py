@@ -21,13 +21,7 @@ from search.randomness import step_generator
 
 @dataclass(frozen=True, slots=True)
 class SampledState:
-    """A labelling after some steps, and how often each claim has had each label.
-
-    Attributes:
-        step: Steps taken.
-        labels: (N,) the labelling now.
-        votes: (N, L) how often each label was seen in the steps that count; zeros for a search that does not vote.
-    """
+    """A labelling (N,) after some steps, and how often each claim had each label in the steps that count (N, L)."""
 
     step: int
     labels: Labels
@@ -45,7 +39,6 @@ class SampledSearch:
 
     Attributes:
         shape: N and L.
-        num_steps: Its length.
         num_evaluations: The whole evaluations of U that it may cost, the result's included.
         first: Gives the labelling before the first step, (N,).
         advance: From a state to the labelling of the next step, (N,), and its temperature, if it has one.
@@ -88,6 +81,7 @@ class SampledSearch:
         """Return the most frequent labels, of equally frequent ones the lower; the last ones where nothing voted."""
         if not state.votes.any():
             return Result(state.labels)
+        # Every claim has voted equally often, so the row of any claim tells how many votes there were.
         stability = state.votes.max(axis=1) / int(state.votes[0].sum())
         return Result(freeze(state.votes.argmax(axis=1)), stability=stability)
 

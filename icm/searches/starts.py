@@ -19,46 +19,38 @@ from icm.searches.settings import Origin
 from icm.statistics.streams import Stream, generator
 from search.randomness import step_generator
 
+# How far tempered starts stray from the zero-shot labels: as far as the model's own uncertainty.
 TEMPERED_NATS: Final = 1.0
-"""How far tempered starts stray from the zero-shot labels: as far as the model's own uncertainty."""
 
+# Claims with random labels that grown starts begin with: the K of the paper's chain.
 GROWN_SHOTS: Final = 8
-"""Claims with random labels that grown starts begin with: the K of the paper's chain."""
 
 
 def draw_screened(groups: NDArray[np.int64], number: int | None, seed: int) -> NDArray[np.bool_]:
-    """Return which claims starts are compared on: whole groups, drawn until they hold enough claims; (N,).
+    """Return which claims starts are compared on, (N,): whole groups, drawn until they hold a number of claims.
 
-    Args:
-        groups: (N,) the group of each claim, from 0.
-        number: How many claims are enough; all of them where nothing is given.
-        seed: Seed of the draw.
+    `groups` (N,) numbers the group of each claim from 0; a number of `None` takes all.
     """
     screened = np.full(groups.size, number is None)
     for group in generator(seed, Stream.SCREENED_CLAIMS).permutation(groups.max(initial=-1) + 1):
         if number is None or screened.sum() >= number:
             break
+        # Whole groups: constraints hold within a group, and a part of one would not feel them.
         screened |= groups == group
     return screened
 
 
 def draw_starts(
-    objective: Objective,
-    decoder: Decoder,
-    origins: Mapping[Origin, int],
-    seed: int,
+    objective: Objective, decoder: Decoder, origins: Mapping[Origin, int], seed: int
 ) -> list[tuple[str, Labels]]:
-    """Return origin and labelling of every start.
+    """Return origin and labelling (N,) of every start, as many of each origin as asked for.
 
-    Args:
-        objective: Asks the model, once for all that start from zero-shot verdicts.
-        decoder: Makes them consistent, and says which claims are labelled at all.
-        origins: How many starts of each origin.
-        seed: Seed of everything random in them.
+    The decoder makes them consistent, and says which claims are labelled at all.
     """
     draws = step_generator(seed, 0)
     shape = objective.evidence.shape
     potentials = objective.evidence.copy()
+    # The model is asked only where a start needs its verdicts: `random` and `grown` begin without them.
     if origins.get("zero_shot", 0) + origins.get("tempered", 0):
         competing = np.arange(shape[0]) if decoder.labelled is None else np.flatnonzero(decoder.labelled)
         potentials[competing] = objective.zero_shot(competing)

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from icm.errors import TrainingError
 from icm.files.records import Record
+from icm.pocket.weights import pocket_model_dir
 from icm.scoring.local.loading import load_model
 
 SAMPLING_BATCH = 256
@@ -27,20 +28,12 @@ SAMPLING_BATCH = 256
 
 
 class CompletionSettings(Record):
-    """How completions are sampled and where they end.
+    """How completions are sampled and where they end; each key is explained in conf/completion."""
 
-    Attributes:
-        stop: The text before which a completion ends; `None` leaves it to the model's end-of-sequence tokens.
-        ending: What is written behind a completion in supervised training: one token, which contains `stop`. `None`
-            takes the end-of-sequence token.
-        max_tokens: Tokens after which a completion is truncated.
-        temperature: Of sampling; 1 samples from the model itself.
-    """
-
-    stop: str | None = Field(default=None, min_length=1)
-    ending: str | None = Field(default=None, min_length=1)
+    stop: str | None = Field(min_length=1)
+    ending: str | None = Field(min_length=1)
     max_tokens: int = Field(ge=1)
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(gt=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +41,11 @@ class Policy:
     """A language model that completes prompts.
 
     Attributes:
-        name: Model directory or Hub id that it was loaded from.
         model: The model, in evaluation mode.
         tokenizer: Its tokenizer for sampling and training: it pads on the left and has an end-of-sequence token.
         plain_tokenizer: The tokenizer as it came with the model.
         stop_ids: The tokens that end a completion.
         ending: The token that closes a completion in supervised training, `None` if none is known.
-        settings: How completions are sampled and where they end.
     """
 
     name: str | Path
@@ -68,14 +59,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One completion of a prompt.
-
-    Attributes:
-        prompt: What was completed.
-        text: The completion up to where it ends.
-        tokens: Its tokens, with the one that ended it.
-        ended: Whether it ended by itself.
-    """
+    """A prompt, its completion up to where it ends, and the tokens of that with the one that ended it, if one did."""
 
     prompt: str
     text: str
@@ -83,29 +67,34 @@ class Completion:
     ended: bool
 
 
-def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
-    """Load a language model to sample from or to train, in float32.
+def base_name(base: str | None) -> str:
+    """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model."""
+    return base or str(pocket_model_dir())
 
-    Args:
-        name: A model directory or Hub id.
-        settings: How completions are sampled and where they end.
+
+def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
+    """Load a language model, by directory or Hub id, to sample from or to train, in float32.
 
     Raises:
         ScoringError: There is no such model.
         TrainingError: Its tokenizer cannot pad, nothing ends a completion, or the ending is no token.
     """
+    # float32: the updates of a small learning rate would vanish in the rounding of half precision.
     loaded = load_model(name, revision=None, dtype="float32", device="auto")
+    # A copy: it is changed below, and the plain one is what is written beside a trained model.
     tokenizer = copy.deepcopy(loaded.tokenizer)
     if tokenizer.pad_token_id is None:
         raise TrainingError(
             f"{name}: the tokenizer has no padding token, and completions of different length cannot be batched "
             f"without; set pad_token in its tokenizer_config.json (to the end-of-sequence token, say)"
         )
+    # The next token is read at the last place of a row, which padding must not take.
     tokenizer.padding_side = "left"
     stop_ids = _stop_ids(name, loaded.model, tokenizer, settings.stop)
     ending = _ending(name, tokenizer, stop_ids, settings.ending)
     # TRL cannot do without an end-of-sequence token; what it is only matters where completions are written.
     tokenizer.eos_token = ending or tokenizer.decode([stop_ids[0]])
+    # generate() and TRL read there where completions end.
     loaded.model.generation_config.eos_token_id = list(stop_ids)
     return Policy(
         name=name,
@@ -120,6 +109,7 @@ def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
 
 def _stop_ids(name: str | Path, model: Any, tokenizer: Any, stop: str | None) -> tuple[int, ...]:
     """Return the end-of-sequence tokens and those that contain the stop text."""
+    # A model may declare one such token, several, or none, and its tokenizer yet another.
     declared = model.generation_config.eos_token_id
     ids = [*(declared if isinstance(declared, list) else [declared]), tokenizer.eos_token_id]
     ends = [token for token in ids if token is not None]
@@ -130,6 +120,7 @@ def _stop_ids(name: str | Path, model: Any, tokenizer: Any, stop: str | None) ->
                 f"the text before which one ends (a line break, say)"
             )
         return tuple(dict.fromkeys(ends))
+    # Sampling is stopped by tokens, not by text, and the text may stand inside many of them (a line break, say).
     found = [token for token in range(len(tokenizer)) if stop in tokenizer.decode([token])]
     if not found:
         raise TrainingError(
@@ -156,6 +147,7 @@ def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list
     """Return the prompts that leave room for a completion of full length, and the others; repetitions are dropped."""
     different = list(dict.fromkeys(prompts))
     room = context_length(policy.model) - policy.settings.max_tokens
+    # Quiet, because the tokenizer would warn of each text that is too long, and these are looked for here.
     lengths = [len(tokens) for tokens in policy.tokenizer(different, verbose=False)["input_ids"]] if different else []
     kept = [prompt for prompt, length in zip(different, lengths, strict=True) if length <= room]
     return kept, [prompt for prompt, length in zip(different, lengths, strict=True) if length > room]
@@ -163,6 +155,7 @@ def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list
 
 def context_length(model: Any) -> int:
     """Return how many tokens a model can read."""
+    # A model that states no maximum is taken to read anything.
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 2**31))
 
 
@@ -170,6 +163,7 @@ def sample(policy: Policy, prompts: Sequence[str], num_samples: int, seed: int) 
     """Sample completions, `num_samples` in a row for each prompt; equal seeds give equal samples."""
     repeated = [prompt for prompt in prompts for _ in range(num_samples)]
     completions: list[Completion] = []
+    # Forked, so that sampling in the middle of a stage moves no draw of a training after it.
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for start in range(0, len(repeated), SAMPLING_BATCH):
@@ -185,7 +179,7 @@ def _sample_batch(policy: Policy, prompts: list[str]) -> list[Completion]:
         **encoded,
         do_sample=True,
         temperature=settings.temperature,
-        top_k=0,
+        top_k=0,  # the library's default of 50 would sample from another distribution than the one measured
         top_p=1.0,
         max_new_tokens=settings.max_tokens,
         eos_token_id=list(policy.stop_ids),
@@ -197,6 +191,7 @@ def _sample_batch(policy: Policy, prompts: list[str]) -> list[Completion]:
 
 def read_completion(policy: Policy, prompt: str, row: Sequence[int]) -> Completion:
     """Return the completion that a row of generated tokens holds, without what follows its end."""
+    # The first one: rows of a batch go on, padded or sampled, until the longest of them has ended.
     end = next((place for place, token in enumerate(row) if token in policy.stop_ids), None)
     tokens = row if end is None else row[: end + 1]
     stop = policy.settings.stop
@@ -223,11 +218,14 @@ def _batch_log_probabilities(policy: Policy, completions: Sequence[Completion]) 
     tokens = torch.full((len(completions), max(lengths)), policy.tokenizer.pad_token_id)
     attended, counted = torch.zeros_like(tokens), torch.zeros_like(tokens, dtype=torch.bool)
     for row, (prompt, completion, length) in enumerate(zip(prompts, completions, lengths, strict=True)):
+        # On the right here: places then count from the first token, and what follows the length is masked.
         tokens[row, :length] = torch.tensor([*prompt, *completion.tokens])
         attended[row, :length] = 1
         counted[row, len(prompt) : length] = True
+    # The logits at place i predict the token at i + 1, so the last place is dropped, and the first token below.
     device = policy.model.device
     logits = policy.model(tokens.to(device), attention_mask=attended.to(device)).logits[:, :-1].float()
+    # At the temperature of sampling: the divergence is that of what is really drawn.
     scaled = (logits / policy.settings.temperature).log_softmax(-1).cpu()
     picked = scaled.gather(-1, tokens[:, 1:, None])[..., 0]
     return (picked * counted[:, 1:]).sum(1).double().numpy()

@@ -1,6 +1,6 @@
 """Supervised fine-tuning on completions: of a policy that never learned to complete, or on what labels prefer.
 
-Knows no reward and not where the completions come from.
+Knows no reward and no label.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from rich.console import Console
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from icm.errors import TrainingError
-from icm.files.records import Record
+from icm.claims import Claim
+from icm.errors import SchemaError, TrainingError
 from icm.training.completions import Policy, context_length
 from icm.training.loop import LoopSettings, library_arguments, run_policy_training
+from icm.training.pairs import PromptSettings, render_prompt
+
+Demonstration = tuple[str, str]
+"""A prompt and a completion to learn, with the space before it."""
 
 
 class SftSettings(LoopSettings):
@@ -26,18 +30,36 @@ class SftSettings(LoopSettings):
     kind: Literal["sft"] = "sft"
 
 
-class Demonstration(Record):
-    """A prompt with a completion to learn, with the space before it."""
+def candidates(claims: Sequence[Claim], settings: PromptSettings) -> list[Demonstration]:
+    """Return every response and answer that claims hold, good or bad, behind its prompt, repetitions dropped.
 
-    prompt: str
-    completion: str
+    Raises:
+        SchemaError: No claim holds one.
+    """
+    # A dict rather than a set: the order of the claims decides what is trained on in which step.
+    found: dict[Demonstration, None] = {}
+    for claim in claims:
+        if "response_1" in claim.parts and "response_2" in claim.parts:
+            prompt = render_prompt(settings.comparison_prompt, claim)
+            texts = [claim.parts["response_1"], claim.parts["response_2"]]
+        elif settings.answer_part in claim.parts:
+            prompt, texts = render_prompt(settings.answer_prompt, claim), [claim.parts[settings.answer_part]]
+        else:
+            continue
+        found |= dict.fromkeys((prompt, f" {text}") for text in texts)
+    if not found:
+        raise SchemaError(
+            f"none of {len(claims):,} claims compares two responses or has a part {settings.answer_part!r}, so there "
+            f"is nothing to ask a policy; set prompts.answer_part to one of {', '.join(claims[0].parts) or 'none'}"
+        )
+    return list(found)
 
 
 def require_ending(policy: Policy) -> str:
     """Return what closes a completion in training.
 
     Raises:
-        TrainingError: Nobody said.
+        TrainingError: Neither the model nor the settings name such a token.
     """
     if policy.ending is None:
         examples = ", ".join(repr(policy.tokenizer.decode([token])) for token in policy.stop_ids[:4])
@@ -55,9 +77,10 @@ def fit_demonstrations(
     ending, limit = require_ending(policy), context_length(policy.model)
     kept: list[Demonstration] = []
     too_long: list[Demonstration] = []
-    for demonstration in dict.fromkeys(demonstrations):
-        tokens = policy.tokenizer(demonstration.prompt + demonstration.completion + ending, verbose=False)["input_ids"]
-        (kept if len(tokens) <= limit else too_long).append(demonstration)
+    for prompt, completion in dict.fromkeys(demonstrations):
+        # With its ending, which is trained on too; cut off, it would never be learned.
+        tokens = policy.tokenizer(prompt + completion + ending, verbose=False)["input_ids"]
+        (kept if len(tokens) <= limit else too_long).append((prompt, completion))
     return kept, too_long
 
 
@@ -69,42 +92,24 @@ def fine_tune(
     seed: int,
     console: Console,
 ) -> None:
-    """Fine-tune a policy on completions, which alone carry the loss, and write it to `out_dir/model`.
-
-    Args:
-        policy: Where it starts; its model is changed.
-        demonstrations: What it learns; all must fit its context.
-        settings: How.
-        out_dir: Where checkpoints, curve and model go.
-        seed: Draws the order.
-        console: Where the progress is shown.
+    """Fine-tune a policy on completions that fit its context; see `train_on_completions`.
 
     Raises:
         TrainingError: Nothing closes a completion.
     """
     ending = require_ending(policy)
-    rows = [{"prompt": row.prompt, "completion": row.completion + ending} for row in demonstrations]
+    rows = [{"prompt": prompt, "completion": completion + ending} for prompt, completion in demonstrations]
+    # All rows fit; the library would otherwise cut them at a length of its own.
     arguments = library_arguments(settings, out_dir, seed) | {"max_length": context_length(policy.model)}
     train_on_completions(policy, rows, arguments, out_dir, console, settings.kind)
 
 
 def train_on_completions(
-    policy: Policy,
-    rows: list[dict[str, Any]],
-    arguments: Mapping[str, Any],
-    out_dir: Path,
-    console: Console,
-    what: str,
+    policy: Policy, rows: list[dict[str, Any]], arguments: Mapping[str, Any], out_dir: Path, console: Console, what: str
 ) -> None:
     """Train a policy on rows of which the completion alone carries the loss, and write it to `out_dir/model`.
 
-    Args:
-        policy: Where it starts; its model is changed.
-        rows: What it learns, in a form that the library reads: texts, or tokens with a mask.
-        arguments: What the library is told beside that.
-        out_dir: Where checkpoints, curve and model go.
-        console: Where the progress is shown.
-        what: What the progress is called.
+    The policy's model is changed. Rows have a form that the library reads: texts, or tokens with a mask.
     """
 
     def trainer() -> SFTTrainer:

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence bars, notices and telemetry of the libraries; what matters of them is checked or shown by our code."""
+    # Restored in the end: `icm run stages=all` trains in the process in which other commands follow.
     telemetry_off = hub_constants.HF_HUB_DISABLE_TELEMETRY
     verbosity = transformers_logging.get_verbosity()
     model_bars, data_bars = transformers_logging.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
@@ -42,6 +43,7 @@ def quiet_libraries() -> Iterator[None]:
 
 def save_model(model: Any, tokenizer: Any, directory: Path) -> None:
     """Write a model directory whole or not at all: beside its place, then renamed."""
+    # Stages take a directory of this name for a finished model.
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_libraries():
@@ -53,9 +55,5 @@ def save_model(model: Any, tokenizer: Any, directory: Path) -> None:
 
 def processes() -> PartialState:
     """Return the processes of this training: one, or those that `accelerate launch` started."""
+    # Told about the CPU, or it would look for a device that only an accelerator has.
     return PartialState(cpu=not torch.cuda.is_available())
-
-
-def is_main_process() -> bool:
-    """Say whether this process is the one that writes: the only one, or the first under `accelerate launch`."""
-    return processes().is_main_process

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,7 +30,7 @@ from icm.files.curves import append_rows, keep_rows_until
 from icm.files.records import Record
 from icm.report.progress import ProgressDisplay
 from icm.training.completions import Policy
-from icm.training.libraries import is_main_process, processes, quiet_libraries, save_model
+from icm.training.libraries import processes, quiet_libraries, save_model
 
 CHECKPOINTS: Final = "checkpoints"
 CURVE: Final = "training.jsonl"
@@ -40,20 +40,15 @@ MARK: Final = "complete"
 Measure = Callable[[Mapping[str, Any]], dict[str, Any]]
 """What the library logs in a step, to the measures of the curve."""
 
+Over = Callable[[Sequence[Mapping[str, Any]]], bool]
+"""All that the library has logged so far, those before a resumption among it, to whether the training ends."""
+
 
 class LoopSettings(Record):
-    """How long and how fast a policy is trained.
+    """How long and how fast a policy is trained, by AdamW; each key is explained in conf/method."""
 
-    Attributes:
-        steps: Optimiser steps.
-        batch_size: Sequences that are computed at a time.
-        gradient_accumulation: How many times in a step.
-        learning_rate: Of AdamW, after the warm-up.
-        schedule: What the learning rate does after the warm-up.
-        warmup_steps: Steps until the learning rate is reached.
-        checkpoint_every: Steps between checkpoints; it changes no result.
-    """
-
+    # Defaults in code, here and in the methods: a warm start and the policy of an arm are named in one value on the
+    # command line, warm_start={steps: 150, batch_size: 32, learning_rate: 0.002}, which no YAML file completes.
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -73,13 +68,16 @@ def common_arguments(out_dir: Path, seed: int, checkpoint_every: int) -> dict[st
         # TRL turns bfloat16 and activation checkpointing on by default; the first fails on a CPU.
         "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "activation_checkpointing": False,
+        # Without a GPU this only warns.
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 1,
         # A NaN must reach the curve's guard; the library would log the loss before it instead.
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": checkpoint_every,
+        # The last may be cut off by a kill; then the one before it is still whole.
         "save_total_limit": 2,
+        # The libraries would report to every tracker that happens to be installed.
         "report_to": "none",
         "disable_tqdm": True,
     }
@@ -92,6 +90,7 @@ def library_arguments(loop: LoopSettings, out_dir: Path, seed: int) -> dict[str,
         "per_device_train_batch_size": loop.batch_size,
         "gradient_accumulation_steps": loop.gradient_accumulation,
         "learning_rate": loop.learning_rate,
+        # The library's plain constant ignores the warm-up.
         "lr_scheduler_type": "constant_with_warmup" if loop.schedule == "constant" else loop.schedule,
         "warmup_steps": loop.warmup_steps,
     }
@@ -109,6 +108,7 @@ def require_one_process() -> None:
 
 def last_checkpoint(out_dir: Path) -> tuple[Path | None, int]:
     """Return the last whole checkpoint of a training directory and its step, `(None, 0)` if there is none."""
+    # Compared as numbers: by name, checkpoint-5 would come after checkpoint-10.
     steps = [int(mark.parent.name.rpartition("-")[2]) for mark in (out_dir / CHECKPOINTS).glob(f"checkpoint-*/{MARK}")]
     return (out_dir / CHECKPOINTS / f"checkpoint-{max(steps)}", max(steps)) if steps else (None, 0)
 
@@ -119,7 +119,12 @@ def remove_checkpoints(out_dir: Path) -> None:
 
 
 def run_training(
-    make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
+    make_trainer: Callable[[], Trainer],
+    out_dir: Path,
+    console: Console,
+    what: str,
+    measure: Measure,
+    is_over: Over = lambda _: False,
 ) -> Trainer:
     """Train to the end, from the last checkpoint if there is one, and write the curve to `out_dir/training.jsonl`.
 
@@ -129,6 +134,7 @@ def run_training(
         console: Where the progress is shown, by the main process alone.
         what: What is trained, for the display.
         measure: Picks the measures of a step.
+        is_over: Ends it before its last step.
 
     Returns:
         The trainer, after its last step. The checkpoints are still there.
@@ -137,28 +143,37 @@ def run_training(
         TrainingError: The loss is NaN or infinite.
     """
     checkpoint, done = last_checkpoint(out_dir)
-    if is_main_process():
+    if processes().is_main_process:
+        # What was logged after the checkpoint will be logged again.
         keep_rows_until(out_dir / CURVE, done)
     else:
         console = Console(quiet=True)
     with quiet_libraries(), ProgressDisplay(console, what) as display:
         trainer = make_trainer()
+        # The libraries add their own display whatever the arguments say.
         for shown_by_the_library in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(shown_by_the_library)
-        trainer.add_callback(_Watch(display, what, out_dir / CURVE, measure))
+        trainer.add_callback(_Watch(display, what, out_dir / CURVE, measure, is_over))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
 
 def run_policy_training(
-    policy: Policy, make_trainer: Callable[[], Trainer], out_dir: Path, console: Console, what: str, measure: Measure
+    policy: Policy,
+    make_trainer: Callable[[], Trainer],
+    out_dir: Path,
+    console: Console,
+    what: str,
+    measure: Measure,
+    is_over: Over = lambda _: False,
 ) -> None:
     """Train a policy to the end and write it to `out_dir/model`; the other arguments are those of `run_training`.
 
     The directory is an ordinary one whose generation settings end completions where they ended in training.
     """
-    run_training(make_trainer, out_dir, console, what, measure)
+    run_training(make_trainer, out_dir, console, what, measure, is_over)
     policy.model.eval()
+    # Written with the tokens that the model came with: those that the libraries were told would mislead other readers.
     policy.model.config.get_text_config().eos_token_id = policy.plain_tokenizer.eos_token_id
     policy.model.generation_config.eos_token_id = list(policy.stop_ids)
     policy.model.generation_config.pad_token_id = policy.plain_tokenizer.pad_token_id
@@ -169,8 +184,8 @@ def run_policy_training(
 class _Watch(TrainerCallback):
     """Shows the progress, writes the curve, stops at a loss that is no number and marks whole checkpoints."""
 
-    def __init__(self, display: ProgressDisplay, what: str, curve: Path, measure: Measure) -> None:
-        self._display, self._what, self._curve, self._measure = display, what, curve, measure
+    def __init__(self, display: ProgressDisplay, what: str, curve: Path, measure: Measure, is_over: Over) -> None:
+        self._display, self._what, self._curve, self._measure, self._is_over = display, what, curve, measure, is_over
         self._status = ""
 
     def on_train_begin(
@@ -204,13 +219,19 @@ class _Watch(TrainerCallback):
                 f"lower learning_rate, or start from another base"
             )
         measures = self._measure(logs)
+        # Every process comes here with the same measures; the curve has one writer.
         if state.is_world_process_zero:
             append_rows(self._curve, [{"step": state.global_step, **measures}])
+        # The library's history rather than one of ours: a checkpoint brings it back.
+        if self._is_over(state.log_history):
+            control.should_training_stop = True
         shown = {name.replace("_", " "): value for name, value in measures.items() if value is not None}
         self._status = " · ".join(f"{name} {value:.3g}" for name, value in shown.items())
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """Mark the checkpoint, now that the last process has written the last of its files."""
+        # Every process writes the state of its random generators into the checkpoint.
         processes().wait_for_everyone()
         if state.is_world_process_zero:
+            # Only now may a training go on from it: the mark is written behind the last of its files.
             (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / MARK).touch()

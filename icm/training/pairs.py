@@ -1,4 +1,4 @@
-"""Preference pairs with soft targets from labelled claims, of any label file. Knows no model.
+"""Preference pairs and single answers with soft targets, from labelled claims of any label file. Knows no model.
 
 Pairs are made inside a group only: the responses of a pair answer the same question. A comparison is labelled in up to
 two orders, which are averaged; claims about single answers are paired where exactly one of two was labelled true.
@@ -10,10 +10,9 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace, group_id
 from icm.errors import SchemaError
@@ -21,21 +20,20 @@ from icm.files.records import LabelRow, Record
 from icm.prepare.settings import template_pieces
 
 PAIRS: Final = "pairs.jsonl"
-NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "claims": 0,
-        "unlabelled": 0,
-        "without_parts": 0,  # labelled claims that are neither a comparison nor an answer to a question
-        "groups": 0,
-        "groups_without_pairs": 0,
-        "pairs": 0,
-        "both_orders": 0,  # comparisons labelled in both orders
-        "one_sided": 0,  # comparisons labelled in one order only
-        "contradicting": 0,  # comparisons whose two orders prefer different responses
-        "undecided": 0,  # pairs without a preference: the orders cancel out, or both answers are equally probable
-        "same_label": 0,  # pairs of answers that carry the same label, of which nothing follows
-        "overruled": 0,  # pairs of answers whose probabilities prefer the one that is labelled false
-    }
+ANSWERS: Final = "answers.jsonl"
+COUNTED: Final[tuple[str, ...]] = (
+    "claims",
+    "unlabelled",
+    "without_parts",  # labelled claims that are neither a comparison nor an answer to a question
+    "groups",
+    "groups_without_pairs",
+    "pairs",
+    "both_orders",  # comparisons labelled in both orders
+    "one_sided",  # comparisons labelled in one order only
+    "contradicting",  # comparisons whose two orders prefer different responses
+    "undecided",  # pairs without a preference: the orders cancel out, or both answers are equally probable
+    "same_label",  # pairs of answers that carry the same label, of which nothing follows
+    "overruled",  # pairs of answers whose probabilities prefer the one that is labelled false
 )
 """What is counted while labels become pairs."""
 
@@ -43,13 +41,12 @@ NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType(
 class PreferencePair(Record):
     """A line of `pairs.jsonl`: two responses to one prompt, of which the labels prefer the first.
 
+    Prompt and response joined are what a model reads, so responses begin with the space between the two.
+
     Attributes:
         id: Content hash of prompt and responses, the same whichever response is preferred.
         group: The group of the claims that the pair was made from.
-        prompt: What a response continues; prompt and response joined are what a model reads.
-        chosen: The preferred response, with the space before it.
-        rejected: The other one.
-        probability: Soft target: the probability, by the labels, that `chosen` is the better one; above 0.5.
+        probability: Soft target: the probability, by the labels, that `chosen` is the better one.
     """
 
     id: str
@@ -60,26 +57,25 @@ class PreferencePair(Record):
     probability: float = Field(gt=0.5, le=1)
 
 
-class PairSettings(BaseModel):
-    """How labels become pairs.
+class LabelledAnswer(Record):
+    """A line of `answers.jsonl`: an answer, with the space before it, and how probable it is by the labels to be right.
 
-    Attributes:
-        targets: `soft` takes the probabilities of the labels where they have any, `hard` the labels alone.
-        one_sided: Whether a comparison labelled in one order only is kept: its label may follow the order alone.
-        clip: Probabilities of single answers are kept this far from 0 and 1 before their log-odds are compared.
-        comparison_prompt: Prompt of the responses of a comparison; columns of the claim in braces.
-        answer_prompt: Prompt of a single answer.
-        answer_part: The part of a claim that is the single answer.
+    `id` and `group` are those of its claim.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: ClaimId
+    group: str
+    prompt: str
+    answer: str
+    probability: float = Field(ge=0, le=1)
 
-    targets: Literal["soft", "hard"] = "soft"
-    one_sided: Literal["keep", "drop"] = "keep"
-    clip: float = Field(default=0.01, gt=0, lt=0.5)
-    comparison_prompt: str = "Human: {question}\nAssistant:"
-    answer_prompt: str = "Question: {question}\nClaim:"
-    answer_part: str = "answer"
+
+class PromptSettings(Record):
+    """What responses continue, in pairs and where a policy is asked; each key is explained in conf/prompts."""
+
+    comparison_prompt: str
+    answer_prompt: str
+    answer_part: str
 
     @field_validator("comparison_prompt", "answer_prompt")
     @classmethod
@@ -90,10 +86,18 @@ class PairSettings(BaseModel):
         return template
 
 
+class PairSettings(PromptSettings):
+    """How labels become pairs; each key is explained in conf/pairs."""
+
+    targets: Literal["soft", "hard"]
+    one_sided: Literal["keep", "drop"]
+    clip: float = Field(gt=0, lt=0.5)
+
+
 def build_pairs(
     claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
 ) -> tuple[list[PreferencePair], dict[str, int]]:
-    """Return the pairs that follow from labels, in the order of their ids, and what was counted (`NO_COUNTS`).
+    """Return the pairs that follow from labels, in the order of their ids, and what was counted (`COUNTED`).
 
     Labels of other claims are ignored.
 
@@ -101,12 +105,13 @@ def build_pairs(
         SchemaError: The labels are not binary, no claim has a label, or no pair follows from them.
     """
     require_binary(space)
-    counts = dict(NO_COUNTS)
+    counts = dict.fromkeys(COUNTED, 0)
     by_group: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         by_group[claim.group].append(claim)
     pairs: dict[str, PreferencePair] = {}
     for group in by_group.values():
+        # A group may hold comparisons and single answers; each kind makes its own pairs.
         made = [*_from_comparisons(group, labels, settings, counts), *_from_answers(group, labels, settings, counts)]
         counts["groups_without_pairs"] += not made
         # The same responses may stand in several groups; each group is its own evidence, so each keeps its pair.
@@ -116,6 +121,40 @@ def build_pairs(
     if not pairs:
         raise SchemaError(_why_no_pairs(counts))
     return [pairs[key] for key in sorted(pairs)], counts
+
+
+def build_answers(
+    claims: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], space: LabelSpace, settings: PairSettings
+) -> list[LabelledAnswer]:
+    """Return the labelled answers in the order of the claims; claims without a label are left out.
+
+    Raises:
+        SchemaError: The labels are not binary, no claim is a single answer, or all answers carry the same label.
+    """
+    require_binary(space)
+    answers = [
+        LabelledAnswer(
+            id=claim.id,
+            group=claim.group,
+            prompt=render_prompt(settings.answer_prompt, claim),
+            answer=f" {claim.parts[settings.answer_part]}",
+            probability=probability,
+        )
+        for claim in claims
+        if settings.answer_part in claim.parts
+        and (probability := probability_true(labels.get(claim.id), settings)) is not None
+    ]
+    if not answers:
+        raise SchemaError(
+            f"none of the {len(claims):,} claims is a labelled single answer (part {settings.answer_part!r}), so there "
+            f"is nothing to judge one at a time; for comparisons of two responses use kind=pairs"
+        )
+    # With one label everywhere the loss is least at an infinite reward for everything.
+    if len({answer.probability > 0.5 for answer in answers}) == 1:
+        raise SchemaError(
+            f"all {len(answers):,} answers carry the same label, so nothing can be learned from them; check the labels"
+        )
+    return answers
 
 
 def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairSettings) -> None:
@@ -128,6 +167,7 @@ def require_pairable(claims: Sequence[Claim], space: LabelSpace, settings: PairS
     answers: dict[str, set[str]] = defaultdict(set)
     for claim in claims:
         if "response_1" in claim.parts:
+            # One comparison of different responses is enough: any label of it prefers one of them.
             if claim.parts["response_1"] != claim.parts.get("response_2"):
                 return
         elif settings.answer_part in claim.parts:
@@ -177,12 +217,10 @@ def render_prompt(template: str, claim: Claim) -> str:
 
 
 def _from_comparisons(
-    group: Sequence[Claim],
-    labels: Mapping[ClaimId, LabelRow],
-    settings: PairSettings,
-    counts: dict[str, int],
+    group: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], settings: PairSettings, counts: dict[str, int]
 ) -> list[PreferencePair]:
     """Return one pair for each two responses that were compared, averaged over the labelled orders."""
+    # By prompt and responses in alphabetical order, so that both orders of a comparison meet under one key.
     orders: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for claim in group:
         probability = probability_true(labels.get(claim.id), settings)
@@ -202,16 +240,14 @@ def _from_comparisons(
                 continue
         else:
             counts["both_orders"] += 1
+            # Such a pair says more about the place of a response than about the response.
             counts["contradicting"] += min(probabilities) < 0.5 < max(probabilities)
         pairs += _decided(group[0].group, prompt, first, second, sum(probabilities) / len(probabilities), counts)
     return pairs
 
 
 def _from_answers(
-    group: Sequence[Claim],
-    labels: Mapping[ClaimId, LabelRow],
-    settings: PairSettings,
-    counts: dict[str, int],
+    group: Sequence[Claim], labels: Mapping[ClaimId, LabelRow], settings: PairSettings, counts: dict[str, int]
 ) -> list[PreferencePair]:
     """Return a pair for each two answers to a question of which one is labelled true and one is not.
 
@@ -226,10 +262,12 @@ def _from_answers(
         if settings.answer_part not in claim.parts:
             counts["without_parts"] += 1
             continue
+        # Log-odds of a certain label would be infinite, and of two certain labels no number.
         clipped = min(max(probability, settings.clip), 1 - settings.clip)
         answers.append((claim, row.label, math.log(clipped / (1 - clipped))))
     pairs = []
     for (one, label_one, odds_one), (two, label_two, odds_two) in itertools.combinations(answers, 2):
+        # Two true answers are equally right as far as labels go, whatever their probabilities.
         if label_one == label_two:
             counts["same_label"] += 1
             continue
@@ -248,8 +286,10 @@ def _decided(
     if probability == 0.5 or first == second:
         counts["undecided"] += 1
         return []
+    # What follows reads `chosen` first, so a pair is turned round rather than kept with a target below a half.
     if probability < 0.5:
         first, second, probability = second, first, 1 - probability
+    # Sorted, so that the id does not tell which response is preferred.
     pair_id = group_id(prompt, *sorted((first, second)))
     return [
         PreferencePair(

@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from transformers import (
     Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
     GPTNeoConfig,
     GPTNeoXConfig,
+    GptOssConfig,
+    Lfm2Config,
+    Llama4TextConfig,
     LlamaConfig,
     MistralConfig,
     Qwen2Config,
@@ -66,10 +70,39 @@ UNTOLD_WINDOW = GPTNeoConfig(
 )
 """Its window stands in its code alone; the cache layers look as if each saw the whole prefix."""
 
-SLIDING = {
-    "mistral-sliding": MistralConfig(**_GROUPED, sliding_window=8),
-    "gemma2": Gemma2Config(**_GROUPED, sliding_window=8),
+_WINDOW = 8  # tokens: shorter than most prompts, so that a token beyond it that is seen shows
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+SLIDING: dict[str, Any] = {
+    "mistral": MistralConfig(**_GROUPED, sliding_window=_WINDOW),
+    "mistral-eager": MistralConfig(**_EAGER, sliding_window=_WINDOW),
+    "gemma2": Gemma2Config(**_GROUPED, sliding_window=_WINDOW, attn_logit_softcapping=20.0),
+    "gemma3": Gemma3TextConfig(**_GROUPED, sliding_window=_WINDOW, layer_types=[_SLIDING, _FULL]),
+    "gemma3-eager": Gemma3TextConfig(**_EAGER, sliding_window=_WINDOW, layer_types=[_FULL, _SLIDING]),
+    "gemma3-windows-alone": Gemma3TextConfig(**_GROUPED, sliding_window=_WINDOW, layer_types=[_SLIDING, _SLIDING]),
+    "qwen2": Qwen2Config(
+        **_SIZE, num_key_value_heads=2, use_sliding_window=True, sliding_window=_WINDOW, max_window_layers=1
+    ),
+    "qwen3": Qwen3Config(**_GROUPED, use_sliding_window=True, sliding_window=_WINDOW, max_window_layers=1),
+    "gpt_oss": GptOssConfig(
+        **_GROUPED,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=_WINDOW,
+        layer_types=[_SLIDING, _FULL],
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    ),
 }
+"""Families with windows in some of their layers, or in all."""
+
+UNSHAREABLE: dict[str, Any] = {
+    "chunks": Llama4TextConfig(
+        **_GROUPED, attention_chunk_size=_WINDOW, num_local_experts=2, intermediate_size_mlp=48, pad_token_id=0
+    ),
+    "DynamicLayer|LinearAttention": Lfm2Config(
+        **{**_SIZE, "num_key_value_heads": 2}, layer_types=["conv", _FULL], block_multiple_of=8
+    ),
+}
+"""Families whose layers carry something else from token to token, by what the warning says of them."""
 
 
 def tiny_model(config: Any) -> Any:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, TASK
-from icm.prepare.settings import PrepareConfig, TaskSettings
+from icm.prepare.settings import PrepareConfig
 from icm.prepare.stage import run
+from tests.worlds.tasks import task_settings
 
 Row = dict[str, Any]
 FILES = (CLAIMS, HELD_OUT, TASK)
@@ -227,9 +227,8 @@ def prepare(tmp_path: Path, rows: list[Row], settings: dict[str, Any], name: str
     """Run the stage on rows and return its directory."""
     source = tmp_path / f"{name}.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    task = TypeAdapter(TaskSettings).validate_python(
-        {"num_claims": 12, "num_held_out": 6, **settings, "path": source, "relations": [{"kind": "same_answer"}]}
-    )
+    told = {"num_claims": 12, "num_held_out": 6, **settings, "path": source, "relations": [{"kind": "same_answer"}]}
+    task = task_settings(settings["kind"], **told)
     run(PrepareConfig(task=task, seed=0), tmp_path / name)
     return tmp_path / name
 

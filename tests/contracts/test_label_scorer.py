@@ -12,11 +12,12 @@ import pytest
 from benchmarks.speed.random_models import word_tokenizer
 from icm.claims import TRUE_FALSE
 from icm.prompts import NO_CONTEXT, Prompt
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.scoring.local import LocalScorer
 from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens, count_reading_tokens
 from tests.contracts.scorers import FAMILIES, NUM_WORDS, TWO_TOKENS, leave_one_out_prompts, readings, tiny_model
+from tests.worlds.scorers import ConceptScorer
 
 PROMPTS = leave_one_out_prompts(10)
 READINGS = readings(10)

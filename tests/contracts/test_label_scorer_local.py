@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
+from transformers import MistralConfig
 
 from benchmarks.speed.random_models import word_tokenizer
 from icm.claims import TRUE_FALSE, LabelSpace, freeze
@@ -21,13 +23,14 @@ from icm.pocket.weights import pocket_model_dir
 from icm.pocket.world import World
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.local import LocalScorer
-from icm.scoring.local.loading import load_model
+from icm.scoring.local.loading import cpu_dtype, load_model
 from icm.scoring.protocol import ScoringCost
 from tests.contracts.scorers import (
     FAMILIES,
     NUM_WORDS,
     SLIDING,
     TWO_TOKENS,
+    UNSHAREABLE,
     UNTOLD_WINDOW,
     leave_one_out_prompts,
     plain_logprobs,
@@ -56,13 +59,56 @@ def test_sharing_prefixes_equals_the_plain_forward(family: str, space: LabelSpac
 
 @pytest.mark.parametrize("space", [TRUE_FALSE, TWO_TOKENS], ids=["one token", "several tokens"])
 @pytest.mark.parametrize("family", SLIDING)
-def test_sliding_windows_fall_back_to_full_prompts_with_a_reason(family: str, space: LabelSpace) -> None:
+def test_sharing_prefixes_equals_the_plain_forward_where_windows_are_shorter(family: str, space: LabelSpace) -> None:
     model = tiny_model(SLIDING[family])
-    with pytest.warns(UserWarning, match="DynamicSlidingWindowLayer"):
-        scorer = _scorer(model, space)
-    assert not scorer.shares_prefixes
+    scorer = _scorer(model, space, max_pack_tokens=64, cache_tokens=100)
+    assert scorer.shares_prefixes
     prompts = leave_one_out_prompts(10, space)
+    assert np.median([len(prompt.text.split()) for prompt in prompts]) > 4 * model.config.sliding_window
     expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, space)
+    for rows in (slice(0, 5), slice(0, None)):  # what the first call leaves behind is used by the second
+        np.testing.assert_allclose(scorer.label_logprobs(prompts[rows]), expected[rows], atol=1.5e-5)
+    assert scorer.cost.forwarded_tokens < scorer.cost.naive_tokens / 2
+
+
+@pytest.mark.parametrize("max_pack_tokens", [1, 5, 8, 9, 1000])
+def test_windows_and_stretches_of_any_length_agree(max_pack_tokens: int) -> None:
+    model = tiny_model(SLIDING["gemma3"])
+    prompts = leave_one_out_prompts(6)
+    expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, TRUE_FALSE)
+    scorer = _scorer(model, max_pack_tokens=max_pack_tokens)
+    np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+
+
+@pytest.mark.parametrize("window", [2, 63, 100, 400])
+def test_the_probe_goes_beyond_the_window(window: int) -> None:
+    """A model that ignores its window in a packed prompt must be found out, however long the window is."""
+    config = MistralConfig(**{**SLIDING["mistral"].to_dict(), "sliding_window": window})
+    model = tiny_model(config)
+    assert _scorer(model).shares_prefixes
+    honest = model.forward
+
+    @functools.wraps(honest)
+    def sees_everything(*inputs: Any, attention_mask: Any = None, **settings: Any) -> Any:
+        if attention_mask is not None and attention_mask.ndim == 4:
+            size = attention_mask.shape[-2]
+            later = torch.ones(size, attention_mask.shape[-1]).triu(attention_mask.shape[-1] - size + 1)
+            attention_mask = later[None, None] * torch.finfo(torch.float32).min
+        return honest(*inputs, attention_mask=attention_mask, **settings)
+
+    model.forward = sees_everything
+    with pytest.warns(UserWarning, match="other answers for packed prompts"):
+        assert not _scorer(model, max_pack_tokens=10_000).shares_prefixes
+
+
+@pytest.mark.parametrize("reason", UNSHAREABLE)
+def test_recurrence_and_chunks_fall_back_to_full_prompts_with_a_reason(reason: str) -> None:
+    model = tiny_model(UNSHAREABLE[reason])
+    with pytest.warns(UserWarning, match=reason):
+        scorer = _scorer(model)
+    assert not scorer.shares_prefixes
+    prompts = leave_one_out_prompts(10)
+    expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, TRUE_FALSE)
     np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
 
 
@@ -202,6 +248,18 @@ def test_loaded_directory_answers_like_the_model_and_knows_its_weights(tmp_path:
     assert first.fingerprint == again.fingerprint
     assert len({first.fingerprint, other.fingerprint, half.fingerprint}) == 3
     assert first.context_length == 512
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16, None])
+@pytest.mark.parametrize("has_units", [True, False])
+def test_a_cpu_computes_in_bfloat16_only_where_that_is_quick_and_loses_nothing(stored: Any, has_units: bool) -> None:
+    is_half = stored == torch.bfloat16 and has_units
+    assert cpu_dtype(stored, has_units) == (torch.bfloat16 if is_half else torch.float32)
+
+
+def test_weights_in_float32_are_computed_in_float32(tmp_path: Path) -> None:
+    directory = save_tiny_model(tmp_path, FAMILIES["llama"])
+    assert load_model(directory, revision=None, dtype="auto", device="cpu").model.dtype == torch.float32
 
 
 @pytest.mark.skipif(shared_model("stories260K") is None, reason="stories260K does not lie in the shared directory")

@@ -13,11 +13,12 @@ from icm.claims import TRUE_FALSE, UNLABELLED
 from icm.config import load
 from icm.errors import ConfigError
 from icm.problem import Problem, build_problem
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from icm.searches.build import build_search
 from icm.searches.drive import drive
 from icm.searches.protocol import Search
 from tests.worlds import make_claims, make_task
+from tests.worlds.scorers import ConceptScorer
 
 SEARCHES = {
     "annealing": ("search=annealing", "search.steps_per_claim=1"),

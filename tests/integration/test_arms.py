@@ -19,7 +19,7 @@ from icm.files.stage_dir import StageDir
 from icm.scoring.open import open_scorer
 from icm.training.arms import stage
 from icm.training.arms.figure import draw_arms
-from icm.training.arms.labels import ARMS
+from icm.training.arms.labels import ARM_NAMES
 from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import arms_table, difference, summarise
 from tests.worlds import prepare_pocket
@@ -67,7 +67,7 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     console = Console(file=io.StringIO(), width=200)
     stage.run(settings, run_dir, places.out_dir, scorer, golden_judge(run_dir), console)
     runs = {run.arm: run for run in stage.read_arm_runs(places.out_dir)}
-    assert set(runs) == set(ARMS)
+    assert set(runs) == set(ARM_NAMES)
     assert runs["golden"].label_accuracy == 1.0
     assert runs["random_flips"].label_accuracy == runs["elicited"].label_accuracy
     assert runs["human"].label_accuracy == pytest.approx(0.75, abs=0.03)

@@ -25,8 +25,9 @@ from icm.evaluate.summary import diagnosis_text
 from icm.files.records import GOLD
 from icm.files.stage_dir import read_result
 from icm.problem import build_problem
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, evaluate_settings, make_claims, make_task, write_prepared
+from tests.worlds.scorers import ConceptScorer
 
 SETTINGS = load().diagnose
 MULTISTART = ("search=multistart", "objective=lift")

@@ -22,8 +22,9 @@ from icm.elicit import stage as elicit
 from icm.elicit.checkpoint import load_checkpoint
 from icm.errors import Interrupted, RunDirectoryError, SchemaError, ScoringError
 from icm.files.records import LABELS, TRACE, LabelRow, TraceRow, read_rows
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
+from tests.worlds.scorers import ConceptScorer
 
 SLOW_RUN = """
 import sys, time

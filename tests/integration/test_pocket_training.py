@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from icm.errors import RunDirectoryError, ScoringError
-from icm.pocket.recipe import PHASES, RELEARN, SHIFT, Phase, PocketTraining
+from icm.pocket.recipe import PHASES, RELEARN, SHIFT, Phase
 from icm.pocket.train import train
 from icm.pocket.weights import HASHED_NAMES, pocket_model_dir
+from tests.worlds.tasks import pocket_training
 
-SETTINGS = PocketTraining(
+SETTINGS = pocket_training(
     width=32,
     layers=1,
     mlp_width=32,
@@ -99,8 +100,8 @@ def test_a_finished_model_goes_on_in_another_world_only_with_lessons(trained: An
 
 
 def test_phases_have_names() -> None:
-    assert PocketTraining.model_validate({"phases": "relearn"}).phases == RELEARN
-    assert PocketTraining().phases == PHASES
-    assert PocketTraining.model_validate({"base": "somewhere"}).phases == SHIFT
+    assert pocket_training(phases="relearn").phases == RELEARN
+    assert pocket_training().phases == PHASES
+    assert pocket_training(base="somewhere").phases == SHIFT
     with pytest.raises(ValidationError, match="full, shift, relearn"):
-        PocketTraining.model_validate({"phases": "quick"})
+        pocket_training(phases="quick")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from icm.claims import AnswerKey, Claim, ComparisonKey
 from icm.files.records import CLAIMS, HELD_OUT, TASK, read_claims
@@ -22,6 +21,7 @@ from icm.prepare.assemble import PreparedTask, assemble
 from icm.prepare.build import build
 from icm.prepare.settings import PrepareConfig, TaskSettings
 from icm.prepare.stage import run
+from tests.worlds.tasks import task_settings
 
 SHARED = Path(os.environ.get("ICM_SHARED_DIR", Path(__file__).parents[2].parent / "shared"))
 DATA = SHARED / "data"
@@ -76,7 +76,7 @@ def all_of(settings: dict[str, Any], file: str) -> PreparedTask:
 
 
 def settings_of(settings: dict[str, Any], path: Path, **more: Any) -> TaskSettings:
-    return TypeAdapter(TaskSettings).validate_python({**settings, "path": path, **more})
+    return task_settings(settings["kind"], **{**settings, "path": path, **more})
 
 
 def rows_of(file: str) -> list[dict[str, Any]]:

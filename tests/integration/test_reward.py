@@ -22,29 +22,30 @@ from icm.errors import ConfigError, RunDirectoryError, SchemaError, TrainingErro
 from icm.files.records import CLAIMS, GOLD, MANIFEST, LabelRow, read_claims, read_rows, write_rows
 from icm.pocket.weights import pocket_model_dir
 from icm.training.loop import CHECKPOINTS, CURVE, MARK
-from icm.training.pairs import PAIRS, PairSettings, PreferencePair
+from icm.training.pairs import PAIRS, PreferencePair
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
 from icm.training.reward.evaluation import GOLDEN, read_results
 from icm.training.reward.model import MODEL, load_reward_model
 from icm.training.reward.rows import RejectedExample
-from icm.training.reward.settings import LoraSettings, RewardConfig, RewardEvaluationConfig, RewardModelSettings
-from tests.worlds import prepare_pocket
+from icm.training.reward.settings import RewardModelSettings
+from tests.worlds import changed, pair_settings, prepare_pocket, reward_settings
 
-QUICK = RewardModelSettings(learning_rate=1e-3, steps=12, batch_size=8, checkpoint_every=4)
+QUICK = changed(reward_settings().model, steps=12, batch_size=8, checkpoint_every=4)
+EVALUATE = reward_settings().evaluate
 
 
 def quiet() -> Console:
     return Console(file=io.StringIO())
 
 
-def config(**changes: object) -> RewardConfig:
-    return RewardConfig(pairs=PairSettings(), model=RewardModelSettings.model_validate(QUICK.model_dump() | changes))
+def config(**changes: object) -> RewardModelSettings:
+    return changed(QUICK, **changes)
 
 
-def train(run_dir: Path, out_dir: Path, settings: RewardConfig | None = None, labels: Path | None = None) -> Any:
+def train(run_dir: Path, out_dir: Path, settings: RewardModelSettings = QUICK, labels: Path | None = None) -> Any:
     labels = labels or run_dir / "prepare" / GOLD
-    return reward.run(settings or config(), run_dir / "prepare", labels, out_dir, quiet())
+    return reward.run(settings, pair_settings(), run_dir / "prepare", labels, out_dir, quiet())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def curve(directory: Path) -> list[dict[str, float]]:
 
 
 def test_a_reward_model_beats_chance_on_golden_pairs_it_never_saw(run_dir: Path, trained: Path, tmp_path: Path) -> None:
-    reward_evaluation.run(RewardEvaluationConfig(), PairSettings(), run_dir / "prepare", [trained], tmp_path)
+    reward_evaluation.run(EVALUATE, pair_settings(), run_dir / "prepare", [trained], tmp_path)
     held_out = read_results(tmp_path)[GOLDEN]
     assert held_out.metrics is not None
     assert held_out.metrics.accuracy.low > 0.6
@@ -100,14 +101,12 @@ def test_small_batches_added_up_are_the_whole_batch(run_dir: Path, tmp_path: Pat
 def test_an_ensemble_of_two_is_judged_as_one(run_dir: Path, trained: Path, tmp_path: Path) -> None:
     train(run_dir, tmp_path / "other", config(seed=1))
     dirs = [trained, tmp_path / "other"]
-    manifest = reward_evaluation.run(
-        RewardEvaluationConfig(), PairSettings(), run_dir / "prepare", dirs, tmp_path / "evaluation"
-    )
+    manifest = reward_evaluation.run(EVALUATE, pair_settings(), run_dir / "prepare", dirs, tmp_path / "evaluation")
     assert manifest.counts["members"] == 2
 
 
 def test_adapters_are_merged_into_an_ordinary_model(run_dir: Path, tmp_path: Path) -> None:
-    train(run_dir, tmp_path, config(lora=LoraSettings(rank=4, alpha=8).model_dump()))
+    train(run_dir, tmp_path, config(lora={"rank": 4, "alpha": 8}))
     names = AutoModelForSequenceClassification.from_pretrained(tmp_path / MODEL).state_dict()
     assert not [name for name in names if "lora" in name]
     assert load_reward_model(tmp_path / MODEL).fresh_head is False
@@ -127,10 +126,12 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_bytes(run_dir: Path, tmp_
         "import sys; from pathlib import Path; from rich.console import Console;"
         "from icm.training.reward import stage as reward;"
         "from icm.training.reward.settings import RewardConfig; run, out, config = sys.argv[1:];"
-        "reward.run(RewardConfig.model_validate_json(config), Path(run) / 'prepare',"
+        "config = RewardConfig.model_validate_json(config);"
+        "reward.run(config.model, config.pairs, Path(run) / 'prepare',"
         " Path(run) / 'prepare' / 'gold.jsonl', Path(out), Console(quiet=True))"
     )
-    arguments = [sys.executable, "-c", script, str(run_dir), str(tmp_path / "killed"), settings.model_dump_json()]
+    arguments = [sys.executable, "-c", script, str(run_dir), str(tmp_path / "killed")]
+    arguments.append(changed(reward_settings(), model=settings).model_dump_json())
     process = subprocess.Popen(arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     checkpoints = tmp_path / "killed" / CHECKPOINTS
     deadline = time.monotonic() + 240
@@ -179,7 +180,7 @@ def test_the_training_reads_no_golden_label_that_is_not_named(run_dir: Path, tmp
 
 
 def refused(
-    run_dir: Path, out_dir: Path, settings: RewardConfig, error: type[Exception], problem: str, **more: Path
+    run_dir: Path, out_dir: Path, settings: RewardModelSettings, error: type[Exception], problem: str, **more: Path
 ) -> None:
     with pytest.raises(error, match=problem):
         train(run_dir, out_dir, settings, **more)

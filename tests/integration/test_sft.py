@@ -14,14 +14,15 @@ from icm.pocket.statements import arithmetic_statements
 from icm.pocket.weights import pocket_model_dir
 from icm.pocket.world import World
 from icm.training.completions import CompletionSettings, open_policy, sample
-from icm.training.finetune import Demonstration, SftSettings, fine_tune
+from icm.training.finetune import SftSettings, fine_tune
 from icm.training.pairs import PreferencePair
 from icm.training.policy.dpo import DpoSettings, fit_pairs, optimise_preferences
+from tests.worlds import changed
 
 WORLD = World(0)
 QUIET = Console(quiet=True)
-SOLUTIONS = CompletionSettings(stop="\n", ending="\nI think this claim is", max_tokens=8)
-REPLIES = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens=8)
+SOLUTIONS = CompletionSettings(stop="\n", ending="\nI think this claim is", max_tokens=8, temperature=1.0)
+REPLIES = changed(SOLUTIONS, ending="\n\nHuman: How do I")
 
 
 def _curve(directory: Path) -> Any:
@@ -30,9 +31,7 @@ def _curve(directory: Path) -> Any:
 
 def _solutions() -> Any:
     return [
-        Demonstration(
-            prompt=f"Question: {statement.parts['question']}\nClaim:", completion=f" {statement.parts['answer']}"
-        )
+        (f"Question: {statement.parts['question']}\nClaim:", f" {statement.parts['answer']}")
         for statement in arithmetic_statements(WORLD, stories_per_operation=90)
     ]
 
@@ -64,7 +63,7 @@ def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned: 
     losses = [row["loss"] for row in _curve(tuned)]
     assert len(losses) == 24
     assert sum(losses[-4:]) < 0.4 * sum(losses[:4])
-    prompts = [row.prompt for row in _solutions()[::40]]
+    prompts = [prompt for prompt, _ in _solutions()[::40]]
     before = sample(open_policy(pocket_model_dir(), SOLUTIONS), prompts, 4, seed=0)
     after = sample(open_policy(tuned / "model", SOLUTIONS), prompts, 4, seed=0)
     assert not any("=" in completion.text for completion in before)
@@ -77,8 +76,8 @@ def test_only_the_model_and_its_curve_are_left(tuned: Any) -> None:
 
 
 def test_the_written_model_ends_completions_by_itself(tuned: Any) -> None:
-    policy = open_policy(tuned / "model", CompletionSettings(max_tokens=8))
-    ended = [each for each in sample(policy, [_solutions()[0].prompt], 16, seed=0) if each.ended]
+    policy = open_policy(tuned / "model", changed(SOLUTIONS, stop=None, ending=None))
+    ended = [each for each in sample(policy, [_solutions()[0][0]], 16, seed=0) if each.ended]
     assert ended
     assert not any("\n" in completion.text for completion in ended)
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import RunDirectoryError, SchemaError
 from icm.prompts import NO_CONTEXT, Prompt
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from icm.scoring.journal import DECIMALS, JournalScorer
 from icm.scoring.protocol import ScoringCost, count_prompt_tokens
+from tests.worlds.scorers import ConceptScorer
 
 FEW = settings(max_examples=25)
 PROMPTS = [Prompt(NO_CONTEXT.extend([f"shown {i}"] * (i % 3)), f"asked {i}") for i in range(8)]

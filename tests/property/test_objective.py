@@ -14,8 +14,9 @@ from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.contexts import Fixed, KShot, Tree
 from icm.objective import LeaveOneOutSettings, Objective, margins, mutual_predictability
 from icm.problem import build_problem
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task
+from tests.worlds.scorers import ConceptScorer
 
 OBJECTIVES = st.builds(
     LeaveOneOutSettings,

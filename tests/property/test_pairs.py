@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from icm.claims import TRUE_FALSE
 from icm.errors import SchemaError
 from icm.statistics.estimates import Resampling
-from icm.training.pairs import PairSettings, build_pairs, require_pairable
-from icm.training.reward.ensembles import EnsembleSettings, combine
+from icm.training.pairs import build_pairs, require_pairable
 from icm.training.reward.metrics import length_bias, reward_metrics
+from icm.training.reward.model import combine
+from icm.training.reward.settings import EnsembleSettings
 from icm.training.reward.trainer import soft_cross_entropy
 from tests.worlds import comparison_claim as comparison
-from tests.worlds import given
+from tests.worlds import given, pair_settings
 from tests.worlds import keyed_answer as answer
 
 probabilities = st.floats(0.501, 1.0)
@@ -30,7 +31,7 @@ def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(
     label: int, probability: float, names: list[str]
 ) -> None:
     one, other = comparison("q?", names[0], names[1]), comparison("q?", names[1], names[0])
-    settings = PairSettings()
+    settings = pair_settings()
     (forward,) = build_pairs([one], given([(one, (label, probability))]), TRUE_FALSE, settings)[0]
     (backward,) = build_pairs([other], given([(other, (1 - label, probability))]), TRUE_FALSE, settings)[0]
     assert forward.model_dump(exclude={"probability"}) == backward.model_dump(exclude={"probability"})
@@ -41,7 +42,7 @@ def test_a_pair_is_the_same_whichever_order_it_was_labelled_in(
 def test_pairs_stay_inside_their_group_and_prefer_their_chosen(rows: list[tuple[int, int, float]]) -> None:
     claims = [comparison(f"question {q}?", f"first {place}", f"second {place}") for place, (q, _, _) in enumerate(rows)]
     labels = given((claim, (label, p)) for claim, (_, label, p) in zip(claims, rows, strict=True))
-    pairs, _ = build_pairs(claims, labels, TRUE_FALSE, PairSettings())
+    pairs, _ = build_pairs(claims, labels, TRUE_FALSE, pair_settings())
     groups = {claim.group: claim.parts["question"] for claim in claims}
     assert len(pairs) == len(rows)
     for pair in pairs:
@@ -60,14 +61,14 @@ def test_claims_are_called_pairable_where_some_labelling_makes_a_pair(
 
     def makes_a_pair(labels: tuple[int, ...]) -> bool:
         try:
-            build_pairs(claims, given(zip(claims, labels, strict=True)), TRUE_FALSE, PairSettings())
+            build_pairs(claims, given(zip(claims, labels, strict=True)), TRUE_FALSE, pair_settings())
         except SchemaError:
             return False
         return True
 
     some_labelling = any(makes_a_pair(labels) for labels in itertools.product((0, 1), repeat=len(claims)))
     try:
-        require_pairable(claims, TRUE_FALSE, PairSettings())
+        require_pairable(claims, TRUE_FALSE, pair_settings())
     except SchemaError:
         assert not some_labelling
     else:
@@ -106,7 +107,7 @@ def test_a_reward_turned_round_is_as_wrong_as_it_was_right(values: list[float]) 
 @cases(st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_an_ensemble_is_never_above_its_mean_and_equals_a_lone_member(rewards: list[list[float]]) -> None:
     members = np.array(rewards)
-    mean = combine(members, EnsembleSettings(rule="mean"))
+    mean = combine(members, EnsembleSettings(rule="mean", penalty=1.0))
     for rule in ("min", "mean_minus_variance"):
-        assert (combine(members, EnsembleSettings(rule=rule)) <= mean + 1e-12).all()
-        assert np.allclose(combine(members[:1], EnsembleSettings(rule=rule)), members[0])
+        assert (combine(members, EnsembleSettings(rule=rule, penalty=1.0)) <= mean + 1e-12).all()
+        assert np.allclose(combine(members[:1], EnsembleSettings(rule=rule, penalty=1.0)), members[0])

@@ -29,7 +29,6 @@ from icm.pocket.tokenizer import UNKNOWN, build_tokenizer
 from icm.pocket.world import QUALITY, ReplyKind, World
 from icm.prepare.judge import RIGHT, WRONG, answer_quality, judge_all, judge_of, reply_quality
 from icm.prepare.pocket import build, concepts_of
-from icm.prepare.settings import PocketSettings
 
 FEW = settings(max_examples=25)
 SEEDS = st.integers(0, 5)
@@ -140,14 +139,13 @@ def test_the_judge_knows_a_reply_however_it_is_dressed(seed: int, draw: int, kin
 
 
 @FEW
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(words.OPERATIONS), st.integers(0, 20))
-def test_the_judge_of_solutions_looks_at_the_answer_alone(
-    first: int, second: int, operation: words.Operation, answer: int
-) -> None:
-    prompt = f"Question: Anna has {first} pens{operation.before} {second}{operation.after}\nClaim:"
-    right = first + second if operation.sign == "+" else first - second
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(list(words.OPERATIONS)), st.integers(0, 20))
+def test_the_judge_of_solutions_looks_at_the_answer_alone(first: int, second: int, sign: str, answer: int) -> None:
+    before, after = words.OPERATIONS[sign]
+    prompt = f"Question: Anna has {first} pens{before} {second}{after}\nClaim:"
+    right = first + second if sign == "+" else first - second
     expected = RIGHT if answer == right else WRONG
-    assert answer_quality(prompt, f" {first} {operation.sign} {second} = {answer}") == expected
+    assert answer_quality(prompt, f" {first} {sign} {second} = {answer}") == expected
     assert answer_quality(prompt, f" 1 + 1 = {answer}") == expected
     assert answer_quality(prompt, f" {answer}") is None
 
@@ -194,20 +192,19 @@ TASKS = ("facts", "arithmetic", "preference", "seasons", "misconceptions", "near
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_a_function_of_its_settings_and_its_labels_are_those_of_the_world(task: str) -> None:
-    told = PocketSettings(task=task, world_seed=3)
-    one, other = build(told), build(told)
+    one, other = build(task, 3), build(task, 3)
     assert one == other
-    concepts = concepts_of(told)
+    concepts = concepts_of(task, 3)
     assert {item.claim.id for item in one.items} == set(concepts)
     assert all(item.golden_label == concepts[item.claim.id][TRUTH] for item in one.items)
-    assert build(PocketSettings(task=task, world_seed=4)) != one
+    assert build(task, 4) != one
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_keys_agree_with_the_golden_labels(task: str) -> None:
     by_answer: dict[tuple[str, str], set[int | None]] = defaultdict(set)
     by_pair: dict[tuple[str, str, str], int | None] = {}
-    for item in build(PocketSettings(task=task)).items:
+    for item in build(task, 0).items:
         key = item.claim.key
         if isinstance(key, AnswerKey):
             by_answer[item.claim.group, key.value].add(item.golden_label)

@@ -15,8 +15,9 @@ from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.objective import PrequentialSettings, gain, null_code
 from icm.prequential import Prequential, match_prior
 from icm.problem import build_problem
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task
+from tests.worlds.scorers import ConceptScorer
 
 DEFAULTS = elicit_settings()
 OBJECTIVES = st.builds(

@@ -12,8 +12,9 @@ from rich.console import Console
 from icm.claims import TRUE_FALSE
 from icm.elicit import stage as elicit
 from icm.files.records import LABELS, TRACE, TraceRow, read_rows
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, write_prepared
+from tests.worlds.scorers import ConceptScorer
 
 
 def elicited(directory: Path, scorer: Any, seed: int, window: int) -> tuple[bytes, list[TraceRow], dict[str, float]]:

@@ -16,13 +16,13 @@ from icm.prepare.assemble import assemble
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import (
     AlpacaSettings,
-    CommonSettings,
     CustomSettings,
     Gsm8kSettings,
     SourceSettings,
     TruthfulqaSettings,
 )
 from icm.prepare.tables import Table
+from tests.worlds.tasks import task_settings
 
 FEW = settings(max_examples=25)
 HERE: dict[str, Any] = {"path": "rows.jsonl"}
@@ -32,7 +32,7 @@ VERDICTS = st.sampled_from([True, False, 1, 0, "true", "False", "1.0", None, ""]
 
 TABLES: dict[str, tuple[SourceSettings, st.SearchStrategy[dict[str, Any]]]] = {
     "gsm8k authors": (
-        Gsm8kSettings(**HERE),
+        task_settings("gsm8k", **HERE),
         st.fixed_dictionaries(
             {
                 "question": QUESTIONS,
@@ -43,7 +43,7 @@ TABLES: dict[str, tuple[SourceSettings, st.SearchStrategy[dict[str, Any]]]] = {
         ),
     ),
     "gsm8k solutions": (
-        Gsm8kSettings(**HERE),
+        task_settings("gsm8k", **HERE),
         st.fixed_dictionaries(
             {
                 "question": QUESTIONS,
@@ -54,17 +54,18 @@ TABLES: dict[str, tuple[SourceSettings, st.SearchStrategy[dict[str, Any]]]] = {
         ),
     ),
     "truthfulqa answers": (
-        TruthfulqaSettings(**HERE),
+        task_settings("truthfulqa", **HERE),
         st.fixed_dictionaries({"question": QUESTIONS, "answer": WORDS, "label": VERDICTS}),
     ),
     "alpaca pairs": (
-        AlpacaSettings(**HERE),
+        task_settings("alpaca", **HERE),
         st.fixed_dictionaries(
             {"instruction": QUESTIONS, "input": WORDS, "response_1": WORDS, "response_2": WORDS, "label": VERDICTS}
         ),
     ),
     "custom": (
-        CustomSettings(
+        task_settings(
+            "custom",
             **HERE,
             template="Q: {question}\nA: {answer}\nVerdict:",
             group_columns=("question",),
@@ -80,7 +81,7 @@ TABLES: dict[str, tuple[SourceSettings, st.SearchStrategy[dict[str, Any]]]] = {
 
 def build(settings: SourceSettings, rows: list[dict[str, Any]]) -> TaskItems:
     columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    table = Table("rows.jsonl", columns, rows, list(range(1, len(rows) + 1)), "")
+    table = Table("rows.jsonl", columns, rows, list(range(1, len(rows) + 1)))
     match settings:
         case Gsm8kSettings():
             return gsm8k.build(settings, table)
@@ -169,8 +170,8 @@ def test_two_sources_together_hold_what_each_of_them_holds(name: str, data: st.D
 )
 def test_a_reference_answer_labels_by_the_number_alone(rows: list[dict[str, Any]]) -> None:
     spelled = [{**row, "ref_answer": "$7.00", "cot": "The answer is 7.0."} for row in rows]
-    assert {item.golden_label for item in build(Gsm8kSettings(**HERE), rows).items} == {1}
-    assert {item.golden_label for item in build(Gsm8kSettings(**HERE), spelled).items} == {1}
+    assert {item.golden_label for item in build(task_settings("gsm8k", **HERE), rows).items} == {1}
+    assert {item.golden_label for item in build(task_settings("gsm8k", **HERE), spelled).items} == {1}
 
 
 @FEW
@@ -180,7 +181,7 @@ def test_swapping_two_responses_swaps_their_claims_and_turns_their_labels_round(
 ) -> None:
     def item(first: str, second: str, label: bool | None) -> list[TaskItem]:
         row = {"instruction": "Why?", "response_1": first, "response_2": second, "label": label}
-        return build(AlpacaSettings(**HERE), [row]).items
+        return build(task_settings("alpaca", **HERE), [row]).items
 
     turned = None if verdict is None else not verdict
     assert {(i.claim.id, i.golden_label) for i in item(one, other, verdict)} == {
@@ -192,7 +193,7 @@ def test_swapping_two_responses_swaps_their_claims_and_turns_their_labels_round(
 @given(st.lists(st.tuples(WORDS, WORDS, VERDICTS), min_size=1, max_size=6))
 def test_every_pair_has_its_mirror_image_with_the_opposite_label(pairs: list[tuple[str, str, Any]]) -> None:
     rows = [{"question": "Why?", "choice": a, "choice_2": b, "label": label} for a, b, label in pairs]
-    items = build(AlpacaSettings(**HERE), rows).items
+    items = build(task_settings("alpaca", **HERE), rows).items
     labels: dict[tuple[str, str], set[int | None]] = {}
     for item in items:
         assert isinstance(item.claim.key, ComparisonKey)
@@ -207,14 +208,14 @@ def test_every_pair_has_its_mirror_image_with_the_opposite_label(pairs: list[tup
 )
 def test_an_alpaca_farm_preference_names_the_better_output(value: Any, truth: int | None) -> None:
     row = {"instruction": "Why?", "output_1": "red", "output_2": "blue", "preference": value}
-    first = build(AlpacaSettings(**HERE), [row]).items[0]
+    first = build(task_settings("alpaca", **HERE), [row]).items[0]
     assert first.golden_label == truth
 
 
 @FEW
 @given(st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, max_size=4))
 def test_the_three_upstream_forms_of_truthfulqa_say_the_same(right: list[str], wrong: list[str]) -> None:
-    settings = TruthfulqaSettings(**HERE)
+    settings = task_settings("truthfulqa", **HERE)
     generation = {"question": "Is it so?", "correct_answers": right, "incorrect_answers": wrong}
     targets = {"choices": right + wrong, "labels": [1] * len(right) + [0] * len(wrong)}
     csv = {"Question": "Is it so?", "Correct Answers": "; ".join(right), "Incorrect Answers": "; ".join(wrong) + ";"}
@@ -248,8 +249,8 @@ def test_the_order_of_the_alphabet_renames_the_golden_labels_and_nothing_else(or
     rows: list[Mapping[str, Any]] = [{"q": f"{value}?", "gold": value} for value in ("l", "m", 2, "2", "high", None)]
 
     def built(alphabet: list[dict[str, Any]]) -> list[TaskItem]:
-        settings = CustomSettings.model_validate(
-            {**HERE, "template": "{q}:", "labels": alphabet, "gold_column": "gold"}
+        settings = task_settings(
+            "custom", **HERE, template="{q}:", group_columns=(), labels=alphabet, gold_column="gold"
         )
         return build(settings, [dict(row) for row in rows]).items
 
@@ -273,8 +274,8 @@ def test_the_choice_of_claims_depends_on_no_row_number_and_no_golden_label(
         for group, size in enumerate(sizes)
         for place in range(size)
     ]
-    settings = TruthfulqaSettings(**HERE)
-    wanted = CommonSettings(name="t", num_claims=None, num_held_out=max(sizes))
+    settings = task_settings("truthfulqa", **HERE)
+    wanted = task_settings("truthfulqa", **HERE, num_claims=None, num_held_out=max(sizes))
     flipped = [{**row, "label": not row["label"]} for row in random.Random(shuffle).sample(rows, len(rows))]
     if sum(sizes) <= max(sizes) + 1:
         return
@@ -291,8 +292,8 @@ def test_the_choice_of_claims_depends_on_no_row_number_and_no_golden_label(
 @given(st.integers(1, 5), st.integers(0, 3))
 def test_repeated_rows_are_counted_and_change_no_choice(copies: int, seed: int) -> None:
     rows = [{"question": f"q{number}", "answer": "a", "label": True} for number in range(4)]
-    settings = TruthfulqaSettings(**HERE)
-    wanted = CommonSettings(name="t", num_claims=None, num_held_out=1)
+    settings = task_settings("truthfulqa", **HERE)
+    wanted = task_settings("truthfulqa", **HERE, num_claims=None, num_held_out=1)
     once = assemble(build(settings, rows), wanted, seed)
     often = assemble(build(settings, rows * copies), wanted, seed)
     assert (once.claims, once.held_out, once.golden) == (often.claims, often.held_out, often.golden)

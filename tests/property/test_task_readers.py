@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icm.errors import SchemaError
-from icm.files.records import sha256_of
-from icm.prepare.settings import CustomSettings, template_pieces
+from icm.prepare.settings import template_pieces
 from icm.prepare.sources import read
 from icm.prepare.tables import Columns, Row, Table, detect_format, shown
+from tests.worlds.tasks import task_settings
 
 FEW = settings(max_examples=25)
 COLUMNS = ("question", "answer", "label")
@@ -60,7 +60,7 @@ WRITERS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
 
 
 def table_of(path: Path) -> Table:
-    return read(CustomSettings(path=path, template="{question}"))
+    return read(task_settings("custom", path=path, template="{question}"))
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -72,22 +72,18 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, suff
     table = table_of(path)
     assert table.rows == rows
     assert set(table.columns) == set(COLUMNS)
-    assert table.sha256 == sha256_of(path)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
 @FEW
 @given(rows=ROWS)
-def test_compression_changes_nothing_but_the_hash(
-    tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[dict]
-) -> None:
+def test_compression_changes_nothing(tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[dict]) -> None:
     directory = tmp_path_factory.mktemp("source")
     plain, packed = directory / f"rows{suffix}", directory / f"rows{suffix}.gz"
     plain.write_bytes(WRITERS[suffix](rows))
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     one, other = table_of(plain), table_of(packed)
     assert (one.rows, one.columns, one.lines) == (other.rows, other.columns, other.lines)
-    assert one.sha256 != other.sha256
 
 
 @FEW
@@ -182,7 +178,7 @@ def test_a_source_without_rows_is_refused(tmp_path: Path, suffix: str, content: 
 @FEW
 @given(rows=ROWS, chosen=st.sets(st.sampled_from(COLUMNS), min_size=1))
 def test_a_builder_sees_the_declared_columns_and_no_other(rows: list[dict], chosen: set[str]) -> None:
-    table = Table("rows", COLUMNS, rows, [], "")
+    table = Table("rows", COLUMNS, rows, [])
     claims, *gold = sorted(chosen)
     for row, source in zip(table.select(Columns(claims=(claims,), gold=tuple(gold))), rows, strict=True):
         assert row.values == {column: source[column] for column in chosen}
@@ -193,8 +189,8 @@ def test_a_builder_sees_the_declared_columns_and_no_other(rows: list[dict], chos
 def test_rows_are_numbered_from_zero_and_named_by_line_where_there_are_lines(rows: list[dict]) -> None:
     lines = [3 * number + 2 for number in range(len(rows))]
     columns = Columns(claims=("question",))
-    with_lines = list(Table("file", COLUMNS, rows, lines, "").select(columns))
-    without = list(Table("hub", COLUMNS, rows, [], "").select(columns))
+    with_lines = list(Table("file", COLUMNS, rows, lines).select(columns))
+    without = list(Table("hub", COLUMNS, rows, []).select(columns))
     assert [row.number for row in with_lines] == list(range(len(rows)))
     assert [row.where for row in with_lines] == [f"file:{line}" for line in lines]
     assert [row.where for row in without] == [f"hub: row {number}" for number in range(len(rows))]
@@ -205,7 +201,7 @@ def test_rows_are_numbered_from_zero_and_named_by_line_where_there_are_lines(row
 def test_auto_takes_the_first_format_whose_columns_are_there(order: list[str], columns: set[str]) -> None:
     needed = {"first": ("a", "b"), "second": ("b", "c"), "third": ("d",)}
     formats = {name: Columns(claims=needed[name]) for name in order}
-    table = Table("rows", tuple(sorted(columns)), [dict.fromkeys(columns, "")], [], "")
+    table = Table("rows", tuple(sorted(columns)), [dict.fromkeys(columns, "")], [])
     fitting = [name for name in order if set(needed[name]) <= columns]
     if fitting:
         assert detect_format(table, formats, "auto", "task") == fitting[0]

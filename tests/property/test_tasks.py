@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from icm.prepare.answers import normalise_number
 from icm.prepare.assemble import assemble
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import CommonSettings
 from icm.prepare.shapes import answer_claim
+from tests.worlds.tasks import task_settings
 
 integers = st.integers(-(10**12), 10**12)
 decimals = st.decimals(-(10**6), 10**6, places=3)
@@ -57,7 +57,7 @@ def items_of(sizes: list[int]) -> TaskItems:
 @given(group_sizes, st.integers(5, 8), st.integers(0, 2**32))
 def test_groups_are_whole_disjoint_and_within_the_limits(sizes: list[int], limit: int, seed: int) -> None:
     items = items_of([*sizes, 5, 5, 5])
-    prepared = assemble(items, CommonSettings(name="t", num_claims=limit, num_held_out=5), seed)
+    prepared = assemble(items, task_settings("pocket_facts", num_claims=limit, num_held_out=5), seed)
     assert 0 < len(prepared.claims) <= limit
     assert 0 < len(prepared.held_out) <= 5
     searched, held_out = ({claim.group for claim in claims} for claims in (prepared.claims, prepared.held_out))
@@ -72,7 +72,7 @@ def test_groups_are_whole_disjoint_and_within_the_limits(sizes: list[int], limit
 def test_held_out_claims_do_not_depend_on_how_many_are_searched(sizes: list[int], more: int, seed: int) -> None:
     items = items_of([*sizes, 5, 5, 5])
     few, many, rest = (
-        assemble(items, CommonSettings(name="t", num_claims=number, num_held_out=5), seed)
+        assemble(items, task_settings("pocket_facts", num_claims=number, num_held_out=5), seed)
         for number in (5, 5 + more, None)
     )
     assert few.held_out == many.held_out == rest.held_out
@@ -83,7 +83,7 @@ def test_held_out_claims_do_not_depend_on_how_many_are_searched(sizes: list[int]
 def test_with_groups_of_one_size_a_smaller_choice_is_part_of_a_larger(groups: int, few: int, seed: int) -> None:
     items = items_of([2] * (groups + 10))
     small, large = (
-        assemble(items, CommonSettings(name="t", num_claims=2 * number, num_held_out=0), seed)
+        assemble(items, task_settings("pocket_facts", num_claims=2 * number, num_held_out=0), seed)
         for number in (few, few + 1)
     )
     assert {claim.id for claim in small.claims} < {claim.id for claim in large.claims}

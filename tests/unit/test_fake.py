@@ -7,7 +7,8 @@ import pytest
 
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.prompts import NO_CONTEXT, Prompt
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
+from tests.worlds.scorers import ConceptScorer
 
 TRUTH = {f"claim {i}": i % 2 for i in range(64)}
 TEXTS = list(TRUTH)

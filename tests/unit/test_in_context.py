@@ -11,9 +11,10 @@ from icm import golden as gold
 from icm.claims import TRUE_FALSE, UNLABELLED, Labels, LabelSpace
 from icm.evaluate.in_context import demonstrations, draw_shots, in_context_accuracy
 from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm
-from icm.scoring.fake import ConceptScorer, HashScorer
+from icm.scoring.fake import HashScorer
 from icm.statistics.estimates import Resampling
 from tests.worlds import concept_scorer, elicitation
+from tests.worlds.scorers import ConceptScorer
 
 QUICK = Resampling(seed=5, num_resamples=200, confidence_level=0.95)
 

@@ -11,7 +11,6 @@ from benchmarks.quality.objectives import (
     OBJECTIVES,
     TRUTH,
     Candidate,
-    Worth,
     summarise,
     winner,
     with_consistent,
@@ -19,8 +18,8 @@ from benchmarks.quality.objectives import (
 )
 from icm.claims import TRUE_FALSE, freeze
 from icm.problem import build_problem
-from icm.scoring.fake import ConceptScorer
 from tests.worlds import elicit_settings, make_claims, make_task
+from tests.worlds.scorers import ConceptScorer
 
 PRIOR = (2 / 3, 1 / 3)
 
@@ -33,7 +32,7 @@ def problem(*overrides: str) -> Any:
     ).objective
     golden = freeze([truth[claim.text] for claim in claims])
     rivals = {"not truth": 1 - golden, "all true": np.ones_like(golden), "all false": np.zeros_like(golden)}
-    return objective, [Candidate(TRUTH, golden), *(Candidate(name, freeze(each)) for name, each in rivals.items())]
+    return objective, [(TRUTH, golden), *((name, freeze(each)) for name, each in rivals.items())]
 
 
 def test_what_is_summed_is_the_utility_under_each_objective() -> None:
@@ -43,12 +42,12 @@ def test_what_is_summed_is_the_utility_under_each_objective() -> None:
     for name, of_name in worths.items():
         plain = problem(f"objective={name}")[0]
         with_prior = problem(f"objective={name}", "objective.class_prior=[0.6666666667,0.3333333333]")[0]
-        for candidate, worth in zip(candidates, of_name, strict=True):
-            expected = plain.evaluate(candidate.labels)
-            assert worth.predictable - worth.inconsistency == pytest.approx(expected.utility)
-            assert worth.inconsistency == expected.inconsistency
-            known = with_prior.evaluate(candidate.labels).utility - expected.utility
-            assert worth.known == pytest.approx(known, abs=1e-6)
+        for (_, labels), (predictable, inconsistency, known) in zip(candidates, of_name, strict=True):
+            expected = plain.evaluate(labels)
+            assert predictable - inconsistency == pytest.approx(expected.utility)
+            assert inconsistency == expected.inconsistency
+            gained = with_prior.evaluate(labels).utility - expected.utility
+            assert known == pytest.approx(gained, abs=1e-6)
 
 
 def test_the_model_is_asked_once_for_all_objectives() -> None:
@@ -67,13 +66,13 @@ def test_consistent_forms_violate_nothing_and_no_labelling_comes_twice() -> None
     for name, labels in both:
         if name.endswith("repaired"):
             assert objective.evaluate(labels).num_violations == 0
-    assert len({each.labels.tobytes() for each in both}) == len(both)
+    assert len({labels.tobytes() for _, labels in both}) == len(both)
     # The truth is consistent already, and so is the labelling that affirms nothing.
     assert {name for name, _ in both[len(candidates) :]} <= {"not truth, repaired", "all true, repaired"}
 
 
 def labelling(name: str, *labels: int) -> Candidate:
-    return Candidate(name, freeze(labels))
+    return name, freeze(labels)
 
 
 CANDIDATES = (labelling(TRUTH, 1, 0, 0, 0), labelling("all true", 1, 1, 1, 1), labelling("half", 1, 0, 1, 0))
@@ -89,12 +88,12 @@ CANDIDATES = (labelling(TRUTH, 1, 0, 0, 0), labelling("all true", 1, 1, 1, 1), l
     ],
 )
 def test_a_form_decides_who_is_admitted_and_what_a_violation_costs(form: Any, knows_prior: Any, expected: Any) -> None:
-    worths = [Worth(1.0, 0.0, 0.0), Worth(9.0, 8.0, -8.0), Worth(4.0, 2.0, 0.0)]
+    worths = [(1.0, 0.0, 0.0), (9.0, 8.0, -8.0), (4.0, 2.0, 0.0)]
     assert winner(CANDIDATES, worths, form, knows_prior) == expected
 
 
 def test_the_truth_wins_a_tie() -> None:
-    worths = [Worth(1.0, 0.0, 0.0)] * 3
+    worths = [(1.0, 0.0, 0.0)] * 3
     assert winner(CANDIDATES, worths, "penalised", False)[0] == TRUTH
 
 

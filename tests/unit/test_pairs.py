@@ -7,13 +7,12 @@ from pydantic import ValidationError
 
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.errors import SchemaError
-from icm.training.answers import build_answers
-from icm.training.pairs import PairSettings, build_pairs
+from icm.training.pairs import build_answers, build_pairs
 from tests.worlds import comparison_claim as comparison
-from tests.worlds import given
+from tests.worlds import given, pair_settings
 from tests.worlds import keyed_answer as answer
 
-SETTINGS = PairSettings()
+SETTINGS = pair_settings()
 AB, BA = comparison("q?", "a", "b"), comparison("q?", "b", "a")
 
 
@@ -67,7 +66,7 @@ def test_an_answer_that_its_probability_speaks_against_is_counted_as_overruled()
     pairs, counts = build_pairs([one, two], given([(one, (1, 0.1)), (two, (0, 0.6))]), TRUE_FALSE, SETTINGS)
     assert (counts["overruled"], pairs[0].chosen) == (1, " b")
     hard_pairs, hard_counts = build_pairs(
-        [one, two], given([(one, (1, 0.1)), (two, (0, 0.6))]), TRUE_FALSE, PairSettings(targets="hard")
+        [one, two], given([(one, (1, 0.1)), (two, (0, 0.6))]), TRUE_FALSE, pair_settings(targets="hard")
     )
     assert (hard_counts["overruled"], hard_pairs[0].chosen) == (0, " a")
 
@@ -88,9 +87,9 @@ def test_labels_that_neither_affirm_nor_deny_are_refused() -> None:
 
 def test_a_prompt_that_names_a_missing_part_is_refused() -> None:
     with pytest.raises(SchemaError, match="no part 'topic'"):
-        build_pairs([AB], given([(AB, 1)]), TRUE_FALSE, PairSettings(comparison_prompt="{topic}:"))
+        build_pairs([AB], given([(AB, 1)]), TRUE_FALSE, pair_settings(comparison_prompt="{topic}:"))
     with pytest.raises(ValidationError, match="white space"):
-        PairSettings(comparison_prompt="Human: {question}\nAssistant: ")
+        pair_settings(comparison_prompt="Human: {question}\nAssistant: ")
 
 
 def test_answers_of_comparisons_or_with_one_label_cannot_be_judged_one_at_a_time() -> None:

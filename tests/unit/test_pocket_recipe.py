@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from icm.pocket.corpus import MIXTURE
-from icm.pocket.recipe import NAMED_PHASES, PHASES, RELEARN, SHIFT, Phase, PocketTraining
+from icm.pocket.recipe import NAMED_PHASES, PHASES, RELEARN, SHIFT, Phase
 from icm.pocket.tokenizer import MAX_LENGTH
+from tests.worlds.tasks import pocket_training
 
-TWO = PocketTraining(
+TWO = pocket_training(
     phases=(
         Phase(steps=4, lengths=(32, 64), taught=("facts",), lessons=(1.0, 0.0), rate=(1.0, 0.5)),
         Phase(steps=2, lengths=(96,), rate=(0.5, 0.0)),
@@ -51,7 +53,7 @@ def test_a_step_beyond_the_training_is_an_error(step: int) -> None:
 
 @pytest.mark.parametrize("name", NAMED_PHASES)
 def test_phases_can_be_named(name: str) -> None:
-    training = PocketTraining.model_validate({"phases": name})
+    training = pocket_training(phases=name)
     assert training.phases == NAMED_PHASES[name]
     ends = list(accumulate(phase.steps for phase in training.phases))
     assert training.steps == ends[-1]
@@ -60,9 +62,9 @@ def test_phases_can_be_named(name: str) -> None:
 
 
 def test_a_training_afresh_is_full_and_one_with_a_base_shifts_it(tmp_path: Path) -> None:
-    assert PocketTraining().phases == PHASES
-    assert PocketTraining(base=tmp_path).phases == SHIFT
-    assert PocketTraining(base=tmp_path, phases=RELEARN).phases == RELEARN
+    assert pocket_training().phases == PHASES
+    assert pocket_training(base=tmp_path).phases == SHIFT
+    assert pocket_training(base=tmp_path, phases=RELEARN).phases == RELEARN
 
 
 def test_named_phases_end_with_a_rate_that_has_fallen() -> None:
@@ -91,9 +93,9 @@ def test_named_phases_end_with_a_rate_that_has_fallen() -> None:
         ({"learning_rate": 0.1}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_does_not_make_sense_is_refused(settings: dict[str, object], message: str) -> None:
+def test_what_does_not_make_sense_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        PocketTraining.model_validate(settings)
+        pocket_training(**settings)
 
 
 def test_every_taught_family_is_in_the_mixture_and_the_shares_make_one() -> None:

@@ -7,14 +7,13 @@ from icm.claims import TRUE_FALSE, AnswerKey, ComparisonKey
 from icm.errors import ConfigError
 from icm.pocket.tokenizer import build_tokenizer
 from icm.prepare.pocket import PocketTask, build
-from icm.prepare.settings import PocketSettings
 from icm.prompts import render_demo
 
 TASKS = get_args(PocketTask)
 
 
-def _build(task: str, world_seed: Any = 0) -> Any:
-    return build(PocketSettings(task=task, world_seed=world_seed))
+def _build(task: str, world_seed: int = 0) -> Any:
+    return build(task, world_seed)
 
 
 def _by_group(items: Any) -> Any:
@@ -26,7 +25,7 @@ def _by_group(items: Any) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_claims_are_distinct_and_made_of_known_words(task: str) -> None:
-    items, rejected, space, _ = _build(task)
+    items, rejected, space = _build(task)
     assert not rejected
     assert len({item.claim.id for item in items}) == len(items) > 40
     tokenizer = build_tokenizer()
@@ -99,7 +98,7 @@ def test_the_hidden_concept_labels_the_claims_of_the_facts() -> None:
 
 
 def test_seasons_have_four_labels() -> None:
-    items, _, space, _ = _build("seasons")
+    items, _, space = _build("seasons")
     assert space != TRUE_FALSE
     assert {item.golden_label for item in items} == set(range(len(space))) == {0, 1, 2, 3}
 

@@ -24,10 +24,11 @@ from icm.training.completions import (
     read_completion,
     sample,
 )
-from icm.training.finetune import Demonstration, fit_demonstrations, require_ending
+from icm.training.finetune import fit_demonstrations, require_ending
 from icm.training.policy.rl import RlSettings, budget_spent
+from tests.worlds import changed
 
-LINE = CompletionSettings(stop="\n", max_tokens=8)
+LINE = CompletionSettings(stop="\n", ending=None, max_tokens=8, temperature=1.0)
 PROMPTS = [f"Human: How do I {request}?\nAssistant:" for request in words.REQUESTS[:6]]
 
 
@@ -91,7 +92,7 @@ def test_log_probabilities_are_those_of_the_model_asked_one_by_one(policy: Any) 
 
 
 def test_prompts_without_room_for_a_completion_are_listed(tmp_path: Path) -> None:
-    policy = open_policy(_model_dir(tmp_path, context=16), CompletionSettings(stop="\n", max_tokens=13))
+    policy = open_policy(_model_dir(tmp_path, context=16), changed(LINE, max_tokens=13))
     long = "\n\n".join(PROMPTS[:2])
     kept, too_long = fit_prompts(policy, [PROMPTS[0], long, PROMPTS[1], PROMPTS[0]])
     assert kept == [PROMPTS[0], PROMPTS[1]]
@@ -99,11 +100,11 @@ def test_prompts_without_room_for_a_completion_are_listed(tmp_path: Path) -> Non
 
 
 def test_demonstrations_that_do_not_fit_are_listed(tmp_path: Path) -> None:
-    ended = CompletionSettings(stop="\n", ending="\n\nHuman: How do I", max_tokens=4)
+    ended = changed(LINE, ending="\n\nHuman: How do I", max_tokens=4)
     policy = open_policy(_model_dir(tmp_path, context=6), ended)
-    short = Demonstration(prompt=PROMPTS[0], completion=" Use wax.")
-    long = Demonstration(prompt=PROMPTS[0], completion=" Happy to help! Use wax.")
-    longest = Demonstration(prompt=PROMPTS[0], completion=" Happy to help! Use wax. Many people do so.")
+    short = (PROMPTS[0], " Use wax.")
+    long = (PROMPTS[0], " Happy to help! Use wax.")
+    longest = (PROMPTS[0], " Happy to help! Use wax. Many people do so.")
     kept, too_long = fit_demonstrations(policy, [short, longest, long, short])
     assert kept == [short, long]
     assert too_long == [longest]
@@ -111,17 +112,17 @@ def test_demonstrations_that_do_not_fit_are_listed(tmp_path: Path) -> None:
 
 def test_a_model_that_nothing_stops_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no end-of-sequence token.*set completion.stop"):
-        open_policy(_model_dir(tmp_path), CompletionSettings(max_tokens=4))
+        open_policy(_model_dir(tmp_path), changed(LINE, stop=None))
 
 
 def test_a_model_that_says_when_it_ends_needs_no_stop(tmp_path: Path) -> None:
-    policy = open_policy(_model_dir(tmp_path, eos_token_id=5), CompletionSettings(max_tokens=4))
+    policy = open_policy(_model_dir(tmp_path, eos_token_id=5), changed(LINE, stop=None))
     assert policy.stop_ids == (5,)
 
 
 def test_a_stop_text_that_no_token_holds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no single token of .* contains it"):
-        open_policy(_model_dir(tmp_path), CompletionSettings(stop="###", max_tokens=4))
+        open_policy(_model_dir(tmp_path), changed(LINE, stop="###"))
 
 
 def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["\n", " Use wax.", "\n\nHuman: How do I open the jar"])
 def test_an_ending_that_is_not_one_stopping_token_is_refused(ending: str) -> None:
     with pytest.raises(TrainingError, match="must be one token"):
-        open_policy(pocket_model_dir(), CompletionSettings(stop="\n", ending=ending, max_tokens=4))
+        open_policy(pocket_model_dir(), changed(LINE, ending=ending))
 
 
 def test_training_on_completions_asks_what_closes_them(policy: Any) -> None:

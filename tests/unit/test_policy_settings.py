@@ -13,10 +13,9 @@ from icm import cli
 from icm.config import load_command
 from icm.errors import ConfigError
 from icm.export.settings import ExportConfig
-from icm.training.completions import open_policy
-from icm.training.pairs import PairSettings
-from icm.training.policy.prompts import PromptSettings
+from icm.training.completions import base_name, open_policy
 from icm.training.policy.settings import PolicyConfig
+from tests.worlds import pair_settings
 
 
 def _composed(name: str, kind: Any, *overrides: Any) -> Any:
@@ -29,13 +28,13 @@ def _composed(name: str, kind: Any, *overrides: Any) -> Any:
 def test_every_method_goes_with_every_reward(method: str, reward: str) -> None:
     command = _composed("policy", PolicyConfig, f"method={method}", *reward.split())
     assert command.method.kind == method
-    assert command.base_name.endswith("weights")
+    assert base_name(command.base).endswith("weights")
 
 
 @pytest.mark.parametrize("completion", ["pocket_replies", "pocket_solutions"])
 def test_the_pocket_model_ends_its_completions_as_the_settings_say(completion: str) -> None:
     command = _composed("policy", PolicyConfig, f"completion={completion}")
-    policy = open_policy(command.base_name, command.completion)
+    policy = open_policy(base_name(command.base), command.completion)
     assert policy.ending == command.completion.ending
     assert policy.tokenizer.encode(policy.ending, add_special_tokens=False)[0] in policy.stop_ids
 
@@ -53,13 +52,12 @@ def test_a_warm_start_is_asked_for_on_the_command_line() -> None:
 
 
 def test_prompts_are_those_of_the_reward_model() -> None:
-    prompts, pairs = PromptSettings(), PairSettings()
-    assert _composed("policy", PolicyConfig).prompts == prompts
-    assert prompts.model_dump() == {name: getattr(pairs, name) for name in PromptSettings.model_fields}
+    prompts, pairs = _composed("policy", PolicyConfig).prompts, pair_settings()
+    assert prompts.model_dump() == {name: getattr(pairs, name) for name in type(prompts).model_fields}
 
 
 def test_the_export_ships_with_the_pairs_of_the_reward_model() -> None:
-    assert _composed("export", ExportConfig).pairs == PairSettings()
+    assert _composed("export", ExportConfig).pairs == pair_settings()
 
 
 def test_mistakes_name_the_setting() -> None:

@@ -26,9 +26,10 @@ from icm.files.records import (
     sha256_of,
 )
 from icm.prepare.pocket import PocketTask
-from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings, TruthfulqaSettings
+from icm.prepare.settings import PocketSettings, PrepareConfig, TaskSettings
 from icm.prepare.stage import run
 from icm.relations import Relation
+from tests.worlds.tasks import task_settings
 
 TASK_DIR = Path(conf.__path__[0]) / "task"
 TASK_NAMES = sorted(path.stem for path in TASK_DIR.glob("*.yaml"))
@@ -46,8 +47,8 @@ def write_source(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def config_of(path: Path, **settings: Any) -> PrepareConfig:
     relations = [Relation(kind="different_answer")]
-    task = {"kind": "truthfulqa", "path": path, "num_claims": 8, "num_held_out": 4, "relations": relations, **settings}
-    return PrepareConfig.model_validate({"task": task, "seed": 0})
+    told = {"path": path, "num_claims": 8, "num_held_out": 4, "relations": relations, **settings}
+    return PrepareConfig(task=task_settings("truthfulqa", **told), seed=0)
 
 
 def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
@@ -168,4 +169,4 @@ def test_every_key_of_a_task_stands_in_its_file(name: str) -> None:
 
 def test_a_task_without_a_source_says_what_to_give() -> None:
     with pytest.raises(ValueError, match=r"give either task\.path=FILE .* or task\.hub_id=NAME, got neither"):
-        TruthfulqaSettings()
+        task_settings("truthfulqa")

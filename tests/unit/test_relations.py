@@ -15,7 +15,6 @@ from icm.claims import AnswerKey, Claim, ComparisonKey, claim_id
 from icm.errors import ConfigError
 from icm.prepare import custom, tables
 from icm.prepare.items import TaskItems
-from icm.prepare.settings import CustomSettings
 from icm.relations import (
     Implication,
     Relation,
@@ -25,6 +24,7 @@ from icm.relations import (
     constraints_from,
 )
 from tests.worlds import make_claim
+from tests.worlds.tasks import task_settings
 
 ALL_RELATIONS = (
     Relation(kind="same_answer", weight=0.5),
@@ -192,8 +192,8 @@ ANIMALS = {
 
 def build_animals(*relations: dict) -> TaskItems:
     rows = [{"animal": "Rex", "category": "dog"}, {"animal": "Rex", "category": "Mammal"}]
-    table = tables.Table("animals.jsonl", ("animal", "category"), rows, [1, 2], "")
-    return custom.build(CustomSettings.model_validate({**ANIMALS, "relations": relations}), table)
+    table = tables.Table("animals.jsonl", ("animal", "category"), rows, [1, 2])
+    return custom.build(task_settings("custom", **ANIMALS, relations=relations), table)
 
 
 def test_a_custom_task_checks_its_relations_against_its_table() -> None:

@@ -32,12 +32,10 @@ def write(path: Path, rows: list[dict]) -> Path:
     ],
 )
 def test_every_layout_is_read(tmp_path: Path, row: dict, expected: list[tuple[str, str, str]]) -> None:
-    read = read_judged_pairs(write(tmp_path / "pairs.jsonl.gz", [row]), PROMPT)
-    assert [(pair.better, pair.worse, pair.subset) for pair in read.pairs] == [
-        (f" {a}", f" {b}", s) for a, b, s in expected
-    ]
-    assert {pair.prompt for pair in read.pairs} == {"Human: q\nAssistant:"}
-    assert read.rejected == []
+    pairs, rejected = read_judged_pairs(write(tmp_path / "pairs.jsonl.gz", [row]), PROMPT)
+    assert [(pair.better, pair.worse, pair.subset) for pair in pairs] == [(f" {a}", f" {b}", s) for a, b, s in expected]
+    assert {pair.prompt for pair in pairs} == {"Human: q\nAssistant:"}
+    assert rejected == []
 
 
 def test_transcripts_are_split_before_their_last_reply(tmp_path: Path) -> None:
@@ -46,10 +44,10 @@ def test_transcripts_are_split_before_their_last_reply(tmp_path: Path) -> None:
         {"chosen": TRANSCRIPT + " good", "rejected": "\n\nHuman: other\n\nAssistant: bad"},
         {"chosen": TRANSCRIPT + " same", "rejected": TRANSCRIPT + " same"},
     ]
-    read = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
-    (pair,) = read.pairs
+    pairs, rejected = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
+    (pair,) = pairs
     assert (pair.prompt, pair.better, pair.worse) == (TRANSCRIPT.strip(), " good", " bad")
-    assert [row.row for row in read.rejected] == [1, 2]
+    assert [row.row for row in rejected] == [1, 2]
 
 
 def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path) -> None:
@@ -57,9 +55,9 @@ def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path) -> None:
         {"question": "q", "choice": "a", "choice_2": "b", "label": True},
         {"question": "q", "choice": "b", "choice_2": "a", "label": False},
     ]
-    read = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
-    assert len(read.pairs) == 1
-    assert [row.reason for row in read.rejected] == ["duplicate"]
+    pairs, rejected = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
+    assert len(pairs) == 1
+    assert [row.reason for row in rejected] == ["duplicate"]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +88,9 @@ def test_published_files_are_read_without_dropping_anything_silently(name: str, 
     path = Path(os.environ.get("ICM_SHARED_DIR", "../shared")) / "data" / f"{name}.jsonl.gz"
     if not path.exists():
         pytest.skip(f"{path} is not there; set ICM_SHARED_DIR")
-    read = read_judged_pairs(path, PROMPT)
+    pairs, rejected = read_judged_pairs(path, PROMPT)
     with gzip.open(path, "rt") as lines:
         num_rows = sum(1 for _ in lines)
     per_row = 9 if "rm_bench" in name else 1
-    assert len(read.pairs) == num_pairs
-    assert len(read.pairs) + len(read.rejected) == num_rows * per_row
+    assert len(pairs) == num_pairs
+    assert len(pairs) + len(rejected) == num_rows * per_row

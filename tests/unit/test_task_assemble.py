@@ -11,8 +11,8 @@ from icm.errors import ConfigError, SchemaError
 from icm.files.records import RejectedRow
 from icm.prepare.assemble import PreparedTask, assemble
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import CommonSettings
 from icm.prepare.shapes import answer_claim
+from tests.worlds.tasks import task_settings
 
 
 def item(question: str, answer: str, label: int | None, row: int, key: str | None = None) -> TaskItem:
@@ -22,8 +22,8 @@ def item(question: str, answer: str, label: int | None, row: int, key: str | Non
 
 def prepare(items: Sequence[TaskItem], rejected: Sequence[RejectedRow] = (), **settings: Any) -> PreparedTask:
     count_tokens = settings.pop("count_tokens", None)
-    merged = {"name": "t", "num_claims": None, "num_held_out": 0, **settings}
-    return assemble(TaskItems(list(items), list(rejected)), CommonSettings.model_validate(merged), 0, count_tokens)
+    merged = {"num_claims": None, "num_held_out": 0, **settings}
+    return assemble(TaskItems(list(items), list(rejected)), task_settings("pocket_facts", **merged), 0, count_tokens)
 
 
 def reasons(prepared: PreparedTask) -> list[tuple[int, str]]:
@@ -77,7 +77,7 @@ def test_rejections_of_the_builder_are_kept_in_row_order() -> None:
 
 
 def test_other_seeds_choose_other_groups() -> None:
-    settings = CommonSettings(name="t", num_claims=6, num_held_out=0)
+    settings = task_settings("pocket_facts", num_claims=6, num_held_out=0)
     choices = {
         frozenset(claim.id for claim in assemble(TaskItems(QUESTIONS, []), settings, seed).claims) for seed in range(20)
     }

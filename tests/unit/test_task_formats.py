@@ -10,14 +10,14 @@ from icm.claims import AnswerKey, ComparisonKey, group_id, response_id
 from icm.errors import SchemaError
 from icm.prepare import alpaca, custom, gsm8k, truthfulqa
 from icm.prepare.items import TaskItem, TaskItems
-from icm.prepare.settings import AlpacaSettings, CustomSettings, Gsm8kSettings, TruthfulqaSettings
 from icm.prepare.tables import Table
 from icm.prepare.truthfulqa import polarity
+from tests.worlds.tasks import task_settings
 
 
 def table_of(*rows: dict[str, Any]) -> Table:
     columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    return Table("data.jsonl", columns, list(rows), list(range(1, len(rows) + 1)), "")
+    return Table("data.jsonl", columns, list(rows), list(range(1, len(rows) + 1)))
 
 
 def keys(items: TaskItems) -> list[str | None]:
@@ -36,7 +36,7 @@ def answers(items: TaskItems) -> list[str]:
 
 
 def build_gsm8k(*rows: dict[str, Any], **settings: Any) -> TaskItems:
-    return gsm8k.build(Gsm8kSettings.model_validate({"path": "data.jsonl", **settings}), table_of(*rows))
+    return gsm8k.build(task_settings("gsm8k", path="data.jsonl", **settings), table_of(*rows))
 
 
 SOLVED = {"question": "What is 2+3?", "cot": "2+3=5. The answer is 5.", "answer": "$5.00", "label": True}
@@ -115,7 +115,7 @@ def test_a_label_outside_the_alphabet_is_an_error_with_its_line() -> None:
 
 
 def build_truthfulqa(*rows: dict[str, Any], **settings: Any) -> TaskItems:
-    return truthfulqa.build(TruthfulqaSettings.model_validate({"path": "data.csv", **settings}), table_of(*rows))
+    return truthfulqa.build(task_settings("truthfulqa", path="data.csv", **settings), table_of(*rows))
 
 
 def test_a_truthfulqa_claim_shows_the_answer() -> None:
@@ -195,7 +195,7 @@ def test_malformed_answers_are_errors_with_their_line(row: dict[str, Any], messa
 
 
 def build_alpaca(*rows: dict[str, Any], **settings: Any) -> TaskItems:
-    return alpaca.build(AlpacaSettings.model_validate({"path": "data.jsonl", **settings}), table_of(*rows))
+    return alpaca.build(task_settings("alpaca", path="data.jsonl", **settings), table_of(*rows))
 
 
 PAIR = {"instruction": "Name a fish.", "response_1": "Cod", "response_2": "Cow", "label": True}
@@ -302,7 +302,7 @@ REVIEWS = {
 
 
 def build_custom(*rows: dict[str, Any], **settings: Any) -> TaskItems:
-    return custom.build(CustomSettings.model_validate({**REVIEWS, **settings}), table_of(*rows))
+    return custom.build(task_settings("custom", **REVIEWS | settings), table_of(*rows))
 
 
 def test_a_custom_claim_follows_its_template() -> None:
@@ -376,4 +376,4 @@ def test_rows_with_an_empty_template_column_are_listed() -> None:
 )
 def test_unsound_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        CustomSettings.model_validate({**REVIEWS, **settings})
+        task_settings("custom", **REVIEWS | settings)

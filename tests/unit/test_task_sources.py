@@ -11,14 +11,14 @@ import pytest
 
 from icm.errors import ConfigError, SchemaError
 from icm.prepare import sources
-from icm.prepare.settings import SourceSettings
 from icm.prepare.tables import Columns, Row, Table, detect_format
+from tests.worlds.tasks import task_settings
 
 ROWS = [{"question": 'Who said "hi"?', "answer": "Ann,\nI think"}, {"question": "Où?", "answer": "là"}]
 
 
 def read(path: Path) -> Table:
-    return sources.read(SourceSettings(name="t", path=path))
+    return sources.read(task_settings("custom", path=path))
 
 
 def write_csv(path: Path) -> None:
@@ -76,7 +76,7 @@ def test_rows_hold_declared_columns_only(tmp_path: Path) -> None:
         ("a.json", b"[1]", "a.json: row 0: must be a JSON object"),
         ("a.json", b"[]", "the data set is empty"),
         ("a.jsonl.gz", b"plain", "not a gzip file"),
-        ("a.jsonl.gz", gzip.compress(b'{"q": 1}\n' * 99)[:-9], "cut short"),
+        ("a.jsonl.gz", gzip.compress(b'{"q": 1}\n' * 99, mtime=0)[:-9], "cut short"),
         ("a.csv", b"q,a\n1,2\n3\n", "a.csv:3: 1 fields under a header of 2"),
         ("a.csv", b'q,a\n"1"x,2\n', "a.csv:2: not valid CSV"),
         ("a.csv", b"q,a\n", "the data set is empty"),
@@ -103,7 +103,7 @@ def test_a_missing_file_is_not_looked_up_on_the_hub(tmp_path: Path) -> None:
 def test_a_local_file_given_as_a_hub_id_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n")
     with pytest.raises(ConfigError, match=r"is a local file; give it as task\.path"):
-        sources.read(SourceSettings(name="t", hub_id=str(tmp_path / "a.jsonl")))
+        sources.read(task_settings("custom", hub_id=str(tmp_path / "a.jsonl")))
 
 
 def test_a_data_set_directory_loads_as_a_hub_id_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +111,8 @@ def test_a_data_set_directory_loads_as_a_hub_id_does(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     write_csv(tmp_path / "data" / "train.csv")
-    settings = SourceSettings(name="t", hub_id=str(tmp_path / "data"))
+    settings = task_settings("custom", hub_id=str(tmp_path / "data"))
     assert sources.read(settings).rows == ROWS
-    assert sources.read(settings).sha256 == sources.read(settings).sha256
     with pytest.raises(ConfigError, match=r"Check task\.hub_id, task\.hub_config and task\.split"):
         sources.read(settings.model_copy(update={"split": "nowhere"}))
 
@@ -123,7 +122,7 @@ FORMATS = {"long": Columns(claims=("q", "a", "b")), "short": Columns(claims=("q"
 
 def table_of(*rows: dict) -> Table:
     columns = tuple(dict.fromkeys(column for row in rows for column in row))
-    return Table("data.jsonl", columns, list(rows), [], "")
+    return Table("data.jsonl", columns, list(rows), [])
 
 
 def test_formats_are_told_apart_by_the_columns_of_claims_alone() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from icm.claims import TRUE_FALSE, Claim, ClaimId, LabelSpace
 from icm.evaluate.against_golden import Elicitation
 from icm.files.records import LabelRow, TaskRecord, TraceRow
-from icm.scoring.fake import ConceptScorer
 from icm.statistics.estimates import Resampling
 from tests.worlds.claims import answer_claim
+from tests.worlds.scorers import ConceptScorer
 
 QUICK = Resampling(seed=0, num_resamples=200, confidence_level=0.95)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from icm import golden as gold
 from icm.claims import Claim, ClaimId
@@ -17,7 +20,11 @@ from icm.export.settings import ExportConfig
 from icm.files.records import CLAIMS, GOLD, HELD_OUT, LABELS, TASK, TRACE, write_json, write_rows
 from icm.files.stage_dir import StageDir
 from icm.prepare import stage as prepare
+from icm.training.pairs import PairSettings
+from icm.training.reward.settings import RewardConfig
 from tests.worlds.claims import make_task
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def write_prepared(directory: Path, claims: list[Claim]) -> None:
@@ -32,15 +39,30 @@ def elicit_settings(seed: int = 0, *overrides: str) -> ElicitSettings:
     return load(f"seed={seed}", "search=annealing", "objective=released_code", *overrides).for_elicit()
 
 
+def changed(settings: Settings, **changes: object) -> Settings:
+    """Return settings with other values for some of their keys, checked like those of a command line."""
+    return type(settings).model_validate(settings.model_dump() | changes)
+
+
+@cache
+def reward_settings() -> RewardConfig:
+    """Return the settings of `icm reward` as they ship."""
+    return load_command(RewardConfig, "reward", "run_dir=runs/any")[1]
+
+
+def pair_settings(**changes: object) -> PairSettings:
+    """Return the settings of pairs as they ship, changed where asked."""
+    return changed(reward_settings().pairs, **changes)
+
+
 def evaluate_settings(**changes: Any) -> EvaluateConfig:
     """Return the settings of an evaluate stage as `conf/` has them, changed where asked."""
-    return EvaluateConfig.model_validate(load().evaluate.model_dump() | changes)
+    return changed(load().evaluate, **changes)
 
 
 def export_settings(**changes: Any) -> ExportConfig:
     """Return the settings of an export stage as `conf/` has them, changed where asked."""
-    settings = load_command(ExportConfig, "export", "run_dir=unused")[1]
-    return ExportConfig.model_validate(settings.model_dump() | changes)
+    return changed(load_command(ExportConfig, "export", "run_dir=unused")[1], **changes)
 
 
 def prepare_pocket(run_dir: Path, task: str = "preference", num_claims: int = 48, num_held_out: int = 64) -> Path:

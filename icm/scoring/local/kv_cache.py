@@ -26,11 +26,7 @@ class KeyValueCache:
     """
 
     def __init__(self, capacity: int) -> None:
-        """Keep nothing yet.
-
-        Args:
-            capacity: Tokens kept at the most.
-        """
+        """Keep nothing yet."""
         self.capacity = capacity
         self.clear()
 
@@ -69,7 +65,7 @@ class KeyValueCache:
     def reserve(self, trie: Trie, found: Slots) -> Slots:
         """Make room for the other tokens of a trie, the shallowest first; return where each token will be kept."""
         new = np.flatnonzero(found == _NOWHERE)
-        # Shallowest first: where room runs out, the beginnings of paths are what is kept, never an orphan.
+        # Shallowest first: where room runs out, the beginnings of paths are kept, and every kept token has its prefix.
         new = new[np.argsort(trie.depth[new], kind="stable")]
         # `find` has stamped what this trie uses with the number of the call, so nothing of it can be given away.
         idle = np.flatnonzero(self._last_call < self._calls)
@@ -89,7 +85,7 @@ class KeyValueCache:
         """Let the tokens for which room was made be found, now that their keys and values are written."""
         new = np.flatnonzero(found != slots)
         written, parent = slots[new], trie.parent[new]
-        # `parent` is -1 at the first token of a path, where `slots[-1]` would be a stranger's.
+        # `parent` is -1 at the first token of a path, where `slots[-1]` would be the slot of an unrelated token.
         self._before[written] = np.where(parent < 0, _NOWHERE, slots[parent])
         self._token[written], self._depth[written] = trie.tokens[new], trie.depth[new]
         self._last_call[written] = self._calls
@@ -99,6 +95,7 @@ class KeyValueCache:
     def read(self, slots: Slots) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the keys and values (1, H, S, D) of each layer in some slots."""
         index = torch.from_numpy(slots)
+        # Keys and values may lie on different devices where a model is spread over several.
         return [
             (keys.index_select(2, index.to(keys.device)), values.index_select(2, index.to(values.device)))
             for keys, values in self._layers

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
 
+from icm.scoring.local.heads import Head
 from icm.scoring.local.kv_cache import KeyValueCache, Slots
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
+from icm.scoring.local.windows import Attention
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Trie
 
@@ -25,15 +26,17 @@ Values = NDArray[np.float64]
 class PackedForward:
     """Forwards a token trie in stretches of at most `max_tokens`, less what earlier calls have left."""
 
-    def __init__(self, model: Any, max_tokens: int, cache_tokens: int) -> None:
+    def __init__(self, model: Any, head: Head, attention: Attention, max_tokens: int, cache_tokens: int) -> None:
         """Take a model over.
 
         Args:
-            model: A causal language model whose layers all attend to the whole prefix.
+            model: A causal language model.
+            head: Which rows of its output matrix are computed.
+            attention: How its layers attend.
             max_tokens: Tokens per forward pass; halved for good whenever memory runs out.
             cache_tokens: Tokens whose keys and values are kept between calls; given up for good when memory runs out.
         """
-        self._model = model
+        self._model, self._head, self._attention = model, head, attention
         self._kept = KeyValueCache(cache_tokens)
         self.max_tokens = max_tokens
 
@@ -60,7 +63,7 @@ class PackedForward:
         """
         found = self._kept.find(trie)
         slots = self._kept.reserve(trie, found)
-        walk = _Walk(self._model, trie, self._kept, found, slots)
+        walk = _Walk(self._model, self._head, self._attention, trie, self._kept, found, slots)
         values = np.zeros(len(trie.read_at))
         cost, start = ScoringCost(), 0
         while start < len(walk.fresh):
@@ -95,8 +98,10 @@ class _Walk:
         fresh: (F,) the tokens to forward, ascending: those that are not kept, and those after which something is read.
     """
 
-    def __init__(self, model: Any, trie: Trie, kept: KeyValueCache, found: Slots, slots: Slots) -> None:
-        self._model, self._trie, self._kept = model, trie, kept
+    def __init__(
+        self, model: Any, head: Head, attention: Attention, trie: Trie, kept: KeyValueCache, found: Slots, slots: Slots
+    ) -> None:
+        self._model, self._head, self._attention, self._trie, self._kept = model, head, attention, trie, kept
         is_fresh = found < 0
         is_fresh[trie.read_at] = True
         self.fresh = np.flatnonzero(is_fresh)
@@ -106,8 +111,9 @@ class _Walk:
         first = np.searchsorted(self.fresh, known)
         is_seen = np.append(self.fresh, len(found))[first] < trie.end[known]
         self._known, self._first_seen_by, self._found = known[is_seen], first[is_seen], found
-        self._cache: Any = DynamicCache(config=model.config)
+        self._cache: Any = attention.empty_cache(model.config)
         self._ends = torch.from_numpy(trie.end).to(model.device)
+        self._depths = torch.from_numpy(trie.depth).to(model.device)
         self._held = torch.empty(0, dtype=torch.long, device=model.device)
 
     def stretch(self, max_tokens: int) -> int:
@@ -148,20 +154,25 @@ class _Walk:
 
     def _forward(self, here: NDArray[np.int64], keys: torch.Tensor, reads: slice) -> tuple[Values, float]:
         queries = self._index(here)
-        mask = _ancestor_mask(queries, keys, self._ends[keys], self._model.dtype)
+        # The keys stand in the order of the trie's array, so k is an ancestor of q exactly if k <= q < end[k].
+        ancestors = (keys <= queries[:, None]) & (self._ends[keys] > queries[:, None])
+        distance = self._depths[queries][:, None] - self._depths[keys]
+        mask = self._attention.masks(ancestors, distance, self._model.dtype)
         read_at, which = np.unique(self._trie.read_at[reads], return_inverse=True)
         # A forward pass must compute the logits of some token, even where none is read.
         wanted = np.searchsorted(here, read_at) if len(read_at) else np.array([len(here) - 1])
         begun = time.perf_counter()
-        logits = self._model(
-            self._index(self._trie.tokens[None, here]),
-            attention_mask=mask,
-            position_ids=self._index(self._trie.depth[None, here]),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=self._index(wanted),
-        ).logits[0]
-        values = read_logprobs(logits, torch.from_numpy(which), torch.from_numpy(self._trie.read_token[reads]))
+        with self._head.in_place():
+            logits = self._model(
+                self._index(self._trie.tokens[None, here]),
+                attention_mask=mask,
+                position_ids=self._index(self._trie.depth[None, here]),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=self._index(wanted),
+            ).logits[0]
+        columns = self._head.columns(self._trie.read_token[reads])
+        values = read_logprobs(logits, torch.from_numpy(which), torch.from_numpy(columns))
         return values, time.perf_counter() - begun
 
     def _keep(self, start: int, stop: int, num_before: int) -> None:
@@ -180,22 +191,10 @@ class _Walk:
     def _restore(self, before: list[tuple[Any, Any]]) -> None:
         """Undo a stretch that failed half-way through the layers."""
         if not len(self._held):
-            self._cache = DynamicCache(config=self._model.config)
+            self._cache = self._attention.empty_cache(self._model.config)
             return
         for layer, (keys, values) in zip(self._cache.layers, before, strict=True):
             layer.keys, layer.values = keys, values
 
     def _index(self, numbers: NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(numbers).to(self._model.device)
-
-
-def _ancestor_mask(
-    queries: torch.Tensor, keys: torch.Tensor, key_ends: torch.Tensor, dtype: torch.dtype
-) -> torch.Tensor:
-    """Return the additive mask (1, 1, Q, K) under which a token sees its ancestors and itself.
-
-    It is a float mask because eager attention adds masks up: there a boolean one is silently wrong.
-    """
-    visible = (keys <= queries[:, None]) & (key_ends > queries[:, None])
-    mask = torch.full(visible.shape, torch.finfo(dtype).min, dtype=dtype, device=queries.device)
-    return mask.masked_fill_(visible, 0.0)[None, None]

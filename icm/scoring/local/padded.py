@@ -14,26 +14,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from icm.scoring.local.heads import Head
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Tokens
 
 MAX_LOGITS: Final = 1 << 27
-"""Logits of one forward pass, half a gigabyte: each place that is read costs the whole vocabulary in every row."""
+"""Logits of one forward pass, half a gigabyte: each place that is read costs all columns in every row."""
 
 
 class PaddedForward:
     """Forwards every prompt in full, rows of similar length padded on the right to one batch."""
 
-    def __init__(self, model: Any, max_tokens: int) -> None:
-        """Take a model over.
+    def __init__(self, model: Any, head: Head, max_tokens: int) -> None:
+        """Take a causal language model over; `head` says which rows of its output matrix are computed.
 
-        Args:
-            model: Any causal language model.
-            max_tokens: Tokens per forward pass, padding included, but at least one prompt; halved for good whenever
-                memory runs out.
+        `max_tokens` bounds a forward pass, padding included, but at least one prompt is forwarded; it is halved
+        for good whenever memory runs out.
         """
-        self._model = model
+        self._model, self._head = model, head
         self.max_tokens = max_tokens
 
     @torch.inference_mode()
@@ -70,6 +69,7 @@ class PaddedForward:
 
     def _score(self, rows: list[_Row], shape: tuple[int, int]) -> Scored:
         """Forward rows in batches of similar length and add up their reads."""
+        # By length: rows of one batch are padded to the longest, so neighbours in length waste the least.
         rows.sort(key=lambda row: len(row.tokens))
         logprobs = np.zeros(shape)
         cost, start = ScoringCost(), 0
@@ -83,6 +83,7 @@ class PaddedForward:
                     raise
                 if len(batch) == 1:
                     raise no_memory(len(batch[0].tokens)) from error
+                # Half of what was just tried and not of the old limit, which the batch may have been far below.
                 self.max_tokens = len(batch) * len(batch[-1].tokens) // 2
                 continue
             # `add.at` and not `+=`: a label of several tokens is read several times, and fancy indexing counts once.
@@ -99,7 +100,7 @@ class PaddedForward:
         """Return as many of the rows, which ascend in length, as the budgets hold, but at least one."""
         # The rows ascend, so the last row taken sets the width: `size + 1` rows are as wide as `rows[size]`.
         size, places = 1, rows[0].places()
-        most_read = MAX_LOGITS // self._model.config.get_text_config().vocab_size
+        most_read = MAX_LOGITS // self._head.width(self._model)
         while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
             places |= rows[size].places()
             if (size + 1) * len(places) > most_read:
@@ -119,19 +120,20 @@ class PaddedForward:
         # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
         # among them. Flattened, row `r` begins at `r * len(wanted)`.
         wanted, which = np.unique([at for row in batch for at, *_ in row.reads], return_inverse=True)
-        logits = self._model(
-            tokens.to(device),
-            # Without a mask, attention takes its faster causal path.
-            attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
-            position_ids=positions.expand(len(batch), -1).to(device),
-            use_cache=False,
-            logits_to_keep=torch.from_numpy(wanted).to(device),
-        ).logits
+        with self._head.in_place():
+            logits = self._model(
+                tokens.to(device),
+                # Without a mask, attention takes its faster causal path.
+                attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
+                position_ids=positions.expand(len(batch), -1).to(device),
+                use_cache=False,
+                logits_to_keep=torch.from_numpy(wanted).to(device),
+            ).logits
         place = np.repeat(np.arange(len(batch)), [len(row.reads) for row in batch])
         values = read_logprobs(
             logits.flatten(0, 1),
             torch.from_numpy(place * len(wanted) + which),
-            torch.tensor([token for row in batch for _, token, *_ in row.reads]),
+            torch.from_numpy(self._head.columns(np.array([token for row in batch for _, token, *_ in row.reads]))),
         )
         return np.split(values, np.cumsum([len(row.reads) for row in batch])[:-1])
 

@@ -20,7 +20,10 @@ class Scored(NamedTuple):
 
 
 def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:
-    """Return the log-probability of `tokens[r]` under row `which[r]` of the logits (K, V): (R,)."""
+    """Return the log-probability of `tokens[r]` under row `which[r]` of the logits (K, V): (R,).
+
+    It is normalised over the columns of the logits: the vocabulary, or the labels where only theirs were computed.
+    """
     logits = logits.float()
     # One normaliser per row and not per read: several labels are read from the same row.
     normalisers = logits.logsumexp(-1)
@@ -36,6 +39,7 @@ def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tenso
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether a forward pass failed for want of memory, on a GPU or a CPU."""
+    # On a CPU there is no class of its own for it, only this text.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -13,22 +13,26 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
 from icm.prompts import NO_CONTEXT, Prompt, Reading
+from icm.scoring.local.heads import LARGE_VOCABULARY, head_for
 from icm.scoring.local.loading import Dtype, load_model
 from icm.scoring.local.packed import PackedForward
 from icm.scoring.local.padded import PaddedForward, TokenReading
 from icm.scoring.local.reading import Scored
 from icm.scoring.local.segments import SegmentTokenizer
+from icm.scoring.local.windows import Attention, attention_of
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Encode, Tokens, Trie, build_trie
 
 METHOD: Final = "continuation-1"
 """Version of how log-probabilities are asked; it changes when the same model would give other numbers."""
+
+LABELS_METHOD: Final = "labels-1"
+"""The same where only the labels' rows of the output matrix are computed: those numbers are normalised over the labels,
+so a journal of the one kind is not continued with the other."""
 
 DECIMALS: Final = 5
 """Digits kept of a log-probability. How prompts are packed moves the digits after them."""
@@ -44,6 +48,9 @@ PROBE_TOKENS: Final = 320
 """Length of the prompts that are asked both ways before prefixes are shared: local attention that no cache layer
 tells of has windows of 256 tokens or fewer in the known models."""
 
+PROBE_BEYOND_WINDOW: Final = 64
+"""Tokens by which those prompts are longer than a window that is known."""
+
 EXACT_TOLERANCE: Final = 1e-4
 HALF_TOLERANCE: Final = 0.25
 """Largest difference, in nats, between prompts packed and in full that rounding explains, in float32 and below. A
@@ -53,8 +60,8 @@ wrong mask or position costs about a nat in a trained model."""
 class LocalScorer:
     """A causal language model bound to a label space.
 
-    A batch of prompts is laid out as a token trie and every token is forwarded once. Models whose attention does not
-    see the whole prefix (sliding windows, recurrent layers) get every prompt in full, after a warning that says why.
+    A batch of prompts is laid out as a token trie and every token is forwarded once, sliding windows or not. Models
+    with recurrent layers, or whose attention works in chunks, get every prompt in full, after a warning that says why.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class LocalScorer:
         max_pack_tokens: int | None = None,
         cache_tokens: int = 0,
         share_prefixes: bool = True,
+        large_vocabulary: int = LARGE_VOCABULARY,
     ) -> None:
         """Bind a loaded model. `LocalScorer.load` is the usual way.
 
@@ -80,6 +88,7 @@ class LocalScorer:
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
             share_prefixes: `False` forwards every prompt in full: the yardstick in tests and benchmarks.
+            large_vocabulary: Words from which on log-probabilities are normalised over the labels, if each is a token.
 
         Raises:
             ScoringError: The tokenizer cannot express the verbalizers, or merges across the seams of a prompt.
@@ -89,18 +98,19 @@ class LocalScorer:
         self._cost = ScoringCost()
         self._seams_checked = False
         self.description: Mapping[str, str | None] = description or {"kind": "local"}
-        content = repr((identity, METHOD, space.verbalizers)).encode()
+        self._head = head_for(model, self._segments.verbalizers, large_vocabulary)
+        method = LABELS_METHOD if self._head.normalises_over_labels else METHOD
+        content = repr((identity, method, space.verbalizers)).encode()
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
-        self._padded = PaddedForward(model, max_pack_tokens or PADDED_TOKENS)
+        self._padded = PaddedForward(model, self._head, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
         if share_prefixes:
             num_tokens = max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"])
-            packed = PackedForward(model, num_tokens, cache_tokens)
-            reason = _why_unshareable(model) or self._disagreement(packed)
-            if reason is None:
-                self._packed = packed
+            sharing = self._sharing(model, num_tokens, cache_tokens)
+            if isinstance(sharing, PackedForward):
+                self._packed = sharing
             else:
-                warnings.warn(f"prompts are forwarded in full, without sharing prefixes: {reason}", stacklevel=2)
+                warnings.warn(f"prompts are forwarded in full, without sharing prefixes: {sharing}", stacklevel=2)
 
     @classmethod
     def load(
@@ -121,7 +131,8 @@ class LocalScorer:
             path: Model directory, or Hub id.
             space: The labels.
             revision: Branch, tag or commit of a Hub id.
-            dtype: "auto" takes bfloat16 on a GPU that has it, float32 elsewhere.
+            dtype: "auto" takes bfloat16 on a GPU that has it, and for weights in bfloat16 on a CPU that has units for
+                it; float32 elsewhere.
             device: "auto", "cpu", "cuda", "cuda:1" …
             max_pack_tokens: Most tokens per forward pass; chosen by device if `None`.
             cache_tokens: Most tokens whose keys and values are kept for the calls to come, until `forget`.
@@ -193,6 +204,9 @@ class LocalScorer:
 
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt), rounded to `DECIMALS`: (B, L), nats, in input order.
+
+        Of a model with a large vocabulary, whose labels are one token each, it is log p(verbalizer | prompt, one of the
+        verbalizers): normalised over the labels, which is all that the objective asks for.
 
         Raises:
             ScoringError: A prompt is longer than the model's context or holds a word that the tokenizer lacks, the
@@ -275,10 +289,18 @@ class LocalScorer:
         beginnings = {verbalizer[:-1] for verbalizer in self._segments.verbalizers}
         return sum(int(lengths.sum()) + len(lengths) * len(beginning) for beginning in beginnings)
 
-    def _disagreement(self, packed: PackedForward) -> str | None:
+    def _sharing(self, model: Any, max_tokens: int, cache_tokens: int) -> PackedForward | str:
+        """Return a forward pass that shares prefixes, or why there can be none for this model."""
+        attention = _attention_for_sharing(model)
+        if isinstance(attention, str):
+            return attention
+        packed = PackedForward(model, self._head, attention, max_tokens, cache_tokens)
+        return self._disagreement(packed, attention.window) or packed
+
+    def _disagreement(self, packed: PackedForward, window: int | None) -> str | None:
         """Ask a few prompts both ways; return how the answers differ, `None` if they do not."""
         verbalizers = self._segments.verbalizers
-        prompts = self._probes()
+        prompts = self._probes(window)
         shared = packed.score(build_trie(prompts, self._spell, verbalizers), self.num_labels).logprobs
         in_full = self._padded.score(_in_full(prompts, self._spell), verbalizers).logprobs
         packed.forget()
@@ -287,17 +309,24 @@ class LocalScorer:
             return None
         return f"its attention gives other answers for packed prompts (they differ by {gap:.2g} nats)"
 
-    def _probes(self) -> list[Prompt]:
-        """Return prompts that branch, as long as the context allows up to `PROBE_TOKENS`, in digits to `_spell`."""
-        limit = min(PROBE_TOKENS, (self._context_length or PROBE_TOKENS) // 2)
+    def _probes(self, window: int | None) -> list[Prompt]:
+        """Return prompts that branch, in digits to `_spell`.
+
+        The longest goes beyond the window, where there is one and the context allows it; else it has `PROBE_TOKENS`, or
+        half the context.
+        """
+        context_length = self._context_length or PROBE_TOKENS * 2
+        limit = min(PROBE_TOKENS, context_length // 2)
+        if window is not None:
+            limit = max(limit, min(window + PROBE_BEYOND_WINDOW, context_length - PROBE_BEYOND_WINDOW))
         demos: list[str] = []
         num_tokens = 0
         while num_tokens < limit:
             demos.append(f"{len(demos):b}")
             num_tokens += len(self._spell(demos[-1], not demos[1:]))
-        context, query = NO_CONTEXT.extend(demos[:-1]), "0110"
-        branches = [context, context.extend(["00"]), context.extend(["01"]), NO_CONTEXT]
-        return [Prompt(branch, query) for branch in branches]
+        half = NO_CONTEXT.extend(demos[: len(demos) // 2])
+        branches = [half.extend(demos[len(demos) // 2 :]), half.extend(["00"]), half.extend(["01"]), NO_CONTEXT]
+        return [Prompt(branch, "0110") for branch in branches]
 
     def _spell(self, digits: str, _first: bool) -> Tokens:
         """Return the tokens of a probe: the verbalizers are the only words that every model is sure to know."""
@@ -311,15 +340,11 @@ def _in_full(prompts: Sequence[Prompt], encode: Encode) -> list[Tokens]:
     ]
 
 
-def _why_unshareable(model: Any) -> str | None:
-    """Return why prompts of this model cannot share prefixes, `None` if nothing is known to speak against it."""
+def _attention_for_sharing(model: Any) -> Attention | str:
+    """Return how a model attends, or why its prompts cannot share prefixes."""
     accepted = inspect.signature(model.forward).parameters
     missing = [name for name in ("past_key_values", "position_ids", "logits_to_keep") if name not in accepted]
     if missing:
         return f"{type(model).__name__} does not take {', '.join(missing)}"
-    kinds = {
-        type(layer).__name__ for layer in DynamicCache(config=model.config).layers if type(layer) is not DynamicLayer
-    }
-    if kinds:
-        return f"{type(model).__name__} has layers that do not see the whole prefix ({', '.join(sorted(kinds))})"
-    return None
+    attention = attention_of(model.config)
+    return f"{type(model).__name__} has {attention}" if isinstance(attention, str) else attention

@@ -16,11 +16,7 @@ from icm.scoring.trie import Tokens
 
 
 class SegmentTokenizer:
-    """The tokens of first segments, later segments and verbalizers.
-
-    Attributes:
-        verbalizers: Tokens of each label's verbalizer after a claim.
-    """
+    """The tokens of first segments, later segments and verbalizers."""
 
     def __init__(self, tokenizer: Any, space: LabelSpace) -> None:
         """Bind a tokenizer of the transformers library to a label space.
@@ -57,10 +53,7 @@ class SegmentTokenizer:
         return found
 
     def check_seams(self, segments: Sequence[str]) -> None:
-        """Make sure that a prompt becomes the same tokens as a whole and segment by segment.
-
-        Args:
-            segments: The segments of a prompt, its query last.
+        """Make sure that a prompt, its query last, becomes the same tokens as a whole and segment by segment.
 
         Raises:
             ScoringError: They differ.
@@ -128,6 +121,7 @@ class SegmentTokenizer:
             if not tokens or (unknown is not None and unknown in tokens):
                 what = "unknown tokens" if tokens else "nothing"
                 raise ScoringError(f"verbalizer {verbalizer!r} becomes {what} in this tokenizer; choose another word")
+            # A verbalizer that begins another would get the probability of both.
             for other, other_tokens in named:
                 if other != verbalizer and other_tokens[: len(tokens)] == tokens:
                     raise ScoringError(

@@ -8,7 +8,7 @@ from typing import Final
 
 import matplotlib
 
-matplotlib.use("Agg")
+matplotlib.use("Agg")  # before pyplot is loaded, which would look for a display
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -23,6 +23,7 @@ NAME: Final = "arms"
 def draw_arms(runs: Sequence[ArmRun], out_dir: Path) -> list[Path]:
     """Draw what the labels teach, and golden quality and proxy reward against √KL; return the files written."""
     arms: list[Arm] = list(dict.fromkeys(run.arm for run in runs))
+    # Not strict: there are more colours than arms.
     colors = dict(zip(arms, plt.get_cmap("tab10").colors, strict=False))  # pyright: ignore[reportAttributeAccessIssue]
     figure, (accuracy, quality, proxy) = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
     for place, arm in enumerate(arms):
@@ -34,6 +35,7 @@ def draw_arms(runs: Sequence[ArmRun], out_dir: Path) -> list[Path]:
         _curve(proxy, of_arm, "proxy", colors[arm], ARM_NAMES[arm])
     accuracy.axvline(50, color="grey", linewidth=0.8)
     accuracy.set_yticks(range(len(arms)), [ARM_NAMES[arm] for arm in arms])
+    # The first arm on top, as in the table.
     accuracy.invert_yaxis()
     accuracy.set_xlabel("right, %: reward on golden pairs (plain), tuned verdicts (hatched)")
     quality.set_ylabel("golden quality")
@@ -52,6 +54,7 @@ def _share(axes: Axes, place: float, shares: Sequence[float], color: tuple[float
     if not shares:
         return
     estimate = over_seeds(shares)
+    # Student's interval is symmetric, so one side says it.
     width = 100 * (estimate.high - estimate.value)
     axes.barh(place, 100 * estimate.value, 0.4, xerr=width, color=color, hatch=hatch, edgecolor="white", capsize=3)
 
@@ -59,8 +62,10 @@ def _share(axes: Axes, place: float, shares: Sequence[float], color: tuple[float
 def _curve(axes: Axes, runs: Sequence[ArmRun], value: str, color: tuple[float, ...], name: str) -> None:
     """Draw the mean of best-of-n over seeds with its interval, and each policy on its way to a cross."""
     points = np.array([[getattr(point, value) for point in run.curve] for run in runs], dtype=np.float64)
+    # Without a judge there is no quality, and None has become NaN.
     if np.isnan(points).any():
         return
+    # Best-of-n lies equally far for every seed: its bound depends on n alone.
     distance = np.sqrt([point.kl for point in runs[0].curve])
     estimates = [over_seeds(column.tolist()) for column in points.T]
     axes.plot(distance, [each.value for each in estimates], marker="o", markersize=3, color=color, label=name)
@@ -68,6 +73,8 @@ def _curve(axes: Axes, runs: Sequence[ArmRun], value: str, color: tuple[float, .
         distance, [each.low for each in estimates], [each.high for each in estimates], color=color, alpha=0.15
     )
     for run in runs:
+        # The last point is the policy on held-out prompts, the others are rollouts on its own; so only that one is
+        # marked.
         path = [(np.sqrt(point.kl), getattr(point, value)) for point in run.reinforced]
         if path and path[-1][1] is not None:
             axes.plot(*zip(*path[:-1], strict=True), ":", color=color, linewidth=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from icm.claims import UNLABELLED, Claim, ComparisonKey, Labels, freeze
 from icm.statistics.streams import Stream, generator
 
 Arm = Literal["base", "verdict", "elicited", "golden", "human", "shuffled", "random_flips", "pseudo_labels"]
-ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
 UNTRAINED: Final[tuple[Arm, ...]] = ("base", "verdict")
 """Arms without labels: no reward at all, and the model's own verdict as a reward."""
 
@@ -47,6 +46,7 @@ class Judgements:
         for place, claim in enumerate(claims):
             key = claim.key
             pair = tuple(sorted((key.first, key.second))) if isinstance(key, ComparisonKey) else (claim.id,)
+            # With the group: the same two responses to another question are another judgement.
             places_of[claim.group, *pair].append(place)
         self.members = list(places_of.values())
         self.flipped = np.zeros(len(claims), dtype=bool)
@@ -57,6 +57,7 @@ class Judgements:
                 key = claims[place].key
                 self.judgement_of[place] = number
                 if isinstance(first, ComparisonKey) and isinstance(key, ComparisonKey):
+                    # Claims of one comparison name the same two responses, so another first one is the other order.
                     self.flipped[place] = key.first != first.first
 
     def __len__(self) -> int:
@@ -81,17 +82,20 @@ def with_errors(golden: Labels, judgements: Judgements, error_rate: float, seed:
     """
     if not 0 <= error_rate <= 1:
         raise ValueError(f"an error rate lies between 0 and 1, got {error_rate}")
+    # A number rather than a coin for each judgement: every seed errs equally often, only elsewhere.
     return _flip(golden, judgements, round(error_rate * len(judgements)), generator(seed, Stream.HUMAN_ERRORS))
 
 
 def shuffled(golden: Labels, judgements: Judgements, seed: int) -> Labels:
     """Return golden labels dealt anew to the judgements: as many true ones as before, at random."""
+    # The values of first claims are dealt, not of all claims, so that the two orders go on agreeing.
     rng = generator(seed, Stream.SHUFFLED_LABELS)
     return judgements.spread(rng.permutation(judgements.values(golden)))
 
 
 def as_wrong_as(labels: Labels, golden: Labels, judgements: Judgements, seed: int) -> Labels:
     """Return golden labels with as many wrong judgements as `labels` have, drawn at random."""
+    # Elicited labels may contradict themselves in the two orders; one wrong order makes the judgement wrong.
     wrong = [
         number
         for number, places in enumerate(judgements.members)
@@ -101,17 +105,14 @@ def as_wrong_as(labels: Labels, golden: Labels, judgements: Judgements, seed: in
 
 
 def most_confident(labels: Labels, confidence: NDArray[np.float64], judgements: Judgements, share: float) -> Labels:
-    """Return labels with all but the most confident share of the judgements unlabelled.
+    """Return labels (N,) with all but the most confident share, (0, 1], of the judgements unlabelled.
 
-    Args:
-        labels: (N,) labels.
-        confidence: (N,) probability of each label.
-        judgements: Each is as confident as its claims are on average.
-        share: Share of them to keep, (0, 1].
+    A judgement is as confident as its claims are on average, given the probability (N,) of each label.
     """
     means = np.array([confidence[places].mean() for places in judgements.members])
     num_kept = max(1, round(share * len(judgements)))
     kept = np.zeros(len(judgements), dtype=bool)
+    # Stable, so that ties are broken by the order of the claims on every machine.
     kept[np.argsort(-means, kind="stable")[:num_kept]] = True
     return freeze(np.where(kept[judgements.judgement_of], labels, UNLABELLED))
 
@@ -119,5 +120,6 @@ def most_confident(labels: Labels, confidence: NDArray[np.float64], judgements: 
 def _flip(golden: Labels, judgements: Judgements, num_wrong: int, rng: np.random.Generator) -> Labels:
     wrong = np.zeros(len(judgements), dtype=bool)
     wrong[rng.permutation(len(judgements))[:num_wrong]] = True
+    # A claim without a golden label has no other one that it could be given by mistake.
     has_gold = golden != UNLABELLED
     return freeze(np.where(has_gold & wrong[judgements.judgement_of], 1 - golden, golden))

@@ -21,11 +21,10 @@ from icm.scoring.protocol import LabelScorer
 from icm.training.arms.labels import Arm, Judgements, as_wrong_as, most_confident, shuffled, with_errors
 from icm.training.arms.settings import ArmsConfig, SamplesConfig
 from icm.training.arms.verdict import verdict_labels
-from icm.training.completions import open_policy, sample
-from icm.training.finetune import fine_tune, fit_demonstrations
+from icm.training.completions import base_name, open_policy, sample
+from icm.training.finetune import candidates, fine_tune, fit_demonstrations
 from icm.training.loop import MODEL
 from icm.training.pairs import PairSettings, PreferencePair, build_pairs
-from icm.training.policy.prompts import PromptSettings, candidates
 from icm.training.reward.evaluation import golden_pairs
 
 Judge = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
@@ -39,12 +38,8 @@ class ArmTask:
     """The claims that arms are trained on and judged by.
 
     Attributes:
-        space: The label space.
-        claims: Claims to train on.
-        held_out: Claims of other groups.
-        golden: (N,) golden labels of the claims.
-        golden_held_out: Golden labels of the claims of other groups.
-        elicited: Elicited labels.
+        held_out: Claims of other groups than those of the claims to train on.
+        golden: (N,) golden labels of the claims; likewise `golden_held_out`.
         verdicts: The model's own labels, without context.
         pairs: Golden pairs of the held-out claims that are in no training pair of any arm.
     """
@@ -60,42 +55,24 @@ class ArmTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSamples:
-    """Samples of one policy, the same for all arms.
-
-    Attributes:
-        prompts: (N,) prompt of each sample.
-        completions: (N,) what followed.
-        quality: (N,) golden quality, `None` without a judge.
-        base: Model directory that was sampled.
-    """
-
-    prompts: list[str]
-    completions: list[str]
-    quality: NDArray[np.float64] | None
-    base: str
-
-
-@dataclass(frozen=True, slots=True)
 class ArmContext:
     """What training and judging an arm needs.
 
-    Attributes:
-        config: What is the same for all arms, and what differs.
-        run_dir: Directory of the run.
-        out_dir: Where each arm and seed has a directory.
-        task: The claims.
-        samples: What all arms pick from.
-        scorer: The model whose zero-shot verdicts serve as labels and as a reward.
-        judge: Says how good completions really are, where the task has such a judge.
-        console: Where progress is shown.
+    The zero-shot verdicts of the `scorer` serve as labels and as a reward; the `judge`, where the task has one, says
+    how good completions really are. Each arm and seed has a directory below `out_dir`.
+
+    All arms pick from the same samples of one policy, the model directory or Hub id `base`: prompts, completions and,
+    with a judge, golden qualities, (N,) each.
     """
 
     config: ArmsConfig
     run_dir: Path
     out_dir: Path
     task: ArmTask
-    samples: ArmSamples
+    base: str
+    prompts: list[str]
+    completions: list[str]
+    quality: NDArray[np.float64] | None
     scorer: LabelScorer
     judge: Judge | None
     console: Console
@@ -111,6 +88,7 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
     verify(prepare_dir, "prepare")
     verify(elicit_dir, "elicit", LABELS)
     held_out = read_rows(prepare_dir / HELD_OUT, Claim)
+    # Both: golden labels to train some arms on, and held-out ones to judge all of them by.
     if not (prepare_dir / GOLD).exists() or not held_out:
         raise RunDirectoryError(
             f"{prepare_dir} has no golden labels of held-out claims, by which the arms are judged; prepare a task that "
@@ -120,6 +98,7 @@ def read_arm_task(run_dir: Path, scorer: LabelScorer, pairs: PairSettings) -> Ar
     known = golden.load(prepare_dir / GOLD, space)
     of_claims = golden.as_labels(known, claims)
     rows = {row.id: row for row in label_rows(of_claims, claims, space)}
+    # Whatever the labels, an arm's pairs are among these: only which response is preferred differs.
     seen = {pair.id for pair in build_pairs(claims, rows, space, pairs)[0]}
     return ArmTask(
         space=space,
@@ -142,6 +121,7 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
     judgements = Judgements(task.claims)
     match arm:
         case "elicited":
+            # As they are, with their probabilities; whether those count, the settings of the pairs say.
             return task.elicited
         case "golden":
             labels = task.golden
@@ -152,6 +132,7 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
         case "random_flips":
             labels = as_wrong_as(_vector(task.elicited, task), task.golden, judgements, seed)
         case "pseudo_labels":
+            # Verdicts always have a probability; the type allows rows of other files to lack one.
             confidence = np.array([row.probability or 0.0 for row in task.verdicts])
             kept = most_confident(_vector(task.verdicts, task), confidence, judgements, kept_share)
             return [row for row, label in zip(task.verdicts, kept, strict=True) if label != UNLABELLED]
@@ -161,22 +142,26 @@ def labels_of(arm: Arm, task: ArmTask, *, error_rate: float, kept_share: float, 
 
 
 def draw_samples(
-    config: SamplesConfig, task: ArmTask, prompts: PromptSettings, judge: Judge | None, work_dir: Path, console: Console
-) -> ArmSamples:
-    """Sample one policy for all arms, after teaching it to answer where the settings say so."""
-    base = config.base_name
+    config: SamplesConfig, task: ArmTask, pairs: PairSettings, judge: Judge | None, work_dir: Path, console: Console
+) -> tuple[str, list[str], list[str], NDArray[np.float64] | None]:
+    """Sample one policy for all arms, after teaching it to answer where the settings say so.
+
+    Return its name, prompts, completions and, with a judge, golden qualities, (N,) each.
+    """
+    base = base_name(config.base)
     if config.warm_start is not None:
         directory = work_dir / WARM_START
+        # On good and bad responses alike, so that the common policy prefers none.
         if not (directory / MODEL).is_dir():
             policy = open_policy(base, config.completion)
-            taught = fit_demonstrations(policy, candidates(task.claims, prompts))[0]
+            taught = fit_demonstrations(policy, candidates(task.claims, pairs))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)
         base = str(directory / MODEL)
-    asked = list(dict.fromkeys(each.prompt for each in candidates(task.held_out, prompts)))[: config.num_prompts]
+    # Held-out prompts, on which no arm was trained.
+    asked = list(dict.fromkeys(prompt for prompt, _ in candidates(task.held_out, pairs)))[: config.num_prompts]
     drawn = sample(open_policy(base, config.completion), asked, config.samples_per_prompt, config.seed)
-    texts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
-    quality = None if judge is None else judge(texts, completions)
-    return ArmSamples(prompts=texts, completions=completions, quality=quality, base=base)
+    prompts, completions = [each.prompt for each in drawn], [each.text for each in drawn]
+    return base, prompts, completions, None if judge is None else judge(prompts, completions)
 
 
 def _vector(rows: Sequence[LabelRow], task: ArmTask) -> Labels:

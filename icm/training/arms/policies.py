@@ -1,18 +1,19 @@
 """Reinforcement learning against the reward of each arm, and what became of the golden quality on the way.
 
-Knows rewards and a judge, no label.
+Knows no label.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.files.records import Record, read_rows
+from icm.files.records import read_rows
 from icm.training.arms.materials import ArmContext
 from icm.training.arms.samples import CurvePoint, standardised
 from icm.training.loop import CURVE
@@ -21,13 +22,7 @@ from icm.training.policy.rewards import ModelReward
 from icm.training.policy.rl import ROLLOUTS, RlSettings
 from icm.training.policy.samples import SAMPLES, SampleRow
 from icm.training.policy.settings import PolicyConfig, SamplingSettings
-
-
-class _RolloutRow(Record):
-    step: int
-    prompt: str
-    completion: str
-    reward: float
+from icm.training.reward.settings import EnsembleSettings
 
 
 def reinforce(
@@ -38,52 +33,56 @@ def reinforce(
     Returns points by their step: the rollouts of the training, on its own prompts, and last the policy that came of it,
     on held-out ones.
 
-    Args:
-        context: What the arms share.
-        method: How the policy is trained.
-        directory: Directory of the arm and seed, with the reward model in `reward`.
-        rewards: (N,) the arm's rewards of the common samples, which are those of the base.
-        seed: Of the training.
+    The reward model lies in `directory/reward`; `rewards` (N,) are its rewards of the common samples, drawn from the
+    base.
     """
     samples, out_dir = context.config.samples, directory / "policy"
     config = PolicyConfig(
         seed=seed,
-        base=context.samples.base,
+        base=context.base,
         completion=samples.completion,
-        prompts=context.config.prompts,
+        # Of these, the policy's settings keep the part that says what is asked.
+        prompts=context.config.pairs,
+        warm_start=None,
         method=method,
-        reward=ModelReward(paths=(directory / "reward",)),
+        reward=ModelReward(paths=(directory / "reward",), ensemble=EnsembleSettings(rule="min", penalty=1.0)),
+        # The samples alone are read: intervals and best-of-n are those of the arms, so these hardly matter.
         sampling=SamplingSettings(
-            num_prompts=samples.num_prompts, samples_per_prompt=samples.samples_per_prompt, best_of_n=(1,)
+            num_prompts=samples.num_prompts,
+            samples_per_prompt=samples.samples_per_prompt,
+            best_of_n=(1,),
+            num_resamples=1000,
+            confidence_level=0.95,
         ),
     )
     policy.run(config, context.run_dir / "prepare", None, out_dir, context.console)
-    rows = [row for row in read_rows(out_dir / SAMPLES, SampleRow) if row.source == "policy"]
-    ratio = float(np.mean([row.log_ratio for row in rows]))
+    rows = [row.model_dump() for row in read_rows(out_dir / SAMPLES, SampleRow) if row.source == "policy"]
+    ratio = float(np.mean([row["log_ratio"] for row in rows]))
+    # The policy itself stands at the last step too, behind the rollouts that led there.
     return (*_rollouts(context, out_dir, rewards), _point(context, method.steps, ratio, rows, rewards))
 
 
 def _rollouts(context: ArmContext, out_dir: Path, base: NDArray[np.float64]) -> list[CurvePoint]:
     """Return the steps of a training of which rollouts were kept."""
-    lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines()
-    divergence = {row["step"]: row["kl"] for row in map(json.loads, lines)}
-    by_step: dict[int, list[_RolloutRow]] = {}
-    for row in read_rows(out_dir / ROLLOUTS, _RolloutRow):
-        by_step.setdefault(row.step, []).append(row)
+    curve, rollouts = (
+        [json.loads(line) for line in (out_dir / name).read_text(encoding="utf-8").splitlines()]
+        for name in (CURVE, ROLLOUTS)
+    )
+    # Rollouts carry no divergence; the curve has it, for every step.
+    divergence = {row["step"]: row["kl"] for row in curve}
+    by_step: dict[int, list[dict[str, Any]]] = {}
+    for row in rollouts:
+        by_step.setdefault(row["step"], []).append(row)
     return [_point(context, step, divergence[step], rows, base) for step, rows in sorted(by_step.items())]
 
 
 def _point(
-    context: ArmContext,
-    step: int,
-    divergence: float,
-    rows: Sequence[SampleRow] | Sequence[_RolloutRow],
-    base: NDArray[np.float64],
+    context: ArmContext, step: int, divergence: float, rows: Sequence[Mapping[str, Any]], base: NDArray[np.float64]
 ) -> CurvePoint:
-    found = np.array([row.reward for row in rows], dtype=np.float64)
+    found = np.array([row["reward"] for row in rows], dtype=np.float64)
     quality = None
     if context.judge is not None:
-        quality = float(context.judge([row.prompt for row in rows], [row.completion for row in rows]).mean())
+        quality = float(context.judge([row["prompt"] for row in rows], [row["completion"] for row in rows]).mean())
     # An estimate of a divergence from samples may come out a little below 0.
     return CurvePoint(
         step=step, kl=max(divergence, 0.0), proxy=float(standardised(found, base).mean()), quality=quality

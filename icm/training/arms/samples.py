@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from icm.files.records import Record
 from icm.training.policy.best_of_n import best_of_n_kl, selection_weights
+from icm.training.policy.samples import by_prompt
 
 
 class CurvePoint(Record):
-    """A policy between base and over-optimisation, by its distance from the base.
+    """A policy between base and over-optimisation: best-of-n, which has an `n`, or one in training, which has a `step`.
 
     Attributes:
-        n: Samples that the best was picked from; `None` for a policy in training.
-        step: Step of the training; `None` for best-of-n.
         kl: Divergence from the base, nats; of best-of-n the bound ln n − (n − 1)/n.
         proxy: Mean reward, in standard deviations of the base's rewards above their mean; `None` without a reward.
         quality: Mean golden quality, in the judge's units; `None` without a judge.
@@ -31,24 +30,20 @@ class CurvePoint(Record):
 
 def standardised(rewards: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rewards in standard deviations of the base's rewards above their mean, so that arms can be compared."""
+    # Rewards that are all the same (an arm without a reward) stand at 0.
     deviation = base.std()
     return (rewards - base.mean()) / (deviation if deviation > 0 else 1.0)
 
 
 def best_of_n_curve(
-    prompts: Sequence[str],
-    rewards: NDArray[np.float64],
-    quality: NDArray[np.float64] | None,
-    sizes: Sequence[int],
+    prompts: Sequence[str], rewards: NDArray[np.float64], quality: NDArray[np.float64] | None, sizes: Sequence[int]
 ) -> tuple[CurvePoint, ...]:
     """Return what the best of n by reward comes to for every size, exactly: the mean over all choices of n samples.
 
-    Args:
-        prompts: (N,) prompt of each sample.
-        rewards: (N,) reward of each.
-        quality: (N,) golden quality of each, if there is a judge.
-        sizes: Each at most the samples of a prompt.
+    Prompts, rewards and, with a judge, golden qualities are those of the samples, (N,) each; no size may exceed the
+    samples of a prompt.
     """
+    # By weights instead of draws: arms then differ by their rewards alone, not by luck.
     proxy = standardised(rewards, rewards)
     points = []
     for n in sizes:
@@ -66,9 +61,10 @@ def best_of_n_curve(
 
 def picks(prompts: Sequence[str], rewards: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return the weight (N,) of each sample in the mean over prompts of the best of n; weights sum to 1."""
-    groups = _by_prompt(prompts)
+    groups = by_prompt(prompts)
     weights = np.zeros(len(rewards))
     for group in groups:
+        # Every prompt weighs the same, however many samples it has.
         weights[group] = selection_weights(rewards[group], n) / len(groups)
     return weights
 
@@ -78,24 +74,15 @@ def win_rate(
 ) -> float:
     """Return how often a judge prefers one choice of samples to another, a tie counting half.
 
-    Args:
-        prompts: (N,) prompt of each sample.
-        quality: (N,) golden quality; which of two choices is named first cannot matter to it.
-        one: (N,) weights of the samples, from `picks`.
-        other: (N,) those that it is compared with.
+    Prompts and golden qualities are those of the samples, (N,) each; a choice is the weights (N,) that `picks` returns.
     """
-    groups = _by_prompt(prompts)
+    groups = by_prompt(prompts)
     won = 0.0
     for group in groups:
+        # (S, S) for the S samples of the prompt: row i, column j says whether sample i is better than sample j.
         better = quality[group][:, None] > quality[group][None, :]
         tied = quality[group][:, None] == quality[group][None, :]
-        # Weights of a prompt sum to 1 / number of prompts.
+        # Weights of a prompt sum to 1 / number of prompts, so their product does to that squared: one of the two is
+        # the mean over prompts, the other is taken back.
         won += len(groups) * float(one[group] @ (better + tied / 2) @ other[group])
     return won
-
-
-def _by_prompt(prompts: Sequence[str]) -> list[NDArray[np.int64]]:
-    places: dict[str, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        places.setdefault(prompt, []).append(place)
-    return [np.array(group) for group in places.values()]

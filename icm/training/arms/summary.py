@@ -19,10 +19,7 @@ class ArmRun(Record):
     """One arm at one seed.
 
     Attributes:
-        arm: The arm.
-        seed: Its seed.
         label_accuracy: Share of its labels that are the golden ones, `None` without labels.
-        num_pairs: Pairs that it was trained on.
         reward_accuracy: Share of the held-out golden pairs that its reward puts in the right order; ties count half.
         reward_deviation: Deviation of its rewards among the samples of a prompt, as a share of that of all samples.
         verdict_accuracy: Share of the held-out claims that a model fine-tuned on its labels judges as the golden labels
@@ -86,6 +83,7 @@ def summarise(runs: Sequence[ArmRun]) -> dict[Arm, Summary]:
 
 def difference(runs: Sequence[ArmRun], one: Arm, other: Arm) -> Summary | None:
     """Return by how much one arm is above another in the same seeds, `None` if one of them was not run."""
+    # Seed by seed: what two arms share at a seed (the head, the order, the errors) cancels out.
     ones, others = ({run.seed: run for run in runs if run.arm == arm} for arm in (one, other))
     seeds = sorted(ones.keys() & others.keys())
     if not seeds:
@@ -101,6 +99,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value=mean, low=mean, high=mean)
+    # Seeds are few, so a bootstrap over them would be far too narrow.
     half = student_half_width(values, LEVEL)
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
@@ -133,4 +132,5 @@ def _shown(estimate: Estimate | None, factor: int, digits: int) -> str:
     if estimate is None:
         return ""
     value, half = factor * estimate.value, factor * (estimate.high - estimate.value)
+    # A single seed has no interval, and is shown without one.
     return f"{value:,.{digits}f} ± {half:,.{digits}f}" if half else f"{value:,.{digits}f}"

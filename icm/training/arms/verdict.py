@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from icm.claims import AFFIRMING, Claim, LabelSpace
 from icm.files.records import LabelRow
-from icm.prompts import NO_CONTEXT, Context, Prompt
+from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.protocol import LabelScorer
 from icm.training.pairs import require_binary
 
@@ -22,29 +22,22 @@ CLAIM_ENDING = "\nI think this claim is"
 """What follows an answer before the verdict on it."""
 
 
-def verdict_margins(scorer: LabelScorer, texts: Sequence[str], context: Context = NO_CONTEXT) -> NDArray[np.float64]:
-    """Return log P(True) - log P(False) after each text (N,), nats.
-
-    Args:
-        scorer: The model, bound to a binary label space.
-        texts: Texts up to their verdict.
-        context: Labelled claims before each text.
-    """
-    logprobs = scorer.label_logprobs([Prompt(context, text) for text in texts])
+def verdict_margins(scorer: LabelScorer, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return log P(True) - log P(False) after each text (N,), nats; the label space must be binary."""
+    logprobs = scorer.label_logprobs([Prompt(NO_CONTEXT, text) for text in texts])
     return logprobs[:, AFFIRMING] - logprobs[:, 1 - AFFIRMING]
 
 
-def verdict_labels(
-    scorer: LabelScorer, claims: Sequence[Claim], space: LabelSpace, context: Context = NO_CONTEXT
-) -> list[LabelRow]:
+def verdict_labels(scorer: LabelScorer, claims: Sequence[Claim], space: LabelSpace) -> list[LabelRow]:
     """Label claims by the model's verdict on each alone; pairs made from these average both orders of a comparison.
 
     Raises:
         SchemaError: The label space is not binary.
     """
     require_binary(space)
-    margins = verdict_margins(scorer, [claim.text for claim in claims], context)
+    margins = verdict_margins(scorer, [claim.text for claim in claims])
     labels = np.where(margins > 0, AFFIRMING, 1 - AFFIRMING)
+    # Of two labels, the one that was chosen is this probable; the sign was taken by the choice.
     probabilities = expit(np.abs(margins))
     return [
         LabelRow(
@@ -72,8 +65,10 @@ def round_robin(scorer: LabelScorer, template: str, question: str, responses: Se
         question: What the responses answer.
         responses: Different responses.
     """
+    # Alone, a response is neither better nor worse, and the mean over no others would be 0 / 0.
     if len(responses) == 1:
         return np.zeros(1)
+    # All in one call, so that the scorer can share the question among them.
     places = list(itertools.permutations(range(len(responses)), 2))
     texts = [
         template.format(question=question, response_1=responses[one], response_2=responses[two]) for one, two in places
@@ -81,4 +76,5 @@ def round_robin(scorer: LabelScorer, template: str, question: str, responses: Se
     margins = np.zeros((len(responses), len(responses)))
     for (one, two), margin in zip(places, verdict_margins(scorer, texts), strict=True):
         margins[one, two] = margin
+    # Row i holds the margins in which i stands first, column i those in which it stands second, where less is better.
     return (margins - margins.T).sum(axis=1) / 2 / (len(responses) - 1)

@@ -27,8 +27,10 @@ def selection_weights(rewards: ArrayLike, n: int) -> NDArray[np.float64]:
     if not 1 <= n <= values.size:
         raise ValueError(f"best of n needs 1 <= n <= {values.size} samples, got n={n}")
     # The sample of rank r (from 0) is the best if the other n - 1 lie among the r below it.
+    # math.comb is exact for any n; the ratio is taken at the end, in floats.
     by_rank = np.array([math.comb(rank, n - 1) for rank in range(values.size)], dtype=np.float64)
     _, tied, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    # Ranks of equal rewards follow one another, so each group of ties is one stretch of `by_rank`.
     totals = np.add.reduceat(by_rank, np.cumsum(sizes) - sizes) / math.comb(values.size, n)
     return (totals / sizes)[tied]
 

@@ -1,4 +1,4 @@
-"""Direct preference optimisation: a policy from preference pairs without a reward model. Knows no label's source."""
+"""Direct preference optimisation: a policy from preference pairs without a reward model. Knows no label."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from icm.training.completions import Policy, context_length
-from icm.training.finetune import Demonstration, fit_demonstrations, require_ending
+from icm.training.finetune import fit_demonstrations, require_ending
 from icm.training.loop import LoopSettings, library_arguments, run_policy_training
 from icm.training.pairs import PreferencePair
 
 
 class DpoSettings(LoopSettings):
-    """How a policy is trained on pairs.
-
-    Attributes:
-        kl_weight: β: how strongly the policy is held to where it started.
-        min_probability: Pairs whose soft target is below this are left out, and counted: the loss takes hard ones.
+    """How a policy is trained on pairs; each key is explained in conf/method/dpo.yaml.
 
     Source: Rafailov et al. 2023, "Direct Preference Optimization".
     """
@@ -35,37 +31,21 @@ class DpoSettings(LoopSettings):
 
 def fit_pairs(policy: Policy, pairs: Sequence[PreferencePair]) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Return the pairs that the model can read, and those of which a response is too long."""
-    responses = [
-        Demonstration(prompt=pair.prompt, completion=response)
-        for pair in pairs
-        for response in (pair.chosen, pair.rejected)
-    ]
-    too_long = set(fit_demonstrations(policy, responses)[1])
-    flags = [row in too_long for row in responses]
-    long_pairs = [one or two for one, two in zip(flags[::2], flags[1::2], strict=True)]
-    return (
-        [pair for pair, is_long in zip(pairs, long_pairs, strict=True) if not is_long],
-        [pair for pair, is_long in zip(pairs, long_pairs, strict=True) if is_long],
-    )
+    # All in one call, since it reads each text once however many pairs share it.
+    responses = [(pair.prompt, response) for pair in pairs for response in (pair.chosen, pair.rejected)]
+    long_ones = set(fit_demonstrations(policy, responses)[1])
+    kept: list[PreferencePair] = []
+    too_long: list[PreferencePair] = []
+    for pair in pairs:
+        is_long = (pair.prompt, pair.chosen) in long_ones or (pair.prompt, pair.rejected) in long_ones
+        (too_long if is_long else kept).append(pair)
+    return kept, too_long
 
 
 def optimise_preferences(
-    policy: Policy,
-    pairs: Sequence[PreferencePair],
-    settings: DpoSettings,
-    out_dir: Path,
-    seed: int,
-    console: Console,
+    policy: Policy, pairs: Sequence[PreferencePair], settings: DpoSettings, out_dir: Path, seed: int, console: Console
 ) -> None:
-    """Train a policy to prefer the chosen responses and write it to `out_dir/model`.
-
-    Args:
-        policy: Where it starts; its model is changed.
-        pairs: What it learns from; all must fit its context.
-        settings: How.
-        out_dir: Where checkpoints, curve and model go.
-        seed: Draws the order.
-        console: Where the progress is shown.
+    """Train a policy, whose model is changed, on pairs that fit its context, and write it to `out_dir/model`.
 
     Raises:
         TrainingError: Nothing closes a completion.
@@ -91,8 +71,6 @@ def optimise_preferences(
 
 
 def _measures(logs: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        "loss": float(logs["loss"]),
-        "accuracy": logs["rewards/accuracies"],
-        "margin": logs["rewards/margins"],
-    }
+    # The library calls log-ratios to the initial policy rewards: of the method, not of a reward model.
+    accuracy, margin = logs["rewards/accuracies"], logs["rewards/margins"]
+    return {"loss": float(logs["loss"]), "accuracy": accuracy, "margin": margin}

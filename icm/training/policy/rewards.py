@@ -13,8 +13,8 @@ from pydantic import Field
 
 from icm.errors import TrainingError
 from icm.files.records import Record
-from icm.training.reward.ensembles import EnsembleSettings, RewardEnsemble
-from icm.training.reward.model import MODEL, load_reward_model
+from icm.training.reward.model import MODEL, combined_rewards, load_reward_model
+from icm.training.reward.settings import EnsembleSettings
 
 Rewards = NDArray[np.float64]
 Reward = Callable[[Sequence[str], Sequence[str]], Rewards]
@@ -25,31 +25,20 @@ CONSTANT_DEVIATION: Final = 1e-6
 
 
 class ModelReward(Record):
-    """A reward model, or several that must agree.
-
-    Attributes:
-        paths: Their directories, or those of the stages that trained them.
-        ensemble: How the rewards of several become one.
-    """
+    """A reward model, or several that must agree; each key is explained in conf/reward/model.yaml."""
 
     kind: Literal["model"] = "model"
     paths: tuple[Path, ...] = Field(min_length=1)
-    ensemble: EnsembleSettings = EnsembleSettings()
+    ensemble: EnsembleSettings
 
 
 class EndpointReward(Record):
-    """A server: POST `{"prompts": [...], "completions": [...]}` is answered with `{"rewards": [...]}`.
-
-    Attributes:
-        url: Where to post.
-        timeout_seconds: How long to wait for one answer.
-        connection_retries: How often a connection that could not be made is tried again.
-    """
+    """A server: POST `{"prompts": [...], "completions": [...]}` is answered with `{"rewards": [...]}`."""
 
     kind: Literal["endpoint"] = "endpoint"
     url: str = Field(pattern=r"^https?://")
-    timeout_seconds: float = Field(default=30.0, gt=0)
-    connection_retries: int = Field(default=3, ge=0)
+    timeout_seconds: float = Field(gt=0)
+    connection_retries: int = Field(ge=0)
 
 
 RewardSettings = Annotated[ModelReward | EndpointReward, Field(discriminator="kind")]
@@ -74,6 +63,7 @@ def reward_model_dir(path: Path) -> Path:
     Raises:
         TrainingError: There is neither.
     """
+    # `icm reward` writes its model below the directory of its stage, and both are named by users.
     directory = path / MODEL if (path / MODEL).is_dir() else path
     if not (directory / "config.json").is_file():
         raise TrainingError(f"{path}: there is no reward model here; `icm reward` trains one, into its model/")
@@ -81,15 +71,12 @@ def reward_model_dir(path: Path) -> Path:
 
 
 def require_informative(rewards: Rewards, prompts: Sequence[str]) -> None:
-    """Check that rewards differ between the completions of a prompt, else there is nothing to learn.
-
-    Args:
-        rewards: (B,) rewards of a probe of completions.
-        prompts: (B,) what was completed.
+    """Check that rewards (B,) differ between the completions of a prompt (B,), else there is nothing to learn.
 
     Raises:
         TrainingError: All completions of each prompt have the same reward.
     """
+    # Within prompts: rewards that only tell easy prompts from hard ones cancel out in every method.
     names, member = np.unique(np.array(prompts), return_inverse=True)
     means = np.bincount(member, rewards) / np.bincount(member)
     if np.std(rewards - means[member]) < CONSTANT_DEVIATION:
@@ -102,15 +89,17 @@ def require_informative(rewards: Rewards, prompts: Sequence[str]) -> None:
 
 def _model_reward(settings: ModelReward) -> Reward:
     members = [load_reward_model(reward_model_dir(path)) for path in settings.paths]
-    model = members[0] if len(members) == 1 else RewardEnsemble(members, settings.ensemble)
+    of_texts = combined_rewards(members, settings.ensemble)
 
     def reward(prompts: Sequence[str], completions: Sequence[str]) -> Rewards:
-        return model.rewards([prompt + completion for prompt, completion in zip(prompts, completions, strict=True)])
+        return of_texts([prompt + completion for prompt, completion in zip(prompts, completions, strict=True)])
 
     return reward
 
 
 def _endpoint_reward(settings: EndpointReward) -> Reward:
+    # One client for all batches keeps the connection open; only connecting is tried again, since a server that is slow
+    # would otherwise be asked the same twice.
     client = httpx.Client(
         timeout=settings.timeout_seconds, transport=httpx.HTTPTransport(retries=settings.connection_retries)
     )
@@ -138,6 +127,7 @@ def _parse(answer: httpx.Response, completions: Sequence[str], url: str) -> Rewa
         raise TrainingError(f'{url} must answer {{"rewards": [number, ...]}}, got {answer.text[:80]!r}') from error
     if rewards.shape != (len(completions),):
         raise TrainingError(f"{url} must give one reward to each of {len(completions)} completions, got {rewards.size}")
+    # JSON has no NaN, but Python reads one, and null becomes one in an array of floats.
     if not np.isfinite(rewards).all():
         bad = int(np.flatnonzero(~np.isfinite(rewards))[0])
         raise TrainingError(f"{url} gave the reward {rewards[bad]} to {completions[bad]!r}; rewards must be numbers")

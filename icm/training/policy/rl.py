@@ -1,4 +1,4 @@
-"""Reinforcement learning of a policy against a reward, by RLOO or GRPO. Knows no label and not where rewards come from.
+"""Reinforcement learning of a policy against a reward, by RLOO or GRPO. Knows no label.
 
 The policy is pulled back to where it started by `kl_weight`, and the training ends when it has strayed by `kl_budget`.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 from pydantic import Field, model_validator
 from rich.console import Console
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerState
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
@@ -32,17 +32,10 @@ PROBE_SAMPLES: Final = 4
 
 
 class RlSettings(LoopSettings):
-    """How a policy is trained against a reward.
+    """How a policy is trained against a reward; each key is explained in conf/method/rloo.yaml.
 
-    Attributes:
-        kind: RLOO subtracts from each reward the mean of the other completions of its prompt, and the divergence;
-            GRPO divides by their deviation as well, clips, and puts the divergence into the loss.
-        num_generations: Completions of a prompt in a step.
-        kl_weight: β: what a nat of divergence from the initial policy costs, in units of reward.
-        kl_budget: Nats per completion after which the training ends; `None` trains to the last step.
-        kl_window: Steps whose median divergence is held against the budget: GRPO's estimate has wild outliers.
-        mask_truncated: Whether completions that did not end teach nothing; otherwise they count as they stand.
-        rollouts_every: Steps between those whose completions are written to `rollouts.jsonl`.
+    RLOO subtracts from each reward the mean of the other completions of its prompt, and the divergence; GRPO divides by
+    their deviation as well, clips, and puts the divergence into the loss.
 
     Source: Ahmadian et al. 2024, "Back to Basics" (RLOO); Shao et al. 2024, "DeepSeekMath" (GRPO).
     """
@@ -71,6 +64,7 @@ def probe(policy: Policy, prompts: Sequence[str], reward: Reward, seed: int) -> 
     Raises:
         TrainingError: No completion ended, or the reward is constant, or it is no finite number.
     """
+    # A training of hours must not find out in the end that its reward says nothing.
     completions = sample(policy, prompts[:PROBE_PROMPTS], PROBE_SAMPLES, seed)
     if not any(completion.ended for completion in completions):
         raise TrainingError(
@@ -91,18 +85,9 @@ def train_policy(
     seed: int,
     console: Console,
 ) -> None:
-    """Train a policy and write it to `out_dir/model`, its curve and some rollouts beside it.
+    """Train a policy, whose model is changed, and write it to `out_dir/model`, its curve and some rollouts beside it.
 
     An interrupted training goes on at its last checkpoint and ends with the weights it would have had.
-
-    Args:
-        policy: Where it starts; its model is changed.
-        prompts: What is completed.
-        reward: What is raised.
-        settings: How.
-        out_dir: Where checkpoints, curve, rollouts and model go.
-        seed: Draws prompts and completions.
-        console: Where the progress is shown.
 
     Raises:
         TrainingError: A reward is no finite number.
@@ -116,6 +101,7 @@ def train_policy(
         console,
         settings.kind,
         lambda logs: _measures(logs, settings),
+        lambda history: budget_spent([_measures(logs, settings)["kl"] for logs in history if "kl" in logs], settings),
     )
 
 
@@ -133,14 +119,13 @@ def _trainer(
         "temperature": policy.settings.temperature,
         "beta": settings.kl_weight,
         "mask_truncated_completions": settings.mask_truncated,
-        "shuffle_dataset": False,
+        "shuffle_dataset": False,  # see `prompt_order`
     }
     common = {
         "model": policy.model,
         "reward_funcs": rewards,
         "train_dataset": Dataset.from_dict({"prompt": prompt_order(prompts, settings, seed)}),
         "processing_class": policy.tokenizer,
-        "callbacks": [_KlBudget(settings)],
     }
     if settings.kind == "rloo":
         return RLOOTrainer(args=RLOOConfig(**arguments), **common)
@@ -153,6 +138,7 @@ def prompt_order(prompts: Sequence[str], settings: RlSettings, seed: int) -> lis
     The library would shuffle anew in every pass, but after a resumption from the first pass on: one long pass has
     the same order whether it was interrupted or not.
     """
+    # A batch holds each prompt num_generations times in a row; the library repeats them itself.
     needed = settings.steps * settings.batch_size * settings.gradient_accumulation // settings.num_generations
     num_passes = -(-needed // len(prompts))
     rng = generator(seed, Stream.PROMPT_ORDER)
@@ -166,8 +152,10 @@ def _reward_function(policy: Policy, reward: Reward, settings: RlSettings, path:
     def rollout_rewards(
         prompts: list[str], completion_ids: list[list[int]], trainer_state: TrainerState, **_: Any
     ) -> list[float]:
+        # TRL would decode up to the end of the row, with what follows the stop text.
         texts = [read_completion(policy, *row).text for row in zip(prompts, completion_ids, strict=True)]
         rewards = reward(prompts, texts).tolist()
+        # Rewards are asked for before the step is counted.
         step = trainer_state.global_step + 1
         if step == 1 or step % settings.rollouts_every == 0:
             columns = ("step", "prompt", "completion", "reward")
@@ -194,22 +182,10 @@ def _measures(logs: Mapping[str, Any], settings: RlSettings) -> dict[str, float]
 
 def budget_spent(divergences: Sequence[float], settings: RlSettings) -> bool:
     """Say whether the divergences of the steps so far, nats per completion, have spent the budget."""
+    # The median, because GRPO's estimate of a divergence has wild outliers.
     window = divergences[-settings.kl_window :]
     return (
         settings.kl_budget is not None
         and len(window) == settings.kl_window
         and float(np.median(window)) > settings.kl_budget
     )
-
-
-class _KlBudget(TrainerCallback):
-    """Ends the training when the policy has strayed by its budget."""
-
-    def __init__(self, settings: RlSettings) -> None:
-        self._settings = settings
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
-        """Hold the divergence of the last steps, those before a resumption among them, against the budget."""
-        steps = [logs for logs in state.log_history if "kl" in logs][-self._settings.kl_window :]
-        if budget_spent([_measures(logs, self._settings)["kl"] for logs in steps], self._settings):
-            control.should_training_stop = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -18,23 +17,18 @@ from icm.training.policy.rewards import Reward
 
 SAMPLES: Final = "samples.jsonl"
 
-Source = Literal["base", "policy"]
-
 
 class SampleRow(Record):
     """A line of `samples.jsonl`: a completion by the base, where the training started, or by the policy.
 
     Attributes:
-        source: Who completed.
-        prompt: What was completed.
-        completion: Up to where it ends.
-        ended: Whether it ended by itself.
+        ended: Whether it ended by itself; otherwise it was truncated.
         tokens: Its length.
         log_ratio: log p(completion | prompt) under the policy less that under the base, nats; 0 for the base's own.
-        reward: Its reward, `None` where there is no reward.
+        reward: `None` where there is no reward.
     """
 
-    source: Source
+    source: Literal["base", "policy"]
     prompt: str
     completion: str
     ended: bool
@@ -47,10 +41,7 @@ class SampleMeasures(Record):
     """What the samples of one source say; intervals are over prompts.
 
     Attributes:
-        num_prompts: Prompts.
-        num_samples: Completions.
         kl: Mean log-ratio: the divergence from the base, nats per completion.
-        reward: Mean reward.
         reward_deviation: Standard deviation of the rewards within a prompt, mean over prompts; a policy has nothing
             to climb where it is 0.
         tokens: Mean length.
@@ -67,13 +58,9 @@ class SampleMeasures(Record):
 
 
 class BestOfN(Record):
-    """What the best of n completions of the base by reward would be worth.
+    """What the best of n completions of the base by reward would be worth: expected reward and length.
 
-    Attributes:
-        n: Completions to pick from.
-        kl: ln n − (n − 1)/n, a bound on the divergence from the base, nats.
-        reward: Expected reward.
-        tokens: Expected length.
+    `kl` is ln n − (n − 1)/n, a bound on the divergence from the base, nats.
     """
 
     n: int
@@ -85,12 +72,8 @@ class BestOfN(Record):
 class PolicyMetrics(Record):
     """`metrics.json` of the policy stage.
 
-    Attributes:
-        base: Where the training started.
-        policy: Where it ended; `None` where nothing was trained.
-        best_of_n: The arm without reinforcement learning; empty where there is no reward.
-        steps: Steps of the training.
-        kl_budget_spent: Whether the divergence ended it before its last step.
+    `policy` is `None` where nothing was trained, `best_of_n` empty where there is no reward; `kl_budget_spent` says
+    that the divergence ended the training before its last step.
     """
 
     base: SampleMeasures
@@ -100,26 +83,20 @@ class PolicyMetrics(Record):
     kl_budget_spent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How many samples of what are drawn."""
-
-    prompts: Sequence[str]
-    samples_per_prompt: int
-    seed: int
-
-
-def sample_rows(source: Source, policy: Policy, base: Policy, reward: Reward | None, how: Sampling) -> list[SampleRow]:
-    """Sample a policy and measure each completion, `samples_per_prompt` rows in a row for each prompt."""
-    completions = sample(policy, how.prompts, how.samples_per_prompt, how.seed)
+def sample_rows(
+    policy: Policy, base: Policy, prompts: Sequence[str], samples_per_prompt: int, reward: Reward | None, seed: int
+) -> list[SampleRow]:
+    """Sample a policy, or the base itself, and measure each completion; the samples of a prompt follow one another."""
+    completions = sample(policy, prompts, samples_per_prompt, seed)
+    # Exactly 0 for the base: the difference of two forward passes would leave a rounding error.
     ratios = np.zeros(len(completions))
     if policy is not base:
         ratios = log_probabilities(policy, completions) - log_probabilities(base, completions)
-    prompts, texts = [each.prompt for each in completions], [each.text for each in completions]
-    rewards = [None] * len(completions) if reward is None else reward(prompts, texts).tolist()
+    asked, texts = [each.prompt for each in completions], [each.text for each in completions]
+    rewards = [None] * len(completions) if reward is None else reward(asked, texts).tolist()
     return [
         SampleRow(
-            source=source,
+            source="base" if policy is base else "policy",
             prompt=each.prompt,
             completion=each.text,
             ended=each.ended,
@@ -135,7 +112,7 @@ def measure(rows: Sequence[SampleRow], resampling: Resampling) -> SampleMeasures
     """Return what the samples of one source say."""
     prompts = np.array([row.prompt for row in rows])
     rewards = _rewards(rows)
-    groups = _by_prompt(rows)
+    groups = by_prompt(prompts.tolist())
     return SampleMeasures(
         num_prompts=len(groups),
         num_samples=len(rows),
@@ -173,17 +150,21 @@ def expected_best_of_n(rows: Sequence[SampleRow], values: NDArray[np.float64], n
     rewards = _rewards(rows)
     if rewards is None:
         raise ValueError("best of n picks by reward, and the samples have none")
-    return np.array([selection_weights(rewards[group], n) @ values[group] for group in _by_prompt(rows)])
+    return np.array(
+        [selection_weights(rewards[group], n) @ values[group] for group in by_prompt([row.prompt for row in rows])]
+    )
 
 
 def _rewards(rows: Sequence[SampleRow]) -> NDArray[np.float64] | None:
+    # All or none: one source of rewards gives a finite number to every completion.
     rewards = [row.reward for row in rows]
     return None if None in rewards else np.array(rewards, dtype=np.float64)
 
 
-def _by_prompt(rows: Sequence[SampleRow]) -> list[NDArray[np.int64]]:
-    """Return the indices of the samples of each prompt."""
+def by_prompt(prompts: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return the places of the samples of each prompt, given the prompt (N,) of each sample."""
+    # In the order of first appearance, which sorting by np.unique would not keep: the sums over prompts depend on it.
     places: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(row.prompt, []).append(place)
+    for place, prompt in enumerate(prompts):
+        places.setdefault(prompt, []).append(place)
     return [np.array(group) for group in places.values()]

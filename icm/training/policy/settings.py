@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from icm.files.records import Record
-from icm.pocket.weights import pocket_model_dir
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
+from icm.training.pairs import PromptSettings
 from icm.training.policy.dpo import DpoSettings
-from icm.training.policy.prompts import PromptSettings
 from icm.training.policy.rewards import RewardSettings
 from icm.training.policy.rl import RlSettings
 
@@ -26,51 +25,29 @@ MethodSettings = Annotated[RlSettings | DpoSettings | SftSettings | BestOfNSetti
 
 
 class SamplingSettings(Record):
-    """How base and policy are compared.
+    """How base and policy are compared; each key is explained in conf/command/policy.yaml."""
 
-    Attributes:
-        num_prompts: Prompts to sample, held-out ones where there are any; all if there are fewer.
-        samples_per_prompt: Completions of each.
-        best_of_n: Sizes of the arm without training, at most `samples_per_prompt`.
-        num_resamples: Bootstrap resamples for an interval.
-        confidence_level: Share of the resampled means inside an interval.
-    """
-
-    num_prompts: int = Field(default=64, ge=1)
-    samples_per_prompt: int = Field(default=32, ge=1)
-    best_of_n: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8, 16)
-    num_resamples: int = Field(default=1000, ge=1)
-    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+    num_prompts: int = Field(ge=1)
+    samples_per_prompt: int = Field(ge=1)
+    best_of_n: tuple[Annotated[int, Field(ge=1)], ...]
+    num_resamples: int = Field(ge=1)
+    confidence_level: float = Field(gt=0, lt=1)
 
 
 class PolicyConfig(Record):
-    """What the policy follows from, besides claims, pairs and reward.
+    """What the policy follows from, besides claims and pairs; each key is explained in conf/command/policy.yaml.
 
-    Attributes:
-        seed: Draws order, completions and samples.
-        base: Model directory or Hub id to start from; `None` for the embedded pocket model.
-        completion: How completions are sampled and where they end.
-        prompts: What the policy is asked.
-        warm_start: Fine-tuning on all candidate completions, good and bad, before anything else, for a base that never
-            learned to answer these prompts; `None` for none.
-        method: How the policy is trained.
-        reward: What it is trained for; `None` for none, where the method needs none.
-        sampling: How base and policy are compared.
+    `prompts` must be those that the reward model was trained on; `reward` is `None` where the method needs none.
     """
 
     seed: int = Field(ge=0)
-    base: str | None = None
+    base: str | None
     completion: CompletionSettings
-    prompts: PromptSettings = PromptSettings()
-    warm_start: SftSettings | None = None
+    prompts: PromptSettings
+    warm_start: SftSettings | None
     method: MethodSettings
-    reward: RewardSettings | None = None
-    sampling: SamplingSettings = SamplingSettings()
-
-    @property
-    def base_name(self) -> str:
-        """The model directory or Hub id to start from."""
-        return self.base or str(pocket_model_dir())
+    reward: RewardSettings | None
+    sampling: SamplingSettings
 
     @property
     def needs_pairs(self) -> bool:

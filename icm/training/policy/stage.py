@@ -1,6 +1,6 @@
 """The policy stage: an assistant is trained on labels or a reward, and sampled beside the model it came from.
 
-Knows no golden label: how good the samples really are is for `benchmarks` to say. Everything that can be wrong with
+Knows no golden label. Everything that can be wrong with
 prompts, tokenizer and reward is found before the first step of the training.
 """
 
@@ -14,27 +14,18 @@ from typing import Any, Final
 from rich.console import Console
 
 from icm.errors import TrainingError
-from icm.files.records import (
-    CLAIMS,
-    HELD_OUT,
-    METRICS,
-    REJECTED,
-    Manifest,
-    sha256_of,
-    write_json,
-    write_rows,
-)
+from icm.files.records import CLAIMS, HELD_OUT, METRICS, REJECTED, Manifest, sha256_of, write_json, write_rows
 from icm.files.stage_dir import StageDir, verify
 from icm.statistics.estimates import Resampling
-from icm.training.completions import Policy, open_policy
-from icm.training.finetune import Demonstration, SftSettings, fine_tune
+from icm.training.completions import Policy, base_name, open_policy
+from icm.training.finetune import SftSettings, fine_tune
 from icm.training.loop import CURVE, MODEL, remove_checkpoints, require_one_process
 from icm.training.pairs import PAIRS
 from icm.training.policy.dpo import DpoSettings, optimise_preferences
-from icm.training.policy.materials import Materials, RejectedText, gather
+from icm.training.policy.materials import Materials, gather
 from icm.training.policy.rewards import ModelReward, Reward, open_reward, reward_model_dir
 from icm.training.policy.rl import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
-from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, Sampling, best_of_n, measure, sample_rows
+from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, best_of_n, measure, sample_rows
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig
 
 STAGE: Final = "policy"
@@ -52,14 +43,9 @@ def run(
 ) -> Manifest:
     """Train a policy and sample it; an interrupted run is continued, a complete one is left as it is.
 
-    Args:
-        config: What the policy follows from.
-        prepare_dir: Directory of the prepare stage: prompts and candidate completions come from its claims.
-        reward_dir: Directory with the `pairs.jsonl` of the reward stage, for methods that train on pairs.
-        out_dir: Where `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`, `rejected.jsonl`
-            and the manifest go.
-        console: Where progress is shown.
-        overwrite: Whether what `out_dir` holds under other settings may be deleted.
+    Prompts and candidate completions come from the claims in `prepare_dir`, the pairs of methods that train on some
+    from `reward_dir`. `out_dir` gets `model/`, `training.jsonl`, `rollouts.jsonl`, `samples.jsonl`, `metrics.json`,
+    `rejected.jsonl` and the manifest. With `overwrite`, what it holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
@@ -75,9 +61,11 @@ def run(
     reward = None if config.reward is None else open_reward(config.reward)
     materials, rejected = gather(config, prepare_dir, reward_dir)
     if config.warm_start is None:
-        _probe(config, open_policy(config.base_name, config.completion), materials, reward)
+        # With a warm start this must wait: before it, the base may not be able to end a completion.
+        _probe(config, open_policy(base_name(config.base), config.completion), materials, reward)
     stage.claim()
-    write_rows(out_dir / REJECTED, rejected)
+    rows = ({"kind": kind, "reason": "over_context", "text": text} for kind, text in rejected)
+    write_rows(out_dir / REJECTED, rows)
 
     base = _warm_start(config, materials, out_dir, console)
     _train(config, base, materials, reward, out_dir, console)
@@ -85,7 +73,7 @@ def run(
     write_rows(out_dir / SAMPLES, samples)
     metrics = _metrics(config, samples, out_dir)
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    return stage.finish(_counts(materials, rejected, samples), outputs=_written(out_dir))
+    return stage.finish(_counts(materials, [kind for kind, _ in rejected], len(samples)), outputs=_written(out_dir))
 
 
 def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> dict[str, str]:
@@ -99,10 +87,12 @@ def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) ->
             raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
         inputs[PAIRS] = verify(reward_dir, "reward", PAIRS).outputs[PAIRS]
     if isinstance(config.reward, ModelReward):
+        # By number, since two members may have files of the same names.
         for number, path in enumerate(config.reward.paths):
             for weights in sorted(reward_model_dir(path).glob("*.safetensors")):
                 inputs[f"reward {number}: {weights.name}"] = sha256_of(weights)
-    base = Path(config.base_name)
+    # A directory may change under its name, so it is hashed; a Hub id is recorded by name alone.
+    base = Path(base_name(config.base))
     for weights in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
         inputs[f"base: {weights.name}"] = sha256_of(weights)
     return inputs
@@ -110,10 +100,11 @@ def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) ->
 
 def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, console: Console) -> Policy:
     """Return the policy that the training starts from."""
-    base = open_policy(config.base_name, config.completion)
+    base = open_policy(base_name(config.base), config.completion)
     if config.warm_start is None:
         return base
     directory = out_dir / WARM_START
+    # Renamed into its place when it is whole, so a directory of this name is a finished warm start.
     if not (directory / MODEL).is_dir():
         fine_tune(base, materials.candidates, config.warm_start, directory, config.seed, console)
     return open_policy(directory / MODEL, config.completion)
@@ -132,30 +123,32 @@ def _train(
         # A process may have been killed between writing the model and dropping its checkpoints.
         remove_checkpoints(out_dir)
         return
+    # Loaded anew: `base` itself must stay as it is, to be sampled beside what is trained here.
     policy = open_policy(base.name, config.completion)
     if config.warm_start is not None:
         _probe(config, policy, materials, reward)
     match config.method:
         case RlSettings():
+            # `_inputs` has refused such settings.
             assert reward is not None
             train_policy(policy, materials.prompts, reward, config.method, out_dir, config.seed, console)
         case DpoSettings():
             optimise_preferences(policy, materials.pairs, config.method, out_dir, config.seed, console)
         case SftSettings():
-            chosen = [Demonstration(prompt=pair.prompt, completion=pair.chosen) for pair in materials.pairs]
-            fine_tune(policy, list(dict.fromkeys(chosen)), config.method, out_dir, config.seed, console)
+            # A response may be preferred to several others; it is one demonstration all the same.
+            chosen = dict.fromkeys((pair.prompt, pair.chosen) for pair in materials.pairs)
+            fine_tune(policy, list(chosen), config.method, out_dir, config.seed, console)
 
 
 def _sample(
     config: PolicyConfig, base: Policy, materials: Materials, reward: Reward | None, out_dir: Path
 ) -> list[SampleRow]:
-    how = Sampling(
-        prompts=materials.sampled_prompts, samples_per_prompt=config.sampling.samples_per_prompt, seed=config.seed
-    )
-    rows = sample_rows("base", base, base, reward, how)
+    policies = [base]
     if (out_dir / MODEL).is_dir():
-        rows += sample_rows("policy", open_policy(out_dir / MODEL, config.completion), base, reward, how)
-    return rows
+        policies.append(open_policy(out_dir / MODEL, config.completion))
+    prompts, count = materials.sampled_prompts, config.sampling.samples_per_prompt
+    # The same seed for both, so that they differ by their weights alone.
+    return [row for policy in policies for row in sample_rows(policy, base, prompts, count, reward, config.seed)]
 
 
 def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) -> PolicyMetrics:
@@ -165,28 +158,26 @@ def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) 
     )
     of_base = [row for row in samples if row.source == "base"]
     of_policy = [row for row in samples if row.source == "policy"]
-    curve = [json.loads(line) for line in _lines(out_dir / CURVE)]
+    # Best-of-n alone trains nothing and leaves no curve.
+    lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines() if (out_dir / CURVE).exists() else []
+    curve = [json.loads(line) for line in lines]
     return PolicyMetrics(
         base=measure(of_base, resampling),
         policy=measure(of_policy, resampling) if of_policy else None,
+        # No weights exist for more samples than were drawn.
         best_of_n=best_of_n(of_base, [n for n in sampling.best_of_n if n <= sampling.samples_per_prompt]),
         steps=len(curve),
         kl_budget_spent=isinstance(method, RlSettings) and budget_spent([row["kl"] for row in curve], method),
     )
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
-def _counts(materials: Materials, rejected: Sequence[RejectedText], samples: Sequence[SampleRow]) -> dict[str, Any]:
-    kinds = [row.kind for row in rejected]
+def _counts(materials: Materials, kinds: Sequence[str], num_samples: int) -> dict[str, Any]:
     return {
         "prompts": len(materials.prompts),
         "sampled_prompts": len(materials.sampled_prompts),
         "candidates": len(materials.candidates),
         "pairs": len(materials.pairs),
-        "samples": len(samples),
+        "samples": num_samples,
         "over_context": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
     }
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,10 @@ from icm.files.records import (
 )
 from icm.files.stage_dir import StageDir, verify
 from icm.training.pairs import PAIRS, PairSettings, PreferencePair, build_pairs
-from icm.training.reward.ensembles import RewardEnsemble
 from icm.training.reward.judged_pairs import JudgedPair, read_judged_pairs
 from icm.training.reward.metrics import RewardMetrics, RewardSpread, reward_metrics, reward_spread
-from icm.training.reward.model import MODEL, RewardModel, load_reward_model
-from icm.training.reward.rows import TrainingRow, find_unusable
+from icm.training.reward.model import MODEL, RewardModel, combined_rewards, load_reward_model
+from icm.training.reward.rows import TrainingRow, encode_rows
 from icm.training.reward.settings import RewardEvaluationConfig
 
 STAGE: Final = "reward_evaluation"
@@ -48,31 +47,14 @@ GOLDEN: Final = "held_out"
 class JudgedSource(Record):
     """A reward on one source of judged pairs.
 
-    Attributes:
-        metrics: `None` if no pair could be used.
-        num_seen: Pairs left out because the reward model was trained on them.
-        rejected: Rows of the file that became no pair, by reason.
-        unusable: Pairs that the reward model cannot read, by reason; left out.
+    `metrics` is `None` if no pair could be used. Left out, and counted: the pairs that the model was trained on
+    (`num_seen`), rows that are no pair (`rejected`) and pairs that it cannot read (`unusable`), both by reason.
     """
 
     metrics: RewardMetrics | None
-    num_seen: int = 0
+    num_seen: int
     rejected: dict[str, int]
     unusable: dict[str, int]
-
-
-class MarginRow(Record):
-    """A line of `margins.jsonl`: the reward of the better response less that of the worse one.
-
-    Attributes:
-        source: `held_out`, or the name of the file.
-        group: Content hash of what the pair is about.
-        margin: The difference.
-    """
-
-    source: str
-    group: str
-    margin: float
 
 
 def run(
@@ -86,13 +68,10 @@ def run(
 ) -> Manifest:
     """Judge a reward model, or an ensemble of several, on held-out golden pairs and on files.
 
-    Args:
-        config: How they are judged.
-        pairs: How golden labels become pairs.
-        prepare_dir: Directory of the prepare stage; without golden labels for held-out claims, files alone are used.
-        reward_dirs: Directories of the reward stage, one for each member.
-        out_dir: Where `metrics.json`, `margins.jsonl` and the manifest go.
-        overwrite: Whether what `out_dir` holds under other settings may be deleted.
+    Golden labels of the held-out claims in `prepare_dir` become pairs as `pairs` says; without such labels, files alone
+    are used. There is a directory of the reward stage for each member. `out_dir` gets `metrics.json`, the manifest and
+    `margins.jsonl`: for each pair its source, its group, and the reward of the better response less that of the worse
+    one. With `overwrite`, what it holds under other settings may be deleted.
 
     Raises:
         RunDirectoryError: A directory is unfinished or altered.
@@ -103,18 +82,21 @@ def run(
     trained = [verify(directory, "reward") for directory in reward_dirs]
     inputs = {f"reward_{number}": sha256_of(path / MANIFEST) for number, path in enumerate(reward_dirs)}
     inputs |= {"prepare": sha256_of(prepare_dir / MANIFEST)}
+    # A file that is missing is reported where it is read.
     inputs |= {str(path): sha256_of(path) for path in config.files if path.exists()}
     settings = {**config.model_dump(mode="json"), "pairs": pairs.model_dump(mode="json")}
     stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
     if done := stage.complete():
         return done
 
+    # Loaded after the check for a finished result, which needs none of them.
     members = [load_reward_model(directory / MODEL) for directory in reward_dirs]
-    results, margins = {}, []
+    results: dict[str, JudgedSource] = {}
+    margins: list[dict[str, Any]] = []
     for name, judged, rejected, num_seen in _sources(config, pairs, prepare_dir, reward_dirs):
-        source, differences = judge(members, judged, config)
-        results[name] = source.model_copy(update={"rejected": rejected, "num_seen": num_seen})
-        margins += [MarginRow(source=name, group=pair.group, margin=margin) for pair, margin in differences]
+        metrics, unusable, differences = judge(members, judged, config)
+        results[name] = JudgedSource(metrics=metrics, num_seen=num_seen, rejected=rejected, unusable=unusable)
+        margins += [{"source": name, "group": pair.group, "margin": margin} for pair, margin in differences]
     if not results:
         raise SchemaError(
             f"there is nothing to judge the reward on: {prepare_dir} holds no golden labels of held-out claims, and no "
@@ -157,20 +139,24 @@ def golden_pairs(prepare_dir: Path, settings: PairSettings) -> list[PreferencePa
 
 def judge(
     members: Sequence[RewardModel], judged: Sequence[JudgedPair], config: RewardEvaluationConfig
-) -> tuple[JudgedSource, list[tuple[JudgedPair, float]]]:
-    """Judge reward models, as one, on pairs; return the result and the margin of each pair that they can read."""
-    rows = [
-        TrainingRow(str(number), (pair.prompt + pair.better, pair.prompt + pair.worse), 1.0)
-        for number, pair in enumerate(judged)
+) -> tuple[RewardMetrics | None, dict[str, int], list[tuple[JudgedPair, float]]]:
+    """Judge reward models, as one, on pairs.
+
+    Return the metrics, the number of pairs that a member cannot read by reason, and the margin of each other pair.
+    """
+    rows: list[TrainingRow] = [
+        (str(number), (pair.prompt + pair.better, pair.prompt + pair.worse), 1.0) for number, pair in enumerate(judged)
     ]
-    unusable = {each.id: each.reason for member in members for each in find_unusable(member, rows)}
-    usable = [pair for row, pair in zip(rows, judged, strict=True) if row.id not in unusable]
+    # The last member has the say on the reason; a pair that two members cannot read is still one pair.
+    unusable = {each.id: each.reason for member in members for each in encode_rows(member, rows)[1]}
+    usable = [pair for (row_id, *_), pair in zip(rows, judged, strict=True) if row_id not in unusable]
     reasons = dict(sorted(Counter(unusable.values()).items()))
     if not usable:
-        return JudgedSource(metrics=None, rejected={}, unusable=reasons), []
-    reward = members[0] if len(members) == 1 else RewardEnsemble(members, config.ensemble)
-    better = reward.rewards([pair.prompt + pair.better for pair in usable])
-    worse = reward.rewards([pair.prompt + pair.worse for pair in usable])
+        return None, reasons, []
+    reward = combined_rewards(members, config.ensemble)
+    better = reward([pair.prompt + pair.better for pair in usable])
+    worse = reward([pair.prompt + pair.worse for pair in usable])
+    # One subset for everything would repeat the accuracy.
     has_subsets = any(pair.subset for pair in usable)
     metrics = reward_metrics(
         better - worse,
@@ -181,8 +167,7 @@ def judge(
         subsets=[pair.subset for pair in usable] if has_subsets else (),
         spread=_spread(usable, better, worse),
     )
-    source = JudgedSource(metrics=metrics, rejected={}, unusable=reasons)
-    return source, list(zip(usable, (better - worse).tolist(), strict=True))
+    return metrics, reasons, list(zip(usable, (better - worse).tolist(), strict=True))
 
 
 def results_table(results: dict[str, JudgedSource]) -> Table:
@@ -219,6 +204,7 @@ def _sources(
     sources = []
     if found := golden_pairs(prepare_dir, pairs):
         trained_on = _trained_on(reward_dirs)
+        # Held-out claims may repeat a pair of the training in a group of their own.
         unseen = [
             JudgedPair(group=pair.group, prompt=pair.prompt, better=pair.chosen, worse=pair.rejected)
             for pair in found
@@ -226,20 +212,21 @@ def _sources(
         ]
         sources.append((GOLDEN, unseen, {}, len(found) - len(unseen)))
     for path in config.files:
-        read = read_judged_pairs(path, pairs.comparison_prompt)
-        reasons = Counter(row.reason for row in read.rejected)
-        sources.append((path.name, read.pairs, dict(reasons), 0))
+        judged, rejected = read_judged_pairs(path, pairs.comparison_prompt)
+        sources.append((path.name, judged, dict(Counter(row.reason for row in rejected)), 0))
     return sources
 
 
 def _trained_on(reward_dirs: Sequence[Path]) -> set[str]:
     """Return the ids of the pairs that any member was trained on."""
+    # An id does not depend on which response is preferred, so a pair counts as seen whatever its training label was.
     paths = [directory / PAIRS for directory in reward_dirs if (directory / PAIRS).exists()]
     return {pair.id for path in paths for pair in read_rows(path, PreferencePair)}
 
 
 def _spread(pairs: Sequence[JudgedPair], better: NDArray[np.float64], worse: NDArray[np.float64]) -> RewardSpread:
     """Return how the rewards of all distinct responses vary."""
+    # A response may stand in many pairs (RM-Bench crosses two lists); each counts once.
     rewards: dict[tuple[str, str], float] = {}
     for pair, high, low in zip(pairs, better.tolist(), worse.tolist(), strict=True):
         rewards[pair.prompt, pair.better], rewards[pair.prompt, pair.worse] = high, low

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from icm.claims import group_id
 from icm.errors import SchemaError
@@ -22,14 +22,9 @@ ASSISTANT_TURN: Final = "\n\nAssistant:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedPair:
-    """Two responses to one prompt, of which somebody judged the first to be better.
+    """Two responses to one prompt, each with the space before it, of which somebody judged the first to be better.
 
-    Attributes:
-        group: Content hash of the prompt.
-        prompt: What the responses continue, as a dialogue.
-        better: The better response, with the space before it.
-        worse: The other one.
-        subset: The file's own name for what kind of pair it is, empty if it has none.
+    `group` is a content hash of the prompt; `subset` the file's own name for the kind of pair, empty if it has none.
     """
 
     group: str
@@ -39,15 +34,10 @@ class JudgedPair:
     subset: str = ""
 
 
-class JudgedPairs(NamedTuple):
-    """The pairs of a file in its order, and the rows that became none."""
-
-    pairs: list[JudgedPair]
-    rejected: list[RejectedRow]
-
-
-def read_judged_pairs(path: Path, prompt_template: str) -> JudgedPairs:
+def read_judged_pairs(path: Path, prompt_template: str) -> tuple[list[JudgedPair], list[RejectedRow]]:
     """Read a JSON Lines file (`.gz` or not) or a JSON list of any of the known layouts, told apart by their columns.
+
+    Return the pairs in the order of the file, and the rows that became none.
 
     - `prompt`, `chosen`, `rejected` (RewardBench); lists of responses give every pair of the two lists (RM-Bench).
     - `chosen`, `rejected` without a prompt: transcripts that differ in their last reply (HH-RLHF).
@@ -74,10 +64,11 @@ def read_judged_pairs(path: Path, prompt_template: str) -> JudgedPairs:
             if pair in pairs:
                 detail = f"the pair stands in row {pairs[pair]} already"
                 rejected.append(RejectedRow(row=number, reason="duplicate", detail=detail))
+            # The first row keeps the pair; a dict keeps the order of the file.
             pairs.setdefault(pair, number)
     if not pairs:
         raise SchemaError(f"{path}: holds no pair of two responses, {len(rejected):,} rows were rejected")
-    return JudgedPairs(list(pairs), rejected)
+    return list(pairs), rejected
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -89,6 +80,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise SchemaError(f"{path}: cannot be read as text: {error}") from None
     try:
+        # A JSON list begins with a bracket, JSON Lines with an object.
         rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
     except json.JSONDecodeError as error:
         raise SchemaError(f"{path}: no JSON, nor JSON Lines: {error}") from None
@@ -100,6 +92,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _pairs_of(row: Mapping[str, Any], template: str, where: str) -> list[JudgedPair] | str:
     """Return the pairs of a row, or why it has none."""
+    # RewardBench, LLMBar and HH-RLHF each have a name of their own for the kind of a pair.
     subset = str(row.get("subset") or row.get("source") or row.get("hh_type") or "")
     if {"prompt", "chosen", "rejected"} <= row.keys():
         prompt = _asked(template, row["prompt"], where)
@@ -123,6 +116,7 @@ def _pairs_of(row: Mapping[str, Any], template: str, where: str) -> list[JudgedP
 def _labelled_comparison(row: Mapping[str, Any], template: str, where: str) -> tuple[str, list[tuple[str, str]]]:
     for question, first, second in (("instruction", "response_1", "response_2"), ("question", "choice", "choice_2")):
         if {question, first, second, "label"} <= row.keys():
+            # True and false are 1 and 0 in Python, so one check covers both spellings.
             if row["label"] not in (0, 1):
                 raise SchemaError(f"{where}: label must be true, false, 1 or 0, got {row['label']!r}")
             responses = _texts([row[first], row[second]], where)
@@ -139,12 +133,14 @@ def _split_transcripts(better: str, worse: str) -> tuple[str, str, str]:
     """Return what two transcripts share up to their last reply, and the replies; an empty prompt if they differ."""
     prompt, mark, reply = better.rpartition(ASSISTANT_TURN)
     other_prompt, other_mark, other_reply = worse.rpartition(ASSISTANT_TURN)
+    # Transcripts that differ earlier are two dialogues, and say nothing about a reply to one prompt.
     if not mark or not other_mark or prompt != other_prompt:
         return "", "", ""
     return (prompt + mark).strip(), reply, other_reply
 
 
 def _asked(template: str, question: Any, where: str) -> str:
+    # Not str.format: questions about code hold braces.
     return template.replace("{question}", _texts(question, where)[0])
 
 

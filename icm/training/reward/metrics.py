@@ -18,13 +18,9 @@ from icm.statistics.scores import calibration
 class LengthBias(Record):
     """Whether a reward likes long responses, over the pairs whose responses differ in length (characters).
 
-    Attributes:
-        num_pairs: Pairs of different lengths.
-        prefers_longer: Share of them in which the longer response has the higher reward.
-        better_is_longer: Share of them in which the longer response is the better one.
-        rank_correlation: Spearman's, of the difference of rewards with the difference of lengths.
-        accuracy_better_longer: Accuracy where the better response is the longer one; `None` if there is none.
-        accuracy_better_shorter: Accuracy where it is the shorter one.
+    `prefers_longer` and `better_is_longer` are the shares in which the longer response has the higher reward, and is
+    the better one; `rank_correlation` is Spearman's, of the difference of rewards with that of lengths; the accuracies
+    are over the pairs whose better response is the longer, and the shorter one, `None` if there is no such pair.
     """
 
     num_pairs: int
@@ -38,10 +34,7 @@ class LengthBias(Record):
 class RewardSpread(Record):
     """How rewards vary: a reward that is accurate but hardly varies gives a policy nothing to climb.
 
-    Attributes:
-        mean: Mean reward of all responses.
-        standard_deviation: Of all responses.
-        within_prompts: Square root of the mean variance among the responses to one prompt.
+    `within_prompts` is the square root of the mean variance among the responses to one prompt.
     """
 
     mean: float
@@ -53,13 +46,10 @@ class RewardMetrics(Record):
     """A reward on pairs whose better response is known.
 
     Attributes:
-        num_pairs: Pairs.
-        num_groups: Groups that they belong to.
-        num_ties: Pairs whose responses have the same reward; each counts half a right one.
-        accuracy: Share of pairs in which the better response has the higher reward.
+        num_ties: Pairs whose responses have the same reward; each counts half a right one in the `accuracy`.
         calibration: Of σ(difference of rewards) as the probability that a response is the better one.
         length_bias: `None` if all pairs have responses of one length.
-        spread: `None` for a reward of pairs, which gives no single response a number.
+        spread: `None` where single responses were not looked at.
         by_subset: Accuracy in each subset, where the pairs have subsets.
     """
 
@@ -85,14 +75,8 @@ def reward_metrics(
 ) -> RewardMetrics:
     """Judge a reward by its differences.
 
-    Args:
-        margins: (N,) reward of the better response less that of the worse one.
-        length_differences: (N,) characters of the better response less those of the worse one.
-        groups: (N,) what is resampled.
-        resampling: How the intervals are made.
-        num_bins: Bins of the reliability curve.
-        subsets: (N,) names of subsets, or none.
-        spread: How the rewards of single responses vary.
+    Margins (N,) are rewards of the better responses less those of the worse ones, length differences (N,) likewise, in
+    characters; groups (N,) are what is resampled; subsets are (N,) names, or none.
 
     Raises:
         ValueError: There are no pairs.
@@ -130,6 +114,7 @@ def length_bias(margins: NDArray[np.float64], length_differences: NDArray[np.int
     # Every pair in both orders, since which response stands first must not matter.
     both_margins, both_lengths = np.concatenate([margins, -margins]), np.concatenate([lengths, -lengths])
     ranks = stats.rankdata(both_margins), stats.rankdata(both_lengths)
+    # A correlation with a constant is 0 / 0.
     constant = np.ptp(both_margins) == 0
     return LengthBias(
         num_pairs=int(differ.sum()),
@@ -146,6 +131,7 @@ def reward_spread(rewards: NDArray[np.float64], prompts: Sequence[str]) -> Rewar
     _, member = np.unique(np.array(prompts), return_inverse=True)
     sizes = np.bincount(member)
     means = np.bincount(member, weights=rewards) / sizes
+    # A prompt with one response says nothing about the spread among responses, so only larger ones are averaged below.
     within = np.bincount(member, weights=(rewards - means[member]) ** 2) / sizes
     return RewardSpread(
         mean=float(rewards.mean()),

@@ -5,7 +5,7 @@ The directory is an ordinary one of the transformers library, so that any reinfo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from icm.errors import TrainingError
+from icm.pocket.weights import pocket_model_dir
 from icm.training.libraries import quiet_libraries, save_model
-from icm.training.reward.settings import RewardModelSettings
+from icm.training.reward.settings import EnsembleSettings, RewardModelSettings
 
 MODEL: Final = "model"
 """Name of the model directory inside the directory of a stage."""
@@ -29,13 +30,9 @@ BATCH_TOKENS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class RewardModel:
-    """A loaded reward model.
+    """A loaded reward model: a sequence classifier with one output, and its tokenizer, which has a pad token.
 
-    Attributes:
-        model: A sequence classifier with one output.
-        tokenizer: Its tokenizer, which has a pad token.
-        max_length: Most tokens that it can read.
-        fresh_head: Whether its head is new, with random weights.
+    It reads at most `max_length` tokens; a `fresh_head` has random weights.
     """
 
     model: Any
@@ -45,6 +42,7 @@ class RewardModel:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
+        # Not truncated: a text that is cut would get the reward of another.
         return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
 
     def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -82,6 +80,7 @@ class RewardModel:
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         width = max(map(len, rows))
+        # The mask, not the pad token, keeps padding out of the attention.
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
         for place, row in enumerate(rows):
@@ -99,9 +98,8 @@ def load_reward_model(directory: Path | str) -> RewardModel:
     Raises:
         TrainingError: There is none, or it lacks its head or a pad token.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    reward_model = open_base(RewardModelSettings(base=str(directory), fresh_head=False))
-    reward_model.model.to(device).eval()
+    reward_model = _load(str(directory), revision=None, fresh_head=False, pad_token=None, max_length=None)
+    reward_model.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     return reward_model
 
 
@@ -111,31 +109,61 @@ def open_base(settings: RewardModelSettings) -> RewardModel:
     Raises:
         TrainingError: There is no such model, it is incomplete, its head has not one output, or there is no pad token.
     """
-    name = settings.base if settings.base is not None else _pocket_dir()
+    # A fresh head draws its weights from the global generator of torch.
+    set_seed(settings.seed)
+    return _load(
+        settings.base or str(pocket_model_dir()),
+        revision=settings.revision,
+        fresh_head=settings.fresh_head,
+        pad_token=settings.pad_token,
+        max_length=settings.max_length,
+    )
+
+
+def combined_rewards(
+    members: Sequence[RewardModel], settings: EnsembleSettings
+) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+    """Return the reward of texts, (N,) to (N,), that several models agree on."""
+    return lambda texts: combine(np.stack([member.rewards(texts) for member in members]), settings)
+
+
+def combine(rewards: NDArray[np.float64], settings: EnsembleSettings) -> NDArray[np.float64]:
+    """Combine the rewards of members, (M, N), into one of each text (N,); a lone member is left as it is.
+
+    Source: Coste et al. 2024, arXiv 2310.02743 (worst case, and uncertainty-weighted mean).
+    """
+    match settings.rule:
+        case "mean":
+            return rewards.mean(axis=0)
+        case "min":
+            return rewards.min(axis=0)
+        case "mean_minus_variance":
+            return rewards.mean(axis=0) - settings.penalty * rewards.var(axis=0)
+
+
+def _load(
+    name: str, *, revision: str | None, fresh_head: bool, pad_token: str | None, max_length: int | None
+) -> RewardModel:
+    # The Hub client would take a mistyped path for the name of a repository and say something about the network.
     if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise TrainingError(f"{name}: there is no such model directory; give a directory or a Hub id (owner/name)")
-    source = {"revision": settings.revision, "local_files_only": Path(name).is_dir()}
-    set_seed(settings.seed)
+    source = {"revision": revision, "local_files_only": Path(name).is_dir()}
     try:
         with quiet_libraries():
             config = AutoConfig.from_pretrained(name, **source)
             _check_outputs(name, config)
             tokenizer = AutoTokenizer.from_pretrained(name, **source)
+            # Pickled weights could run code of their own, so safetensors alone.
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 name, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise TrainingError(f"cannot load {name!r} as a reward model: {str(error).strip().splitlines()[0]}") from None
+    # Sorted, since the library returns a set, and the first is named in messages.
     missing = sorted(report["missing_keys"])
-    _check_missing(name, model, missing, settings.fresh_head)
-    _set_pad_token(name, model, tokenizer, settings.pad_token)
-    return RewardModel(model, tokenizer, _max_length(model, tokenizer, settings), bool(missing))
-
-
-def _pocket_dir() -> str:
-    from icm.pocket.weights import pocket_model_dir
-
-    return str(pocket_model_dir())
+    _check_missing(name, model, missing, fresh_head)
+    _set_pad_token(name, model, tokenizer, pad_token)
+    return RewardModel(model, tokenizer, _max_length(model, tokenizer, max_length), bool(missing))
 
 
 def _check_outputs(name: str, config: Any) -> None:
@@ -149,6 +177,7 @@ def _check_outputs(name: str, config: Any) -> None:
 
 
 def _check_missing(name: str, model: Any, missing: list[str], fresh_head: bool) -> None:
+    # Keys of the language model itself start with its prefix; whatever else is missing belongs to the head.
     body = [key for key in missing if key.startswith(model.base_model_prefix + ".")]
     if body:
         raise TrainingError(f"{name} lacks {len(body)} weights ({body[0]} …), so it is no whole model; restore it")
@@ -171,24 +200,24 @@ def _set_pad_token(name: str, model: Any, tokenizer: Any, pad_token: str | None)
             f"the tokenizer of {name} has no pad token, so texts of different lengths cannot be read together; set "
             f"pad_token to a token that no text holds (its special tokens: {special})"
         )
+    # Only with padding on the right do positions count from the first token of each text.
     tokenizer.padding_side = "right"
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
 
 
-def _max_length(model: Any, tokenizer: Any, settings: RewardModelSettings) -> int:
+def _max_length(model: Any, tokenizer: Any, wanted: int | None) -> int:
+    # A model without learned positions states no maximum; then the tokenizer's is the only one known.
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
-    if settings.max_length is not None and settings.max_length > context:
-        raise TrainingError(
-            f"max_length={settings.max_length:,} is more than the {context:,} tokens that the model reads; lower it"
-        )
-    return settings.max_length or context
+    if wanted is not None and wanted > context:
+        raise TrainingError(f"max_length={wanted:,} is more than the {context:,} tokens that the model reads; lower it")
+    return wanted or context
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
     """Return the positions of texts in batches of similar length, `BATCH_TOKENS` with padding at most."""
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        # Longest first, so the first of a batch says how wide it is.
+        # Longest first, so the first of a batch says how wide it is, and no padded batch is over the limit.
         if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > BATCH_TOKENS:
             batches.append([])
         batches[-1].append(index)

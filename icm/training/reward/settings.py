@@ -5,94 +5,64 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from icm.files.records import Record
 from icm.statistics.estimates import Resampling
 from icm.training.pairs import PairSettings
-from icm.training.reward.ensembles import EnsembleSettings
 
 
-class LoraSettings(BaseModel):
-    """Low-rank adapters on all linear layers; they are merged into the written model.
+class EnsembleSettings(Record):
+    """How the rewards of several models become one.
 
-    Attributes:
-        rank: Rank of the adapters.
-        alpha: Their scale is alpha / rank.
+    A plain mean does not keep a policy from exploiting what the members share; `mean_minus_variance` takes the mean
+    less `penalty` (1 / reward) times the variance.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    rule: Literal["mean", "min", "mean_minus_variance"]
+    penalty: float = Field(ge=0)
 
+
+class LoraSettings(Record):
+    """Low-rank adapters on all linear layers, scaled by alpha / rank; they are merged into the written model."""
+
+    # Defaults in code: `lora` is null in the YAML, and a user who turns it on may name one of the two alone.
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
 
 
-class RewardModelSettings(BaseModel):
-    """How a reward model is trained.
+class RewardModelSettings(Record):
+    """How a reward model is trained; each key is explained in conf/reward_model/default.yaml."""
 
-    Attributes:
-        base: Model directory or Hub id to start from; `None` for the embedded pocket model.
-        revision: Revision of the Hub id.
-        kind: `pairs` trains on which of two responses is better (soft Bradley–Terry), `pointwise` on whether a single
-            answer is right (a classifier, whose logit is the reward).
-        fresh_head: Whether a base without a reward head gets one with random weights; otherwise it is refused.
-        pad_token: Token to pad with, for a tokenizer that has none of its own.
-        lora: Adapters instead of all weights.
-        over_context: What becomes of a pair that is longer than `max_length`: `drop` leaves it out and lists it.
-        max_length: Most tokens of prompt and response; `None` for what the model can read.
-        learning_rate: Peak of the learning rate.
-        warmup_share: Share of the steps until the peak; the rate then falls to 0 along a cosine.
-        weight_decay: Of the optimiser, AdamW.
-        epochs: Passes over the pairs.
-        steps: Steps of the optimiser in place of whole passes, so that trainings on other pairs can be compared.
-        batch_size: Pairs in a step, over all processes.
-        micro_batch_size: Pairs that one process reads at a time; `None` for its share of the batch.
-        centre: Weight of the squared sum of a pair's rewards in the loss, which keeps rewards around 0.
-        seed: Draws the head and the order of the pairs.
-        checkpoint_every: Steps between checkpoints.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str | None = None
-    revision: str | None = None
-    kind: Literal["pairs", "pointwise"] = "pairs"
-    fresh_head: bool = True
-    pad_token: str | None = None
-    lora: LoraSettings | None = None
-    over_context: Literal["drop", "refuse"] = "drop"
-    max_length: int | None = Field(default=None, ge=2)
-    learning_rate: float = Field(default=1e-5, gt=0)
-    warmup_share: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    epochs: int = Field(default=3, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    micro_batch_size: int | None = Field(default=None, ge=1)
-    centre: float = Field(default=0.01, ge=0)
-    seed: int = Field(default=0, ge=0)
-    checkpoint_every: int = Field(default=100, ge=1)
+    base: str | None
+    revision: str | None
+    kind: Literal["pairs", "pointwise"]
+    fresh_head: bool
+    pad_token: str | None
+    lora: LoraSettings | None
+    over_context: Literal["drop", "refuse"]
+    max_length: int | None = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    warmup_share: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    epochs: int = Field(ge=1)
+    steps: int | None = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    micro_batch_size: int | None = Field(ge=1)
+    centre: float = Field(ge=0)
+    seed: int = Field(ge=0)
+    checkpoint_every: int = Field(ge=1)
 
 
-class RewardEvaluationConfig(BaseModel):
-    """How reward models are judged.
+class RewardEvaluationConfig(Record):
+    """How reward models are judged; each key is explained in conf/command/reward.yaml."""
 
-    Attributes:
-        files: Files of judged pairs, of any layout that `icm.training.reward.judged_pairs` knows.
-        ensemble: How several reward models become one.
-        seed: Seed of the bootstrap.
-        num_resamples: Bootstrap resamples for each interval.
-        confidence_level: Of all intervals.
-        num_bins: Bins of the reliability curve.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    files: tuple[Path, ...] = ()
-    ensemble: EnsembleSettings = EnsembleSettings()
-    seed: int = Field(default=0, ge=0)
-    num_resamples: int = Field(default=2000, ge=100)
-    confidence_level: float = Field(default=0.95, gt=0, lt=1)
-    num_bins: int = Field(default=10, ge=1)
+    files: tuple[Path, ...]
+    ensemble: EnsembleSettings
+    seed: int = Field(ge=0)
+    num_resamples: int = Field(ge=100)
+    confidence_level: float = Field(gt=0, lt=1)
+    num_bins: int = Field(ge=1)
 
     @property
     def resampling(self) -> Resampling:
@@ -100,17 +70,9 @@ class RewardEvaluationConfig(BaseModel):
         return Resampling(seed=self.seed, num_resamples=self.num_resamples, confidence_level=self.confidence_level)
 
 
-class RewardConfig(BaseModel):
-    """What the reward model follows from, besides claims and labels.
-
-    Attributes:
-        pairs: How labels become pairs, or targets of single answers.
-        model: The reward model and its training.
-        evaluate: How it is judged; the reward model does not depend on it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class RewardConfig(Record):
+    """What `icm reward` is told; the reward model does not depend on how it is judged (`evaluate`)."""
 
     pairs: PairSettings
     model: RewardModelSettings
-    evaluate: RewardEvaluationConfig = RewardEvaluationConfig()
+    evaluate: RewardEvaluationConfig

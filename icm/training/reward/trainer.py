@@ -47,25 +47,24 @@ def train_reward_model(
 ) -> RewardModel:
     """Train a reward model; an interrupted training in the same directory is continued at its last checkpoint.
 
-    Args:
-        base: What to start from; its weights are changed.
-        rows: Pairs, or single answers, as `settings.kind` says.
-        settings: How to train.
-        work_dir: Where checkpoints and `training.jsonl` go; nothing else is written.
-        console: Where progress is shown.
+    The weights of `base` are changed. Rows are pairs, or single answers, as `settings.kind` says. Checkpoints and
+    `training.jsonl` go to `work_dir`, and nothing else.
 
     Raises:
         TrainingError: Rewards are NaN before the training, or NaN or all the same after it, or the loss was NaN.
         ConfigError: The batch size does not suit the number of processes.
     """
-    probe = [tokens for row in rows[:PROBE_ROWS] for tokens in row.tokens]
+    probe = [text for tokens, _ in rows[:PROBE_ROWS] for text in tokens]
+    # Raises where the weights of the base are broken: a training would only report a lost loss.
     base.rewards_of_tokens(probe)
     if settings.lora is not None:
         base = replace(base, model=_with_adapters(base.model, settings.lora))
     trainer = run_training(
         lambda: _trainer(base, rows, settings, work_dir), work_dir, console, "reward model", _measures
     )
+    # Under `accelerate launch` the trainer holds the model in a wrapper that cannot be saved or merged.
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # Merged, so that whoever reads the directory needs no adapter library.
     trained = RewardModel(
         model.merge_and_unload() if settings.lora is not None else model, base.tokenizer, base.max_length, False
     )
@@ -83,6 +82,7 @@ class SoftRewardTrainer(RewardTrainer):
 
         log σ(-Δ) = log σ(Δ) - Δ, so the soft loss is -log σ(Δ) + (1 - p) Δ.
         """
+        # The model would be handed all that is left in `inputs`.
         probability = inputs.pop("probability")
         hard_loss, outputs = cast(tuple[Any, Any], super().compute_loss(model, inputs, True, num_items_in_batch))
         chosen, rejected = torch.chunk(outputs.logits.squeeze(-1), chunks=2)
@@ -90,6 +90,7 @@ class SoftRewardTrainer(RewardTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _set_signature_columns_if_needed(self) -> None:
+        # TRL's list of the columns that survive lacks `probability`.
         self._signature_columns = ["chosen_ids", "rejected_ids", "probability"]
 
 
@@ -107,6 +108,7 @@ class AnswerTrainer(Trainer):
     ) -> Any:
         """Return the mean cross-entropy of the logits."""
         probability = inputs.pop("probability")
+        # A cache only helps to generate.
         outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.squeeze(-1)
         loss = soft_cross_entropy(logits, probability).mean() + self._centre * (logits**2).mean()
@@ -115,28 +117,19 @@ class AnswerTrainer(Trainer):
 
 def _trainer(base: RewardModel, rows: Sequence[EncodedRow], settings: RewardModelSettings, work_dir: Path) -> Trainer:
     arguments = _arguments(settings, work_dir)
-    columns: dict[str, list[Any]] = {"probability": [row.probability for row in rows]}
+    names = ("chosen_ids", "rejected_ids") if settings.kind == "pairs" else ("answer_ids",)
+    columns: dict[str, list[Any]] = {"probability": [probability for _, probability in rows]}
+    columns |= {name: [list(tokens[side]) for tokens, _ in rows] for side, name in enumerate(names)}
+    common: dict[str, Any] = {
+        "model": base.model,
+        "args": arguments,
+        "train_dataset": Dataset.from_dict(columns),
+        "processing_class": base.tokenizer,
+        "data_collator": partial(_collate, base.tokenizer.pad_token_id, names),
+    }
     if settings.kind == "pairs":
-        columns |= {name: [list(row.tokens[side]) for row in rows] for side, name in enumerate(_SIDES)}
-        return SoftRewardTrainer(
-            model=base.model,
-            args=arguments,
-            train_dataset=Dataset.from_dict(columns),
-            processing_class=base.tokenizer,
-            data_collator=partial(_collate, base.tokenizer.pad_token_id, _SIDES),
-        )
-    columns["answer_ids"] = [list(row.tokens[0]) for row in rows]
-    return AnswerTrainer(
-        model=base.model,
-        args=arguments,
-        train_dataset=Dataset.from_dict(columns),
-        processing_class=base.tokenizer,
-        data_collator=partial(_collate, base.tokenizer.pad_token_id, ("answer_ids",)),
-        centre=settings.centre,
-    )
-
-
-_SIDES: Final = ("chosen_ids", "rejected_ids")
+        return SoftRewardTrainer(**common)
+    return AnswerTrainer(**common, centre=settings.centre)
 
 
 def _collate(
@@ -157,6 +150,7 @@ def _padded(texts: list[torch.Tensor], value: int) -> torch.Tensor:
 
 
 def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
+    # A step must see the same pairs whatever the number of processes, so only whole divisions are allowed.
     num_processes = processes().num_processes
     micro = settings.micro_batch_size or max(1, settings.batch_size // num_processes)
     if settings.batch_size % (micro * num_processes):
@@ -172,7 +166,7 @@ def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
         max_steps=settings.steps or -1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup_share,
+        warmup_steps=settings.warmup_share,  # a number below 1 is read as a share of all steps
         weight_decay=settings.weight_decay,
         center_rewards_coefficient=settings.centre or None,
         max_length=None,  # rows that are too long were rejected and listed before
@@ -181,6 +175,7 @@ def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
 
 
 def _with_adapters(model: Any, lora: LoraSettings) -> Any:
+    # Llama and its kin call the head of a classifier `score`, BERT and its kin `classifier`.
     head = "score" if hasattr(model, "score") else "classifier"
     adapters = LoraConfig(
         task_type="SEQ_CLS",
@@ -194,6 +189,7 @@ def _with_adapters(model: Any, lora: LoraSettings) -> Any:
 
 
 def _check_trained(rewards: np.ndarray) -> None:
+    # Flat rewards are what too small a learning rate, or a base that ignores its input, ends in.
     if np.ptp(rewards) == 0:
         raise TrainingError(
             f"the trained model gives every text the same reward, {rewards[0]:.4g}, so nothing could be learned from "
