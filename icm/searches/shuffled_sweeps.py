@@ -262,9 +262,10 @@ def _useful_starts(settings: ShuffledSweepsSettings, problem: Problem) -> dict[R
     """
     is_tied, is_binary = _is_tied(problem), len(problem.task.label_space) == 2
     tells: dict[ReadOrigin, bool] = {"zero_shot": True, "opposite": is_tied and is_binary, "random": is_tied}
-    starts = {origin: number for origin, number in settings.starts.items() if number and tells[origin]}
-    zero_shot: dict[ReadOrigin, int] = {"zero_shot": 1}
-    return starts or zero_shot
+    starts: dict[ReadOrigin, int] = {
+        origin: number for origin, number in settings.starts.items() if number and tells[origin]
+    }
+    return starts or {"zero_shot": 1}
 
 
 def _is_tied(problem: Problem) -> bool:
