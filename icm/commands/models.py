@@ -42,7 +42,8 @@ def run(_places: Places, settings: ModelsSettings, console: Console) -> None:
 def _list(console: Console) -> None:
     table = Table(title="Models that can be fetched", title_justify="left")
     for column in ("name", "parameters", "download", "licence", "what", "here"):
-        table.add_column(column, overflow="fold")
+        # A name is to be typed, so it is never broken over two lines.
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     for model in PACKAGED_MODELS:
         weights = weights_of(model)
         table.add_row(
