@@ -101,8 +101,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: Literal["labels", "all"]
-    seed: int = Field(ge=0)
-    data_seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**64)
+    data_seed: int = Field(ge=0, lt=2**64)
     task: TaskSettings
     model: ModelSettings
     objective: ObjectiveSettings

@@ -21,13 +21,15 @@ def stream_generator(seed: int, stream: int, index: int = 0) -> np.random.Genera
     either (in the low word they would share all but a few draws).
 
     Args:
-        seed: Seed of whoever draws.
+        seed: Seed of whoever draws, below 2**64.
         stream: What is drawn.
         index: Which draw of that: the step of a chain, the number of an order.
 
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, index]))
+    # As a list of Python integers the key would become floating-point numbers where a seed is above 2**63.
+    key = np.array([seed, stream], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index]))
 
 
 def step_generator(seed: int, step: int) -> np.random.Generator:

@@ -59,6 +59,9 @@ class JournalScorer(PassthroughScorer):
         self._entries: dict[bytes, tuple[float, ...]] = {}
         self._readings: dict[bytes, NDArray[np.float64]] = {}
         self._before_first_write = before_first_write
+        if at == 0 and self._path.exists():
+            # The checkpoint was written before the first question: whatever was asked since does not count.
+            os.truncate(self._path, 0)
         if not fresh and self._path.exists() and self._path.stat().st_size:
             self._load(at)
         self._is_begun = not fresh and self._path.exists() and self._path.stat().st_size > 0

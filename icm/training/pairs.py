@@ -105,7 +105,7 @@ def build_pairs(
         SchemaError: The labels are not binary, no claim has a label, or no pair follows from them.
     """
     require_binary(space)
-    counts = dict.fromkeys(COUNTED, 0)
+    counts: dict[str, int] = dict.fromkeys(COUNTED, 0)
     by_group: dict[str, list[Claim]] = defaultdict(list)
     for claim in claims:
         by_group[claim.group].append(claim)

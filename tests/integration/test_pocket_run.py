@@ -43,7 +43,7 @@ def config_in(directory: Path, *overrides: str) -> Any:
     )
 
 
-CHAIN = ("search=annealing", "objective=released_code", "search.steps_per_claim=2")
+CHAIN = ("search=annealing", "objective=released_code", "search.steps_per_claim=4")
 SHUFFLED = ("search=shuffled_sweeps", "objective=prequential", "search.starts.random=1")
 SEARCHES = pytest.mark.parametrize(
     "search", [CHAIN, ("search=multistart",), SHUFFLED], ids=["annealing", "multistart", "shuffled_sweeps"]

@@ -19,7 +19,7 @@ from icm.commands.policy import run as run_command
 from icm.config import Places, load_command
 from icm.errors import RunDirectoryError, TrainingError
 from icm.prepare import stage as prepare
-from icm.prepare.settings import PocketSettings, PrepareConfig
+from icm.prepare.settings import PrepareConfig
 from icm.training.completions import open_policy
 from icm.training.finetune import SftSettings
 from icm.training.policy import stage as policy
@@ -30,6 +30,7 @@ from icm.training.policy.samples import PolicyMetrics
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig
 from icm.training.reward import stage as reward
 from tests.worlds import changed, pair_settings, reward_settings
+from tests.worlds.tasks import task_settings
 
 QUIET = Console(quiet=True)
 RLOO = RlSettings(
@@ -44,7 +45,7 @@ REPLIES = changed(SHIPPED.completion, max_tokens=8)
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run with claims, and a reward model trained on their golden labels."""
     directory = tmp_path_factory.mktemp("run")
-    task = PocketSettings(name="pocket_preference", task="preference", num_claims=192, num_held_out=32)
+    task = task_settings("pocket_preference", num_claims=192, num_held_out=32, relations=[])
     prepare.run(PrepareConfig(task=task, seed=0), directory / "prepare")
     reward.run(
         reward_settings().model,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.worlds import read_by
+
 Command = Callable[..., tuple[int, str, str]]
 
 ROWS = [
@@ -95,11 +97,11 @@ def test_a_disk_that_fills_up_at_any_write_costs_no_byte_of_the_result(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     before = STAGES[: STAGES.index(stage)]
     for each in (*before, stage):
-        assert icm(each, *settings(source, whole))[0] == 0
+        assert icm(each, *read_by(each, settings(source, whole)))[0] == 0
     for each in before:
-        assert icm(each, *settings(source, broken))[0] == 0
+        assert icm(each, *read_by(each, settings(source, broken)))[0] == 0
     num_failures = 0
-    for status, err in failures(icm, monkeypatch, stage, settings(source, broken)):
+    for status, err in failures(icm, monkeypatch, stage, read_by(stage, settings(source, broken))):
         if status:
             num_failures += 1
             assert status == 2
@@ -118,8 +120,8 @@ def test_a_stage_that_failed_is_no_result_for_the_next_one(
     arguments = settings(source, tmp_path / "run")
     with monkeypatch.context() as patch:
         FailingReplace(patch, 3)
-        assert icm("prepare", *arguments)[0] == 2
-    status, _, err = icm("elicit", *arguments)
+        assert icm("prepare", *read_by("prepare", arguments))[0] == 2
+    status, _, err = icm("elicit", *read_by("elicit", arguments))
     assert status == 2
     assert "run `icm prepare`" in err
 

@@ -107,11 +107,9 @@ def test_disagreements_are_the_wrong_labels_the_surest_first(of: Elicitation) ->
     found = disagreements(of)
     golden = {claim.id: of.task.label_space.names[of.golden[claim.id]] for claim in of.claims}
     named = {row.id: row.name for row in of.rows}
-    assert {each.claim_id for each in found} == {row.id for row in of.rows if row.name not in (None, golden[row.id])}
-    assert all(
-        (each.label, each.golden) == (named[ClaimId(each.claim_id)], golden[ClaimId(each.claim_id)]) for each in found
-    )
-    probabilities = [each.probability or 0.0 for each in found]
+    assert {claim.id for claim, _, _ in found} == {row.id for row in of.rows if row.name not in (None, golden[row.id])}
+    assert all((row.name, truth) == (named[claim.id], golden[claim.id]) for claim, row, truth in found)
+    probabilities = [row.probability or 0.0 for _, row, _ in found]
     assert probabilities == sorted(probabilities, reverse=True)
 
 
