@@ -160,9 +160,10 @@ class JournalScorer(PassthroughScorer):
         return seconds
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
+        if not self._is_begun:
+            self._before_first_write()
         try:
             if not self._is_begun:
-                self._before_first_write()
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 rows = [_header(self.inner), *rows]
             with self._path.open("ab") as file:
@@ -171,7 +172,7 @@ class JournalScorer(PassthroughScorer):
         except OSError as error:
             raise RunDirectoryError(
                 f"{self._path}: cannot append to the journal ({error.strerror}); what stands in it is kept: "
-                f"make room or give access, then resume"
+                f"make room or give access, then run the same command again"
             ) from error
 
     def _load(self, at: int | None) -> None:

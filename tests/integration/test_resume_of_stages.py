@@ -108,7 +108,8 @@ def test_a_disk_that_fills_up_at_any_write_costs_no_byte_of_the_result(
             assert "No space left on device" in err
             assert "run the same command again" in err
             # Without its manifest the directory holds no result, and whoever comes next says so.
-            assert not (broken / stage / "manifest.json").exists()
+            # What the run remembers is written after the result, which then is complete.
+            assert not (broken / stage / "manifest.json").exists() or "run.json" in err
     assert num_failures >= 2
     assert results(broken) == results(whole)
     assert leftovers(broken) == []
