@@ -1,6 +1,8 @@
 """The objective U = alpha * P - I. Knows contexts and a scorer as values, no search and no golden label.
 
-P is mutual predictability: how well the model predicts each label from all the other labelled claims. I is
+P is mutual predictability, in one of two ways. `LeaveOneOut`: how well the model predicts each label from all the other
+labelled claims. `Prequential` (in `icm.prequential`): how well it predicts each label from those it has read before,
+in random orders, less what the labels would cost unread; contexts of every size instead of the largest alone. I is
 inconsistency: the weight of the violated constraints, each counted once (the paper's double sum counts a pair twice).
 
 Incremental in model queries, exact in arithmetic: `update` asks the model only what changed and sums everything anew,
@@ -11,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from scipy.special import log_softmax, rel_entr
+from scipy.special import gammaln, log_softmax, rel_entr
 
 from consistency import ConstraintArrays
 from consistency.kernels import count_violations, inconsistency
@@ -26,8 +28,29 @@ from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.protocol import LabelScorer
 
 
-class ObjectiveSettings(BaseModel):
-    """What U measures.
+class _ObjectiveSettings(BaseModel):
+    """What every objective is told.
+
+    Attributes:
+        alpha: Weight of mutual predictability against inconsistency.
+        class_prior: Expected share of each label, by index, where it is known; U falls as the labels depart from it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(gt=0)
+    class_prior: tuple[float, ...] | None = None
+
+    @field_validator("class_prior")
+    @classmethod
+    def _is_a_distribution(cls, prior: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if prior is not None and (min(prior, default=0.0) <= 0 or abs(sum(prior) - 1) > 1e-6):
+            raise ValueError("the shares of a class prior are above 0 and add up to 1")
+        return prior
+
+
+class LeaveOneOutSettings(_ObjectiveSettings):
+    """What U measures where each label is predicted from all the others.
 
     Attributes:
         alpha: Weight of mutual predictability against inconsistency.
@@ -39,23 +62,44 @@ class ObjectiveSettings(BaseModel):
         class_prior: Expected share of each label, by index, where it is known; U falls as the labels depart from it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    alpha: float = Field(gt=0)
+    kind: Literal["leave_one_out"] = "leave_one_out"
     predictability: Literal["log_prob", "margin", "lift", "centred"]
     reduction: Literal["sum", "mean"]
-    class_prior: tuple[float, ...] | None = None
 
-    @field_validator("class_prior")
-    @classmethod
-    def _is_a_distribution(cls, prior: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if prior is not None and (min(prior, default=0.0) <= 0 or abs(sum(prior) - 1) > 1e-6):
-            raise ValueError("the shares of a class prior are above 0 and add up to 1")
-        return prior
+
+class PrequentialSettings(_ObjectiveSettings):
+    """What U measures where the claims are read one after the other and each label is predicted from those before.
+
+    Attributes:
+        num_orders: Random orders that the claims are read in; P is the mean over them.
+        block_size: Most claims that are read in one pass, if the model's context holds them; every further claim
+            begins another block, so the cost is linear in the number of claims.
+        keep_groups: Whether all claims of a group stand in one block, next to one another.
+        calibration: What is taken out of the conditionals: of each label its `mean` probability over all claims, which
+            is the model's liking for its word, or nothing (`none`). Where the class prior is known, conditionals and P
+            are matched to it instead.
+    """
+
+    kind: Literal["prequential"]
+    num_orders: int = Field(ge=1)
+    block_size: int = Field(ge=1)
+    keep_groups: bool
+    calibration: Literal["mean", "none"]
+
+    @property
+    def reduction(self) -> Literal["sum"]:
+        """P is a sum over the labelled claims."""
+        return "sum"
+
+
+ObjectiveSettings = Annotated[LeaveOneOutSettings | PrequentialSettings, Field(discriminator="kind")]
 
 
 class Answer(NamedTuple):
-    """The digest of a prompt and the log-probabilities (L,) that the model gave, normalised over the labels."""
+    """The digest of a question and the log-probabilities that the model gave, normalised over the labels.
+
+    (L,) for a prompt, (n, L) for a reading of n claims.
+    """
 
     digest: bytes
     label_logprobs: NDArray[np.float64]
@@ -67,13 +111,13 @@ class Evaluation:
 
     Attributes:
         utility: U.
-        predictability: P, the mean over the orders of the contexts.
+        predictability: P, the mean over the orders.
         spread: Standard deviation of P over the orders, 0 for a single one.
         inconsistency: I, the weight of the violated constraints.
         num_violations: How many constraints are violated.
-        label_logprobs: (N, L) log p(label | claim, all other labelled claims), nats, normalised over the labels and
+        label_logprobs: (N, L) log p(label | claim, what stands before it), nats, normalised over the labels and
             averaged over the orders; NaN in the rows of unlabelled claims. Read-only.
-        answers: For each order and labelled claim what was asked, and the answer.
+        answers: By order, and within it by labelled claim or block, what was asked, and the answer.
         conditionals: (N, L) `label_logprobs` with the evidence of the anchors. Read-only.
     """
 
@@ -87,9 +131,71 @@ class Evaluation:
     conditionals: NDArray[np.float64]
 
 
+class Objective(Protocol):
+    """U over the labellings of one set of claims, and what the model expects under a labelling."""
+
+    @property
+    def settings(self) -> LeaveOneOutSettings | PrequentialSettings:
+        """What U measures."""
+        ...
+
+    @property
+    def queries(self) -> Sequence[str]:
+        """(N,) the texts of the claims."""
+        ...
+
+    @property
+    def scorer(self) -> LabelScorer:
+        """The model."""
+        ...
+
+    @property
+    def constraints(self) -> ConstraintArrays:
+        """What a labelling may violate."""
+        ...
+
+    @property
+    def evidence(self) -> NDArray[np.float64]:
+        """(N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is."""
+        ...
+
+    @property
+    def num_orders(self) -> int:
+        """Orders of the claims that P is averaged over."""
+        ...
+
+    def evaluate(self, labels: Labels) -> Evaluation:
+        """Evaluate a labelling from scratch."""
+        ...
+
+    def evaluate_all(self, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Evaluate several labellings from scratch, asking the model in one batch."""
+        ...
+
+    def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
+        """Return `evaluate(labels)`, bit for bit, asking only what the evaluation of another labelling did not."""
+        ...
+
+    def update_all(self, evaluation: Evaluation, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Do what `update` does for several labellings, asking the model in one batch."""
+        ...
+
+    def zero_shot(self, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return log p(label | claim) and evidence of every claim, or of some, with nothing before it: (n, L), nats."""
+        ...
+
+    def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
+        """Return what `predict_all` returns for one claim: (L,), nats."""
+        ...
+
+    def predict_all(self, labels: Labels, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return log p(label | claim, labelled claims before it) and evidence of every claim, or of some: (n, L)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Objective:
-    """U over the labellings of one set of claims.
+class LeaveOneOut:
+    """U where each label is predicted from all the others.
 
     Attributes:
         settings: What U measures.
@@ -100,12 +206,17 @@ class Objective:
         evidence: (N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is.
     """
 
-    settings: ObjectiveSettings
+    settings: LeaveOneOutSettings
     contexts: Sequence[Contexts]
     queries: Sequence[str]
     scorer: LabelScorer
     constraints: ConstraintArrays
     evidence: NDArray[np.float64]
+
+    @property
+    def num_orders(self) -> int:
+        """Orders of the claims that P is averaged over."""
+        return len(self.contexts)
 
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
@@ -203,6 +314,49 @@ def utility(alpha: float, predictability: float, inconsistency: float) -> float:
     return alpha * predictability - inconsistency
 
 
+def gain(label_logprobs: NDArray[np.float64], labels: Labels, class_prior: Sequence[float] | None = None) -> float:
+    """Return how many nats the claims explain of their labels.
+
+        gain(D) = log p(D | x) - null(D)
+
+    By the chain rule log p(D | x) is the sum of what the model expected at every verdict,
+    sum over k of log p(y_k | x_k, D_before_k). Averaged over orders it is the log marginal likelihood, which is the sum
+    over p of the mean leave-p-out predictabilities; the paper's P is the term p = 1. A constant labelling gains about
+    nothing and random labels lose. gain / (n * ln 2) is the number of bits saved per label.
+
+    Args:
+        label_logprobs: (N, L) log p(label | claim, labelled claims read before it), nats, normalised over the labels;
+            only rows of labelled claims are read.
+        labels: (N,) the labelling D.
+        class_prior: (L,) expected share of each label, or nothing.
+
+    Source: Dawid 1984 (prequential); Fong and Holmes 2020, "On the marginal likelihood and cross-validation".
+    """
+    (labelled,) = np.nonzero(labels != UNLABELLED)
+    log_probability = float(label_logprobs[labelled, labels[labelled]].sum())
+    return log_probability - null_code(np.bincount(labels[labelled], minlength=label_logprobs.shape[1]), class_prior)
+
+
+def null_code(counts: NDArray[np.int64], class_prior: Sequence[float] | None = None) -> float:
+    """Return the log-probability of labels whose claims nobody has read: nats, at most 0.
+
+    Without a class prior it is the Krichevsky-Trofimov code, which learns the shares while it reads:
+
+        sum over l of ln Gamma(n_l + 1/2) - L ln Gamma(1/2) - ln Gamma(n + L/2) + ln Gamma(L/2)
+
+    Args:
+        counts: (L,) how often each label occurs.
+        class_prior: (L,) share of each label, where it is known.
+
+    Source: Krichevsky and Trofimov 1981, "The performance of universal encoding".
+    """
+    if class_prior is not None:
+        return float(counts @ np.log(class_prior))
+    num_labels, total = counts.size, counts.sum()
+    seen = gammaln(counts + 0.5).sum() - num_labels * gammaln(0.5)
+    return float(seen - gammaln(total + num_labels / 2) + gammaln(num_labels / 2))
+
+
 def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: Sequence[float] | None) -> float:
     """Return what is known beforehand about a labelling, a log-likelihood in nats; 0 where nothing is known.
 
@@ -220,7 +374,7 @@ def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: 
     return known
 
 
-def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings) -> float:
+def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, settings: LeaveOneOutSettings) -> float:
     """Return P(D) from the leave-one-out label log-probabilities.
 
     Args:
@@ -240,7 +394,7 @@ def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, s
 
 
 def predictabilities(
-    label_logprobs: NDArray[np.float64], labels: Labels, settings: ObjectiveSettings
+    label_logprobs: NDArray[np.float64], labels: Labels, settings: LeaveOneOutSettings
 ) -> NDArray[np.float64]:
     """Return what P sums over: how well each labelled claim is predicted, in the order of the claims.
 

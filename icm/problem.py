@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from consistency import compile_constraints
+from icm.blocks import BlockPlan
 from icm.claims import Claim, LabelSpace
 from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.errors import ConfigError
 from icm.files.labels import read_anchors
 from icm.files.records import TaskRecord
-from icm.objective import Objective, ObjectiveSettings
+from icm.objective import LeaveOneOut, LeaveOneOutSettings, Objective, ObjectiveSettings, PrequentialSettings
+from icm.prequential import Prequential
 from icm.prompts import render_demo
 from icm.relations import constraints_from
 from icm.scoring.protocol import LabelScorer
+
+FEWEST_IN_CONTEXT: Final = 4
+"""Claims that a model's context must hold to be read one after the other: with fewer before it hardly any label is
+predicted from others."""
 
 
 class ProblemSettings(BaseModel):
@@ -59,7 +66,46 @@ class Problem:
     @property
     def groups(self) -> NDArray[np.int64]:
         """(N,) the group of each claim, from 0."""
-        return np.unique([claim.group for claim in self.claims], return_inverse=True)[1]
+        return group_numbers(self.claims)
+
+    def reordered(self, draw: int) -> Objective:
+        """Return U with the claims in other orders that the seed gives, those of another draw."""
+        match self.objective:
+            case Prequential():
+                return self.objective.in_orders(draw)
+            case LeaveOneOut():
+                return replace(self.objective, contexts=[self.arrange(draw)])
+            case _:
+                raise TypeError(f"no other orders of {type(self.objective).__name__}")
+
+
+def group_numbers(claims: Sequence[Claim]) -> NDArray[np.int64]:
+    """Return the group of each claim, from 0: (N,)."""
+    return np.unique([claim.group for claim in claims], return_inverse=True)[1]
+
+
+def check_problem(claims: Sequence[Claim], task: TaskRecord, settings: ProblemSettings) -> None:
+    """Find what of the settings does not fit the claims, which needs no model.
+
+    Raises:
+        ConfigError: The class prior does not fit the label space, there is a single claim to read, or a group is
+            larger than the block that must hold it.
+    """
+    _check_prior(settings.objective, task.label_space)
+    if not isinstance(settings.objective, PrequentialSettings):
+        return
+    if len(claims) < 2:
+        raise ConfigError(
+            f"objective=prequential predicts each label from labels read before, but the task has {len(claims)} "
+            f"claims; give at least two (task.num_claims)"
+        )
+    largest = int(np.bincount(group_numbers(claims)).max())
+    if settings.objective.keep_groups and settings.objective.block_size < largest:
+        raise ConfigError(
+            f"objective.block_size={settings.objective.block_size} is smaller than the largest group, of {largest} "
+            f"claims, which objective.keep_groups=true reads in one block; set objective.block_size={largest} or more, "
+            f"or objective.keep_groups=false"
+        )
 
 
 def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer, settings: ProblemSettings) -> Problem:
@@ -72,9 +118,10 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
         settings: What U measures, and in which contexts.
 
     Raises:
-        ConfigError: The class prior does not fit the label space.
+        ConfigError: The class prior does not fit the label space, or blocks do not fit the groups or the model.
         SchemaError: The anchors file is missing or malformed, or names what the task does not have.
     """
+    check_problem(claims, task, settings)
     space = task.label_space
     group_names = [claim.group for claim in claims]
     demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
@@ -84,14 +131,48 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     def arrange(draw: int) -> Contexts:
         return Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw), limit)
 
-    contexts = [arrange(draw) for draw in range(num_orders)]
     constraints = constraints_from(claims, task.relations, len(space))
     arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
     queries = [claim.text for claim in claims]
     evidence = read_anchors(settings.anchors, claims, space)
-    _check_prior(settings.objective, space)
-    objective = Objective(settings.objective, contexts, queries, scorer, arrays, evidence)
+    match settings.objective:
+        case PrequentialSettings() as told:
+            plan = _block_plan(told, settings.seed, claims, demos, scorer)
+            objective = Prequential(told, plan, queries, demos, scorer, arrays, evidence)
+        case LeaveOneOutSettings() as told:
+            contexts = [arrange(draw) for draw in range(num_orders)]
+            objective = LeaveOneOut(told, contexts, queries, scorer, arrays, evidence)
     return Problem(claims, task, objective, arrange)
+
+
+def _block_plan(
+    settings: PrequentialSettings,
+    seed: int,
+    claims: Sequence[Claim],
+    demos: Sequence[Sequence[str]],
+    scorer: LabelScorer,
+) -> BlockPlan:
+    """Return in which blocks the claims are read.
+
+    Raises:
+        ConfigError: The model's context does not hold a few of the longest claims, or the largest group.
+    """
+    counts = scorer.count_tokens([segment for labelled in demos for segment in labelled])
+    tokens = counts.reshape(len(demos), -1).max(axis=1)
+    groups = group_numbers(claims)
+    # One token more for what a tokenizer may put before everything.
+    room = None if scorer.context_length is None else scorer.context_length - 1
+    if room is not None:
+        needed = int(np.sort(tokens)[-min(FEWEST_IN_CONTEXT, tokens.size) :].sum())
+        what = f"{FEWEST_IN_CONTEXT} of the longest claims"
+        if settings.keep_groups and np.bincount(groups, weights=tokens).max() > needed:
+            needed, what = int(np.bincount(groups, weights=tokens).max()), "the largest group"
+        if needed > room:
+            raise ConfigError(
+                f"{what} have {needed:,} tokens, but the model's context holds {scorer.context_length:,}, so labels "
+                f"cannot be predicted from others; leave long claims out with task.max_claim_tokens"
+            )
+    return BlockPlan(seed, groups, settings.block_size, settings.keep_groups, tokens, room)
 
 
 def _check_prior(settings: ObjectiveSettings, space: LabelSpace) -> None:

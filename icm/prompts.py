@@ -95,6 +95,38 @@ class Prompt:
         return SEPARATOR.join(self.segments)
 
 
+class Reading:
+    """Claims read one after the other, each with its verdict; the model is asked what it expects at every verdict.
+
+    It asks what n prompts would ask, of which each has the claims before its own as context, in one pass. The verdict
+    of the last claim is asked and not shown.
+
+    Attributes:
+        queries: (n,) the texts of the claims, each up to its verdict.
+        demos: (n - 1,) the claims but the last, with their verdicts.
+        digest: Content hash of all of it, 16 bytes.
+    """
+
+    __slots__ = ("demos", "digest", "queries")
+
+    def __init__(self, queries: Sequence[str], demos: Sequence[str]) -> None:
+        if len(demos) != len(queries) - 1:
+            raise ValueError(f"a reading shows all claims but the last: got {len(queries)} claims, {len(demos)} shown")
+        self.queries = tuple(queries)
+        self.demos = tuple(demos)
+        hasher = hashlib.blake2b(b"reading", digest_size=DIGEST_SIZE)
+        hasher.update(b"".join(map(_segment_digest, (*self.queries, *self.demos))))
+        self.digest = hasher.digest()
+
+    def prompts(self) -> list[Prompt]:
+        """Return the prompts that ask the same, one for each verdict."""
+        context, prompts = NO_CONTEXT, [Prompt(NO_CONTEXT, self.queries[0])]
+        for demo, query in zip(self.demos, self.queries[1:], strict=True):
+            context = context.extend([demo])
+            prompts.append(Prompt(context, query))
+        return prompts
+
+
 def render_demo(claim: Claim, label: int, space: LabelSpace) -> str:
     """Return the segment that shows a claim with its label."""
     return claim.text + space.verbalizers[label]

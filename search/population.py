@@ -136,8 +136,8 @@ class Halving(Generic[E]):
         # The step is the clock of schedule, plan and random draws, so it also counts rounds without a move.
         return replace(population, step=population.step + 1, members=tuple(members))
 
-    def survivors(self, population: Population[E]) -> list[int]:
-        """Return the members that may move in the next round: the best by U, no two in the same basin."""
+    def survivors(self, population: Population[E], number: int | None = None) -> list[int]:
+        """Return the best members by U, no two in the same basin: those that may move next, or so many."""
         members = population.members
         # Ties go to the earlier start, or equal members would trade places from run to run.
         ranked = sorted(range(len(members)), key=lambda i: (-members[i].best.utility, i))
@@ -146,7 +146,7 @@ class Halving(Generic[E]):
         for index in ranked:
             if not any(same_basin(members[index].labels, members[other].labels) for other in distinct):
                 distinct.append(index)
-        return sorted(distinct[: self.plan[population.step]])
+        return sorted(distinct[: self.plan[population.step] if number is None else number])
 
     def is_done(self, population: Population[E]) -> bool:
         """Say whether no member can move any more."""

@@ -41,7 +41,7 @@ from benchmarks.quality.pocket_runs import (
 from consistency import ConstraintArrays
 from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
-from icm.objective import Objective, ObjectiveSettings, mutual_predictability, prior_knowledge
+from icm.objective import LeaveOneOutSettings, Objective, mutual_predictability, prior_knowledge
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
 from icm.problem import build_problem
@@ -141,8 +141,10 @@ def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArra
 
 
 @cache
-def _settings(name: str) -> ObjectiveSettings:
-    return load(f"objective={name}").objective
+def _settings(name: str) -> LeaveOneOutSettings:
+    settings = load(f"objective={name}").objective
+    assert isinstance(settings, LeaveOneOutSettings), "what is compared here shares its prompts"
+    return settings
 
 
 @cache

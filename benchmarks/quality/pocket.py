@@ -64,6 +64,7 @@ PLANTED: Final = (
 # The settings of each column. The chains run under the objective that they were published with.
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
+    "shuffled_sweeps": ("search=shuffled_sweeps", "objective=prequential"),
     "sweeps": ("search=sweeps",),
     "reference": ("search=reference", "objective=released_code"),
     "annealing": ("search=annealing", "objective=released_code"),

@@ -31,7 +31,7 @@ from benchmarks.harness import finish_speed, option_parser
 from icm.claims import UNLABELLED, Claim, Labels
 from icm.config import Config, load
 from icm.files.records import CLAIMS, TASK, TaskRecord, read_claims, read_task
-from icm.objective import Evaluation, Objective
+from icm.objective import Evaluation, LeaveOneOut
 from icm.pocket.weights import pocket_model_dir
 from icm.prepare import stage as prepare
 from icm.problem import build_problem
@@ -48,7 +48,7 @@ CACHE_TOKENS: Final = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Considered(Objective):
+class Considered(LeaveOneOut):
     """An objective that remembers which labellings it was asked about."""
 
     labellings: list[Labels] = field(default_factory=list)
@@ -56,12 +56,12 @@ class Considered(Objective):
     def evaluate(self, labels: Labels) -> Evaluation:
         """Evaluate a labelling from scratch."""
         self.labellings.append(labels)
-        return Objective.evaluate(self, labels)
+        return LeaveOneOut.evaluate(self, labels)
 
     def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
         """Evaluate a labelling that differs from an evaluated one."""
         self.labellings.append(labels)
-        return Objective.update(self, evaluation, labels)
+        return LeaveOneOut.update(self, evaluation, labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def run_chain(
     assert isinstance(config.search, AnnealingSettings)
     problem = build_problem(claims, task, scorer, config.for_elicit())
     # A copy under another class: the chain must see the same objective, and only remember what was asked.
-    fields = {name: getattr(problem.objective, name) for name in Objective.__slots__}
+    fields = {name: getattr(problem.objective, name) for name in LeaveOneOut.__slots__}
     objective = Considered(**fields)
     chain = build_chain(config.search, objective, problem.groups, config.seed)
     spent, started = scorer.cost, time.perf_counter()

@@ -15,8 +15,9 @@ from rich.console import Console
 from icm.claims import TRUE_FALSE
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.files.records import MANIFEST, METRICS, TASK, read_task
+from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
+from icm.problem import check_problem
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
 
@@ -117,5 +118,8 @@ def train_pocket(places: Places, settings: PocketTraining, console: Console) -> 
 def scorer_of(places: Places, config: Config) -> LabelScorer:
     """Return the model, bound to the label space of the prepared task."""
     prepare_dir = places.out_dir / "prepare"
-    verify(prepare_dir, "prepare", TASK)
-    return open_scorer(config.model, read_task(prepare_dir / TASK).label_space)
+    verify(prepare_dir, "prepare", CLAIMS, TASK)
+    task = read_task(prepare_dir / TASK)
+    # What does not fit the claims is said before a model is loaded, which may take minutes.
+    check_problem(read_claims(prepare_dir / CLAIMS), task, config.for_elicit())
+    return open_scorer(config.model, task.label_space)

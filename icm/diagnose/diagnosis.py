@@ -172,7 +172,7 @@ def _of_coherence(
     swapped_predictability = swapped.evaluate(labels).predictability
     advance()
     # The search used the first orders; the next ones are new to the labels.
-    num_orders = len(objective.contexts)
+    num_orders = objective.num_orders
     repeated = []
     for order in range(num_orders, num_orders + settings.num_orders):
         repeated.append(probes.repeated_in_another_order(problem, labels, order))

@@ -6,7 +6,6 @@ Knows the problem that was searched and no search, no file and no golden label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
 from icm.objective import Objective, ObjectiveSettings
 from icm.problem import Problem, ProblemSettings, build_problem
-from icm.prompts import Prompt
+from icm.prompts import Prompt, Reading
 from icm.scoring.passthrough import PassthroughScorer
 from icm.searches.decoding import Decoder
 
@@ -34,6 +33,10 @@ class ShiftedScorer(PassthroughScorer):
         """Return log p(verbalizer | prompt) for every label under its new word: (B, L), nats."""
         # Column l of the inner scorer is the word of label l; after the shift label l is said with word l + 1.
         return np.roll(self.inner.label_logprobs(prompts), -1, axis=1)
+
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) for every label under its new word: (n, L) of each reading."""
+        return [np.roll(rows, -1, axis=1) for rows in self.inner.verdict_logprobs(readings)]
 
 
 def with_swapped_words(problem: Problem, settings: ProblemSettings) -> Problem:
@@ -59,7 +62,7 @@ def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: in
 def repeated_in_another_order(problem: Problem, labels: Labels, order: int) -> float:
     """Return the share of labels that the model repeats with the others in another order; one claim is labelled."""
     labelled = labels != UNLABELLED
-    reordered = replace(problem.objective, contexts=[problem.arrange(order)])
+    reordered = problem.reordered(order)
     predicted = reordered.predict_all(labels).argmax(axis=1)
     return float(np.mean(predicted[labelled] == labels[labelled]))
 

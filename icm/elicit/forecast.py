@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from icm.claims import Claim, Labels, LabelSpace, freeze
 from icm.errors import ScoringError
-from icm.objective import Objective
+from icm.objective import LeaveOneOut, Objective
+from icm.prequential import Prequential
 from icm.prompts import Context, Prompt, render_demo
 from icm.searches.proposals import with_label
 
@@ -62,13 +63,52 @@ class Forecast:
         return f"{self.num_steps:,} steps with at most {self.num_evaluations:,} evaluations: about {most:,} tokens"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingForecast:
+    """Cost of a search that reads the claims one after the other, estimated.
+
+    Attributes:
+        num_steps: Steps of the search, at the most.
+        num_claims: Claims.
+        num_orders: Orders that one evaluation of U reads them in.
+        blocks: Blocks that each order is cut into.
+        order_tokens: Tokens of one reading of all claims.
+        longest: Tokens of the longest block.
+        num_evaluations: Evaluations of whole labellings, at the most; `None` for a chain of single proposals.
+    """
+
+    num_steps: int
+    num_claims: int
+    num_orders: int
+    blocks: int
+    order_tokens: int
+    longest: int
+    num_evaluations: int | None
+
+    def __str__(self) -> str:
+        evaluation_tokens = self.num_orders * self.order_tokens
+        blocks = f"{self.blocks} block{'' if self.blocks == 1 else 's'}"
+        told = (
+            f"one evaluation of U: {self.num_claims:,} claims read in {self.num_orders} orders of {blocks}, "
+            f"{evaluation_tokens:,} tokens, the longest block {self.longest:,}; "
+        )
+        if self.num_evaluations is None:
+            most = self.num_steps * self.num_orders * self.longest
+            return told + f"{self.num_steps:,} steps: about {most:,} tokens if every step changes a label, plus repairs"
+        reads = self.num_evaluations * self.num_orders
+        return told + (
+            f"{self.num_steps:,} steps that read every claim at most {reads:,} times: about "
+            f"{self.num_evaluations * evaluation_tokens:,} tokens"
+        )
+
+
 def forecast(
     objective: Objective,
     claims: Sequence[Claim],
     space: LabelSpace,
     num_steps: int,
     num_evaluations: int | None = None,
-) -> Forecast:
+) -> Forecast | ReadingForecast:
     """Count what one evaluation of U with every claim labelled asks, and what a search may come to.
 
     Args:
@@ -81,6 +121,9 @@ def forecast(
     Raises:
         ScoringError: The longest prompt does not fit the model's context.
     """
+    if isinstance(objective, Prequential):
+        return _forecast_reading(objective, num_steps, num_evaluations)
+    assert isinstance(objective, LeaveOneOut)
     demo_tokens = np.stack(
         [
             objective.scorer.count_tokens([render_demo(claim, label, space) for claim in claims])
@@ -116,6 +159,21 @@ def forecast(
     return result
 
 
+def _forecast_reading(objective: Prequential, num_steps: int, num_evaluations: int | None) -> ReadingForecast:
+    """Count what one order costs; another one is cut otherwise, but holds the same claims."""
+    tokens = objective.plan.tokens
+    blocks = objective.plan.blocks(0)
+    return ReadingForecast(
+        num_steps=num_steps,
+        num_claims=tokens.size,
+        num_orders=objective.num_orders,
+        blocks=len(blocks),
+        order_tokens=int(tokens.sum()),
+        longest=max(int(tokens[block].sum()) for block in blocks),
+        num_evaluations=num_evaluations,
+    )
+
+
 class _Lengths(NamedTuple):
     """Tokens of each path of segments, and of all paths together when shared runs count once."""
 
@@ -139,7 +197,7 @@ def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> 
     return _Lengths(path, shared)
 
 
-def _changed_share(objective: Objective, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
+def _changed_share(objective: LeaveOneOut, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
     """Return which share of the prompts another label of one claim changes, on average over some claims."""
     changed = []
     for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 16), dtype=int).tolist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,7 @@ from icm.files.records import (
 )
 from icm.files.stage_dir import StageDir, verify
 from icm.objective import Evaluation, margins
+from icm.prequential import Prequential
 from icm.problem import Problem, build_problem
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
@@ -156,4 +158,13 @@ def _counts(problem: Problem, state: State, result: Result, evaluation: Evaluati
         "utility": evaluation.utility,
         "predictability": evaluation.predictability,
         "predictability_spread": evaluation.spread,
+        **_bits(problem, result, evaluation),
     }
+
+
+def _bits(problem: Problem, result: Result, evaluation: Evaluation) -> dict[str, float]:
+    """Return how many bits the claims save per label, where P is a gain over reading no claim."""
+    num_labelled = int((result.labels != UNLABELLED).sum())
+    if not isinstance(problem.objective, Prequential) or not num_labelled:
+        return {}
+    return {"bits_per_label": evaluation.predictability / (num_labelled * math.log(2))}

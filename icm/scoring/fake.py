@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import LabelSpace
-from icm.prompts import Prompt
+from icm.prompts import Prompt, Reading
 from icm.scoring.protocol import ScoringCost
 
 # Log of the probability that is left for the labels: a tenth goes to words that are none.
@@ -39,9 +39,23 @@ class FakeScorer:
     def forget(self) -> None:
         """Do nothing: nothing is kept between calls."""
 
-    def _spend(self, prompts: Sequence[Prompt]) -> None:
-        num_tokens = sum(prompt.context.num_segments + 1 for prompt in prompts)
-        self.cost += ScoringCost(prompts=len(prompts), naive_tokens=num_tokens, forwarded_tokens=num_tokens, calls=1)
+    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt): (B, L), nats."""
+        self._spend(len(prompts), sum(prompt.context.num_segments + 1 for prompt in prompts))
+        return self._answer(prompts)
+
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) at every verdict: (n, L) of each reading, nats."""
+        num_verdicts = sum(len(reading.queries) for reading in readings)
+        self._spend(num_verdicts, num_verdicts)
+        return [self._answer(reading.prompts()) for reading in readings]
+
+    def _spend(self, num_prompts: int, num_tokens: int) -> None:
+        self.cost += ScoringCost(prompts=num_prompts, naive_tokens=num_tokens, forwarded_tokens=num_tokens, calls=1)
+
+    def _answer(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Return log p(verbalizer | prompt), which follows from the content of each prompt: (B, L), nats."""
+        raise NotImplementedError
 
 
 class HashScorer(FakeScorer):
@@ -52,9 +66,7 @@ class HashScorer(FakeScorer):
         super().__init__("hash", space, seed, spread)
         self._seed, self._spread = seed, spread
 
-    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """Return log p(verbalizer | prompt): (B, L), nats."""
-        self._spend(prompts)
+    def _answer(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         # The digest covers the whole prompt, so another order of the same demos is another question.
         logits = self._spread * uniform([prompt.digest for prompt in prompts], self.num_labels, self._seed)
         return log_softmax(logits)

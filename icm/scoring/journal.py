@@ -1,7 +1,8 @@
 """Writes every score down when it is fetched and never asks for it again. Knows no backend.
 
 A journal is a JSONL file: a header that names what was asked, then a line for each prompt with its content hash and
-its label log-probabilities. It is what makes a run replayable: a score that stands in the journal is data.
+its label log-probabilities, and for each reading with its content hash and those of all its verdicts. It is what makes
+a run replayable: a score that stands in the journal is data.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.errors import RunDirectoryError, SchemaError
-from icm.prompts import Prompt
+from icm.prompts import Prompt, Reading
 from icm.scoring.passthrough import PassthroughScorer
-from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens
+from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens, count_reading_tokens
 
 SCHEMA_VERSION = 1
 DECIMALS = 5
@@ -56,6 +57,7 @@ class JournalScorer(PassthroughScorer):
         self._own_cost = ScoringCost()
         self._spent_before = inner.cost
         self._entries: dict[bytes, tuple[float, ...]] = {}
+        self._readings: dict[bytes, NDArray[np.float64]] = {}
         self._before_first_write = before_first_write
         if at == 0 and self._path.exists():
             # The checkpoint was written before the first question: whatever was asked since does not count.
@@ -106,13 +108,51 @@ class JournalScorer(PassthroughScorer):
         )
         return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
 
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) at every verdict, rounded to `DECIMALS`: (n, L) of each reading.
+
+        The inner scorer is asked at most once for equal readings; its answers are in the file before they are returned.
+
+        Raises:
+            ScoringError: The inner scorer could not answer.
+            RunDirectoryError: The journal cannot be written.
+        """
+        started = time.perf_counter()
+        fresh: dict[bytes, Reading] = {}
+        known: list[Reading] = []
+        for reading in readings:
+            if reading.digest in self._readings or reading.digest in fresh:
+                known.append(reading)
+            else:
+                fresh[reading.digest] = reading
+        inner_seconds = self._ask_readings(fresh) if fresh else 0.0
+        num_known = sum(len(reading.queries) for reading in known)
+        self._own_cost += ScoringCost(
+            prompts=num_known,
+            journal_hits=num_known,
+            naive_tokens=count_reading_tokens(self.inner, known),
+            other_seconds=time.perf_counter() - started - inner_seconds,
+        )
+        return [self._readings[reading.digest] for reading in readings]
+
+    def _ask_readings(self, fresh: dict[bytes, Reading]) -> float:
+        """Score the readings, keep and append the answers; return the seconds that the inner scorer took."""
+        started = time.perf_counter()
+        answers = self.inner.verdict_logprobs(list(fresh.values()))
+        seconds = time.perf_counter() - started
+        rounded = [_rounded(rows) for rows in answers]
+        self._append(
+            [{"reading": digest.hex(), "logprobs": rows.tolist()} for digest, rows in zip(fresh, rounded, strict=True)],
+        )
+        self._readings.update(zip(fresh, rounded, strict=True))
+        return seconds
+
     def _ask(self, fresh: dict[bytes, Prompt]) -> float:
         """Score the prompts, keep and append the answers; return the seconds that the inner scorer took."""
         started = time.perf_counter()
         answers = self.inner.label_logprobs(list(fresh.values()))
         seconds = time.perf_counter() - started
-        # Adding zero turns -0.0 into 0.0, which JSON would keep apart.
-        rounded = (np.round(answers, DECIMALS) + 0.0).tolist()
+        rounded = _rounded(answers).tolist()
         self._append(
             [{"prompt": digest.hex(), "logprobs": row} for digest, row in zip(fresh, rounded, strict=True)],
         )
@@ -157,6 +197,9 @@ class JournalScorer(PassthroughScorer):
             if number == 1:
                 self._check_header(row)
                 return
+            if "reading" in row:
+                self._readings[bytes.fromhex(row["reading"])] = self._read_rows(row["logprobs"])
+                return
             logprobs = tuple(map(float, row["logprobs"]))
             self._entries[bytes.fromhex(row["prompt"])] = logprobs
         except (ValueError, KeyError, TypeError) as error:
@@ -165,6 +208,13 @@ class JournalScorer(PassthroughScorer):
             ) from error
         if len(logprobs) != self.num_labels:
             raise SchemaError(f"{self._path}:{number}: expected {self.num_labels} log-probabilities, got {logprobs}")
+
+    def _read_rows(self, logprobs: Any) -> NDArray[np.float64]:
+        rows = np.array(logprobs, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.num_labels:
+            raise ValueError(f"expected rows of {self.num_labels} log-probabilities")
+        rows.setflags(write=False)
+        return rows
 
     def _check_header(self, row: Any) -> None:
         expected = _header(self.inner)
@@ -178,6 +228,14 @@ class JournalScorer(PassthroughScorer):
 
     def _no_journal(self) -> SchemaError:
         return SchemaError(f"{self._path}:1: not a journal of schema {SCHEMA_VERSION}; remove it to score afresh")
+
+
+def _rounded(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return answers as they are kept, read-only."""
+    # Adding zero turns -0.0 into 0.0, which JSON would keep apart.
+    rounded = np.round(answers, DECIMALS) + 0.0
+    rounded.setflags(write=False)
+    return rounded
 
 
 def _encode(rows: list[dict[str, Any]]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.prompts import Prompt
+from icm.prompts import Prompt, Reading
 from icm.scoring.protocol import LabelScorer, ScoringCost
 
 
@@ -53,6 +53,10 @@ class PassthroughScorer:
     def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Return log p(verbalizer | prompt) for every label: (B, L), nats."""
         return self.inner.label_logprobs(prompts)
+
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) for every label at every verdict: (n, L) of each reading, nats."""
+        return self.inner.verdict_logprobs(readings)
 
     def forget(self) -> None:
         """Drop what the inner scorer keeps of earlier calls."""

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.prompts import Context, Prompt
+from icm.prompts import Context, Prompt, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class ScoringCost:
     """What scoring has cost so far; costs add up with `+` and a span of work is measured with `-`.
 
     Attributes:
-        prompts: Prompts that a caller asked for.
+        prompts: Prompts that a caller asked for; a reading counts as one for each of its verdicts.
         journal_hits: Prompts among them that were answered from the journal.
         naive_tokens: Tokens that a backend without prefix sharing would forward for the asked prompts.
         forwarded_tokens: Tokens that went through the model.
@@ -84,6 +84,17 @@ class LabelScorer(Protocol):
         """
         ...
 
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) for every label at every verdict: (n, L) of each reading, nats.
+
+        The rows are those that `label_logprobs` returns for `Reading.prompts()`, up to rounding, for the price of one
+        pass over each reading.
+
+        Raises:
+            ScoringError: A reading is longer than the model's context, or the model returned NaN.
+        """
+        ...
+
     def forget(self) -> None:
         """Drop what earlier calls left behind to make later ones cheaper.
 
@@ -119,3 +130,9 @@ def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
             lengths[id(node)] = length
     queries = int(scorer.count_tokens([prompt.query for prompt in prompts]).sum())
     return queries + sum(lengths[id(prompt.context)] for prompt in prompts)
+
+
+def count_reading_tokens(scorer: LabelScorer, readings: Sequence[Reading]) -> int:
+    """Return the tokens of readings, each forwarded once."""
+    segments = [segment for reading in readings for segment in (*reading.demos, reading.queries[-1])]
+    return int(scorer.count_tokens(segments).sum())

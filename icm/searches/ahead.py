@@ -8,7 +8,7 @@ the chain is the same, bit for bit, with fewer and larger batches.
 from __future__ import annotations
 
 from icm.claims import UNLABELLED
-from icm.objective import Evaluation
+from icm.objective import Evaluation, LeaveOneOut
 from icm.prompts import Prompt
 from icm.searches.proposals import PredictAndRepair, with_label
 from search.annealing import SearchState
@@ -36,9 +36,11 @@ def ask_ahead(seed: int, propose: PredictAndRepair, state: SearchState[Evaluatio
 
 
 def _asked(propose: PredictAndRepair, state: SearchState[Evaluation], claim: int) -> list[Prompt]:
+    objective = propose.objective
+    assert isinstance(objective, LeaveOneOut), "build_chain refuses to ask ahead under another objective"
     if state.labels[claim] == UNLABELLED:
-        return propose.objective.prompts_for(state.labels, claim)
+        return objective.prompts_for(state.labels, claim)
     label = propose.predict(state, claim)
     if label == state.labels[claim]:
         return []
-    return list(propose.objective.prompts(with_label(state.labels, claim, label)).values())
+    return list(objective.prompts(with_label(state.labels, claim, label)).values())

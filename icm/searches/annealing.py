@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import freeze
-from icm.objective import Evaluation, Objective
+from icm.errors import ConfigError
+from icm.objective import Evaluation, LeaveOneOut, Objective
 from icm.searches.ahead import ask_ahead
 from icm.searches.proposals import PredictAndRepair, Repair
 from icm.searches.protocol import Result
@@ -117,7 +118,15 @@ def build_chain(settings: AnnealingSettings, objective: Objective, groups: NDArr
         objective: U over the claims.
         groups: (N,) the group of each claim, from 0.
         seed: Seed of everything random in the chain.
+
+    Raises:
+        ConfigError: The chain would ask ahead what its objective does not ask.
     """
+    if settings.speculation_window > 1 and not isinstance(objective, LeaveOneOut):
+        raise ConfigError(
+            f"search.speculation_window={settings.speculation_window} asks leave-one-out prompts ahead, but the "
+            f"objective is {objective.settings.kind}; set search.speculation_window=1, or objective=lift"
+        )
     num_steps = settings.num_steps(groups.size)
     repair = Repair(objective, settings.repair_rounds, settings.repair_options)
     propose = PredictAndRepair(objective, repair, groups, settings.related_weight)

@@ -18,8 +18,10 @@ from icm.searches.settings import (
     GibbsSettings,
     MultistartSettings,
     SearchSettings,
+    ShuffledSweepsSettings,
     SweepsSettings,
 )
+from icm.searches.shuffled_sweeps import build_shuffled_sweeps
 
 
 def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Search[Any]:
@@ -29,12 +31,17 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
         settings: Which search, and how.
         problem: What is searched.
         seed: Seed of everything random in the search.
+
+    Raises:
+        ConfigError: The search needs another objective.
     """
     match settings:
         case AnnealingSettings():
             return build_chain(settings, problem.objective, problem.groups, seed)
         case MultistartSettings():
             return build_multistart(settings, problem, seed)
+        case ShuffledSweepsSettings():
+            return build_shuffled_sweeps(settings, problem, seed)
         case SweepsSettings():
             return build_multistart(settings.as_multistart, problem, seed)
         case GibbsSettings():

@@ -9,7 +9,6 @@ Source: "Large Language Gibbs", as described by its authors; the implementation 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +27,7 @@ def build_gibbs(settings: GibbsSettings, problem: Problem, seed: int) -> Sampled
     def scan(state: SampledState) -> tuple[Labels, float]:
         generator = step_generator(seed, state.step + 1)
         # Another order of the demos in every scan, so that no claim always follows the same neighbours.
-        objective = replace(problem.objective, contexts=[problem.arrange(state.step)])
+        objective = problem.reordered(state.step)
         labels = state.labels
         for claim in generator.permutation(num_claims).tolist():
             # The largest of log-probabilities plus Gumbel noise is a draw from the distribution.

@@ -101,7 +101,7 @@ class Multistart:
         return Result(
             labels=state.labels,
             stability=agreeing / np.sum(votes != UNLABELLED, axis=0),
-            alternatives=_basins(state),
+            alternatives=basins(state),
         )
 
     def save(self, state: Population[Evaluation]) -> Mapping[str, Any]:
@@ -188,8 +188,12 @@ def _saved(member: Member[Evaluation]) -> Mapping[str, Any]:
     }
 
 
-def _basins(state: Population[Evaluation]) -> list[Alternative]:
-    """Return the distinct labellings of the finalists by falling U, with the origins of all that ended there."""
+def basins(state: Population[Any]) -> list[Alternative]:
+    """Return the distinct labellings of the finalists by falling U, with the origins of all that ended there.
+
+    Args:
+        state: Members whose best evaluations compare; those that were dropped only add their origins.
+    """
     found: dict[int, list[str]] = defaultdict(list)
     members = state.members
     ranked = sorted(range(len(members)), key=lambda index: -members[index].best.utility)

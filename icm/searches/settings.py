@@ -12,6 +12,10 @@ from icm.files.records import Record
 Origin = Literal["zero_shot", "tempered", "random", "grown"]
 """Where a start of `multistart` comes from, see `icm.searches.starts`."""
 
+ReadOrigin = Literal["zero_shot", "opposite", "random"]
+"""Where a start of `shuffled_sweeps` comes from: the model's verdicts without context, calibrated; their opposite (of
+two labels); random labels. All are made consistent."""
+
 
 def _check_falling(schedule: LogarithmicSettings | GeometricSettings) -> LogarithmicSettings | GeometricSettings:
     if schedule.final > schedule.initial:
@@ -127,6 +131,53 @@ class MultistartSettings(Record):
         return self
 
 
+class ShuffledSweepsSettings(Record):
+    """Sweeps over claims that are read in fresh random orders each round, from a few starts; for `prequential` alone.
+
+    Attributes:
+        name: How reports call this setting.
+        starts: How many starts of each origin; at most one from the zero-shot labels and one from their opposite. Where
+            neither a relation nor an anchor says which concept is meant, the zero-shot start is the only one; the
+            opposite is left out where there are more than two labels.
+        screening_rounds: Sweeps of all starts, but for those that have come to the same labelling as a better one.
+        screening_orders: Random orders that every labelling is read in meanwhile.
+        final_rounds: Further sweeps of the best one, at the most; it stops when it has settled.
+        final_orders: Random orders that it is read in.
+        num_compared: How many distinct labellings are compared at the end, in the orders of the objective.
+        sweep_temperature: Temperature of the first sweep, nats; it falls to 0 in a straight line. It is 0 throughout
+            where the zero-shot start is the only one that is of use.
+        cooling_rounds: Rounds until it is 0.
+        zero_shot_weight: What the zero-shot log-odds of a label count beside those read in context.
+        violation_penalty: What a sweep pays for a violated weight of 1, nats.
+    """
+
+    kind: Literal["shuffled_sweeps"]
+    name: str
+    starts: dict[ReadOrigin, int] = Field(min_length=1)
+    screening_rounds: int = Field(ge=0)
+    screening_orders: int = Field(ge=1)
+    final_rounds: int = Field(ge=1)
+    final_orders: int = Field(ge=1)
+    num_compared: int = Field(ge=1)
+    sweep_temperature: float = Field(ge=0)
+    cooling_rounds: int = Field(ge=0)
+    zero_shot_weight: float = Field(ge=0)
+    violation_penalty: float = Field(ge=0)
+
+    @property
+    def num_starts(self) -> int:
+        """Starts of all origins."""
+        return sum(self.starts.values())
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if min(self.starts.values()) < 0 or not self.num_starts:
+            raise ValueError(f"shuffled_sweeps needs a start and no negative number of them, got {self.starts}")
+        if self.starts.get("zero_shot", 0) > 1 or self.starts.get("opposite", 0) > 1:
+            raise ValueError(f"zero_shot and opposite are one labelling each, got {self.starts}")
+        return self
+
+
 class SweepsSettings(Record):
     """Sweeps from one start until nothing changes: a `multistart` without anything to compare.
 
@@ -221,6 +272,12 @@ class ControlSettings(Record):
 
 
 SearchSettings = Annotated[
-    AnnealingSettings | MultistartSettings | SweepsSettings | GibbsSettings | BootstrapSettings | ControlSettings,
+    AnnealingSettings
+    | MultistartSettings
+    | ShuffledSweepsSettings
+    | SweepsSettings
+    | GibbsSettings
+    | BootstrapSettings
+    | ControlSettings,
     Field(discriminator="kind"),
 ]

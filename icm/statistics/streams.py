@@ -24,6 +24,7 @@ class Stream(IntEnum):
     SEARCH = SEARCH  # the step; 0 is the first labels
     CONTEXT_ORDER = 11  # the order
     SCREENED_CLAIMS = 12
+    READING_ORDER = 13  # the order
     BOOTSTRAP = 20
     SHOTS = 21  # the draw
     NULL_LABELS = 22

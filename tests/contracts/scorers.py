@@ -27,7 +27,7 @@ from transformers.models.auto import AutoModelForCausalLM
 from benchmarks.speed.random_models import word_tokenizer
 from icm.claims import TRUE_FALSE, LabelSpace, freeze
 from icm.contexts import Contexts, Tree, draw_order
-from icm.prompts import NO_CONTEXT, Prompt
+from icm.prompts import NO_CONTEXT, Prompt, Reading
 
 NUM_WORDS = 40
 TWO_TOKENS = LabelSpace(names=("no", "yes", "maybe"), verbalizers=(" w1 w2", " w1 w3", " w4"))
@@ -127,6 +127,14 @@ def leave_one_out_prompts(num_claims: int, space: LabelSpace = TRUE_FALSE) -> li
     contexts = Contexts(Tree(), demos, groups, draw_order(groups, seed=0))
     prompts = [Prompt(context, texts[i]) for i, context in contexts.leave_one_out(labels).items()]
     return [*prompts, Prompt(NO_CONTEXT, texts[0])]
+
+
+def readings(num_claims: int, space: LabelSpace = TRUE_FALSE) -> list[Reading]:
+    """Return readings of all claims, of a part of them, and of a single one."""
+    texts = [f"w{i % 5} w{i % 3} w{i % NUM_WORDS} w{7 * i % NUM_WORDS}" for i in range(num_claims)]
+    demos = [text + space.verbalizers[i % len(space)] for i, text in enumerate(texts)]
+    parts = (range(num_claims), range(num_claims - 1, 1, -2), [3])
+    return [Reading([texts[i] for i in part], [demos[i] for i in part][:-1]) for part in parts]
 
 
 def plain_logprobs(model: Any, tokenizer: Any, prompts: list[Prompt], space: LabelSpace) -> list[list[float]]:

@@ -15,11 +15,12 @@ from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.fake import HashScorer
 from icm.scoring.journal import JournalScorer
 from icm.scoring.local import LocalScorer
-from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens
-from tests.contracts.scorers import FAMILIES, NUM_WORDS, TWO_TOKENS, leave_one_out_prompts, tiny_model
+from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens, count_reading_tokens
+from tests.contracts.scorers import FAMILIES, NUM_WORDS, TWO_TOKENS, leave_one_out_prompts, readings, tiny_model
 from tests.worlds.scorers import ConceptScorer
 
 PROMPTS = leave_one_out_prompts(10)
+READINGS = readings(10)
 MakeScorer = Callable[[], LabelScorer]
 
 
@@ -117,6 +118,33 @@ def test_answers_depend_on_the_context(make: MakeScorer) -> None:
     demos = [NO_CONTEXT.extend([query + verdict] * 3) for verdict in TRUE_FALSE.verbalizers]
     logprobs = make().label_logprobs([Prompt(context, query) for context in [*contexts, *demos]])
     assert np.abs(logprobs[2] - logprobs[3]).max() > 1e-3
+
+
+def test_a_reading_answers_what_each_verdict_answers_as_a_prompt_of_its_own(make: MakeScorer) -> None:
+    rows = make().verdict_logprobs(READINGS)
+    assert [each.shape for each in rows] == [(len(reading.queries), 2) for reading in READINGS]
+    scorer = make()
+    for reading, answers in zip(READINGS, rows, strict=True):
+        one_by_one = np.concatenate([scorer.label_logprobs([prompt]) for prompt in reading.prompts()])
+        np.testing.assert_allclose(answers, one_by_one, atol=1e-4)
+        np.testing.assert_allclose(scorer.verdict_logprobs([reading])[0], answers, atol=1.01e-5)
+
+
+def test_readings_of_nothing_cost_nothing_and_others_one_pass_over_each(make: MakeScorer) -> None:
+    scorer = make()
+    assert scorer.verdict_logprobs([]) == []
+    assert scorer.cost.forwarded_tokens == 0
+    scorer.verdict_logprobs(READINGS)
+    num_verdicts = sum(len(reading.queries) for reading in READINGS)
+    assert scorer.cost.prompts == num_verdicts
+    # A first claim lacks the separator that a counted one includes.
+    assert abs(scorer.cost.forwarded_tokens - count_reading_tokens(scorer, READINGS)) <= len(READINGS)
+    assert scorer.cost.naive_tokens == scorer.cost.forwarded_tokens
+
+
+def test_equal_readings_get_equal_bits(make: MakeScorer) -> None:
+    for one, other in zip(make().verdict_logprobs(READINGS), make().verdict_logprobs(READINGS), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_fingerprint_is_stable(make: MakeScorer) -> None:

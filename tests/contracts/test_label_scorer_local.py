@@ -34,6 +34,7 @@ from tests.contracts.scorers import (
     UNTOLD_WINDOW,
     leave_one_out_prompts,
     plain_logprobs,
+    readings,
     save_tiny_model,
     shared_model,
     tiny_model,
@@ -109,6 +110,21 @@ def test_recurrence_and_chunks_fall_back_to_full_prompts_with_a_reason(reason: s
     prompts = leave_one_out_prompts(10)
     expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), prompts, TRUE_FALSE)
     np.testing.assert_allclose(scorer.label_logprobs(prompts), expected, atol=1.5e-5)
+
+
+BEGINNING_ALIKE = LabelSpace(names=("no", "yes"), verbalizers=(" w1 w2", " w1 w3"))
+
+
+@pytest.mark.parametrize("space", [TRUE_FALSE, BEGINNING_ALIKE, TWO_TOKENS], ids=["one token", "two", "parting early"])
+@pytest.mark.parametrize("family", [*FAMILIES, *SLIDING])
+@pytest.mark.filterwarnings("ignore:prompts are forwarded in full")
+def test_a_reading_equals_the_plain_forward_of_each_verdict(family: str, space: LabelSpace) -> None:
+    model = tiny_model({**FAMILIES, **SLIDING}[family])
+    asked = readings(9, space)
+    scorer = _scorer(model, space, max_pack_tokens=64)
+    for reading, rows in zip(asked, scorer.verdict_logprobs(asked), strict=True):
+        expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), reading.prompts(), space)
+        np.testing.assert_allclose(rows, expected, atol=1.5e-5)
 
 
 @pytest.mark.parametrize("max_pack_tokens", [1, 7, 100, 10_000])

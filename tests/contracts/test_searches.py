@@ -26,6 +26,14 @@ SEARCHES = {
     "multistart": ("search=multistart",),
     "sweeps": ("search=sweeps",),
     "sweeps from random labels": ("search=sweeps", "search.start=random"),
+    "shuffled_sweeps": ("search=shuffled_sweeps", "objective=prequential", "search.starts.random=2"),
+    "shuffled_sweeps in blocks": ("search=shuffled_sweeps", "objective=prequential", "objective.block_size=5"),
+    "annealing of the gain": (
+        "search=annealing",
+        "objective=prequential",
+        "search.speculation_window=1",
+        "search.steps_per_claim=1",
+    ),
     "gibbs": ("search=gibbs", "search.num_scans=4", "search.burn_in=1"),
     "bootstrap": ("search=bootstrap", "search.num_rounds=4", "search.num_shots=6"),
     "bootstrap alone": ("search=bootstrap", "search.consistent=false", "search.balanced=false", "search.num_rounds=3"),
@@ -109,16 +117,17 @@ def test_sweeps_never_lower_the_utility_of_the_claims_they_label(name: str, seed
     assert (state.labels >= 0).all()
 
 
-@pytest.mark.parametrize("name", ["multistart", "sweeps", "bootstrap", "random"])
+@pytest.mark.parametrize("name", ["multistart", "shuffled_sweeps", "sweeps", "bootstrap", "random"])
 def test_consistent_searches_return_consistent_labels(name: str) -> None:
     search, problem, _ = make_problem(SEARCHES[name], knows=False)
     state = finished(search, problem)
     assert count_violations(problem.objective.constraints, search.result(state).labels) == 0
 
 
+@pytest.mark.parametrize("name", ["multistart", "shuffled_sweeps"])
 @pytest.mark.parametrize("seed", range(3))
-def test_multistart_finds_the_truth_of_a_scorer_that_learns_it(seed: int) -> None:
-    search, problem, golden = make_problem(SEARCHES["multistart"], seed)
+def test_searches_find_the_truth_of_a_scorer_that_learns_it(name: str, seed: int) -> None:
+    search, problem, golden = make_problem(SEARCHES[name], seed)
     state = finished(search, problem)
     assert np.mean(search.result(state).labels == golden) >= 0.95
 
@@ -132,6 +141,36 @@ def test_finalists_that_ended_elsewhere_are_reported_on_all_claims() -> None:
     for alternative in result.alternatives:
         assert (alternative.labels >= 0).all()
         assert alternative.utility == problem.objective.evaluate(alternative.labels).utility
+
+
+def test_shuffled_sweeps_report_what_they_compared_in_the_orders_of_the_objective() -> None:
+    search, problem, _ = make_problem(SEARCHES["shuffled_sweeps"], knows=False)
+    state = finished(search, problem)
+    result = search.result(state)
+    assert 1 <= len(result.alternatives) <= 2
+    for alternative in result.alternatives:
+        assert set(alternative.origins) <= {"zero_shot", "opposite", "random"}
+        assert alternative.utility == problem.objective.evaluate(alternative.labels).utility
+    assert state.step <= search.num_steps
+
+
+def test_without_relations_shuffled_sweeps_start_from_zero_shot_labels_alone() -> None:
+    claims, truth = make_claims(num_groups=6, per_group=3)
+    settings = load("search=shuffled_sweeps", "objective=prequential").for_elicit()
+    task = make_task().model_copy(update={"relations": ()})
+    problem = build_problem(claims, task, ConceptScorer(truth, TRUE_FALSE), settings)
+    search = build_search(settings.search, problem, 0)
+    assert {member.origin for member in search.start().population.members} == {"zero_shot"}
+
+
+def test_shuffled_sweeps_read_no_claim_more_often_than_they_say() -> None:
+    search, problem, _ = make_problem(SEARCHES["shuffled_sweeps"], knows=False)
+    finished(search, problem)
+    objective = problem.objective
+    zero_shot_again = search.num_steps * len(problem.claims)  # a journal answers it, but here is none
+    assert search.num_evaluations is not None
+    most = search.num_evaluations * objective.num_orders * len(problem.claims)
+    assert objective.scorer.cost.prompts <= most + zero_shot_again
 
 
 def test_starts_compete_on_whole_groups_of_some_claims() -> None:

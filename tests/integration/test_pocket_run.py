@@ -15,7 +15,7 @@ from rich.console import Console
 from icm.claims import TRUE_FALSE, freeze
 from icm.config import load
 from icm.elicit import stage as elicit
-from icm.elicit.forecast import forecast
+from icm.elicit.forecast import Forecast, ReadingForecast, forecast
 from icm.errors import Interrupted
 from icm.files.records import CLAIMS, LABELS, TASK, TRACE, TraceRow, read_claims, read_rows, read_task
 from icm.prepare import stage as prepare
@@ -44,7 +44,10 @@ def config_in(directory: Path, *overrides: str) -> Any:
 
 
 CHAIN = ("search=annealing", "objective=released_code", "search.steps_per_claim=4", "seed=3")
-SEARCHES = pytest.mark.parametrize("search", [CHAIN, ("search=multistart",)], ids=["annealing", "multistart"])
+SHUFFLED = ("search=shuffled_sweeps", "objective=prequential", "search.starts.random=1")
+SEARCHES = pytest.mark.parametrize(
+    "search", [CHAIN, ("search=multistart",), SHUFFLED], ids=["annealing", "multistart", "shuffled_sweeps"]
+)
 
 
 @SEARCHES
@@ -73,10 +76,17 @@ def test_a_run_stopped_again_and_again_is_the_same_byte_for_byte(
             return getattr(scorer, name)
 
         def label_logprobs(self, prompts: Any) -> Any:
+            self._asked()
+            return scorer.label_logprobs(prompts)
+
+        def verdict_logprobs(self, readings: Any) -> Any:
+            self._asked()
+            return scorer.verdict_logprobs(readings)
+
+        def _asked(self) -> None:
             self.calls += 1
             if self.calls == 1:
                 signal.raise_signal(signal.SIGINT)
-            return scorer.label_logprobs(prompts)
 
     config = config_in(tmp_path, *search)
     prepare.run(config.for_prepare(), tmp_path / "prepare")
@@ -115,6 +125,7 @@ def test_the_forecast_of_an_evaluation_is_what_the_model_forwards(tmp_path: Path
     claims, task = read_claims(tmp_path / "prepare" / CLAIMS), read_task(tmp_path / "prepare" / TASK)
     objective = build_problem(claims, task, scorer, config.for_elicit()).objective
     expected = forecast(objective, claims, task.label_space, num_steps=1)
+    assert isinstance(expected, Forecast)
     before = scorer.cost
     objective.evaluate(freeze(np.ones(len(claims))))
     spent = scorer.cost - before
@@ -123,6 +134,30 @@ def test_the_forecast_of_an_evaluation_is_what_the_model_forwards(tmp_path: Path
     # two claims about one question begin alike.
     assert 0.85 * expected.evaluation_tokens < spent.forwarded_tokens < expected.evaluation_tokens
     assert spent.naive_tokens == pytest.approx(expected.naive_tokens, rel=0.05)
+
+
+def test_the_forecast_of_a_reading_is_what_the_model_forwards(tmp_path: Path, scorer: LabelScorer) -> None:
+    config = config_in(tmp_path, *SHUFFLED)
+    prepare.run(config.for_prepare(), tmp_path / "prepare")
+    claims, task = read_claims(tmp_path / "prepare" / CLAIMS), read_task(tmp_path / "prepare" / TASK)
+    objective = build_problem(claims, task, scorer, config.for_elicit()).objective
+    expected = forecast(objective, claims, task.label_space, num_steps=1, num_evaluations=4)
+    assert isinstance(expected, ReadingForecast)
+    before = scorer.cost
+    objective.evaluate(freeze(np.ones(len(claims))))
+    spent = scorer.cost - before
+    assert spent.prompts == expected.num_orders * len(claims)
+    # What is forwarded lacks the separator before each block and the last verdict.
+    assert 0.95 * expected.num_orders * expected.order_tokens < spent.forwarded_tokens
+    assert spent.forwarded_tokens < expected.num_orders * expected.order_tokens
+    assert "read every claim at most 12 times" in str(expected)
+
+
+def test_labels_read_as_a_code_say_how_many_bits_the_claims_save(tmp_path: Path, scorer: LabelScorer) -> None:
+    config = config_in(tmp_path, *SHUFFLED)
+    prepare.run(config.for_prepare(), tmp_path / "prepare")
+    manifest = elicit.run(config.for_elicit(), tmp_path / "prepare", tmp_path / "elicit", scorer, quiet())
+    assert 0 < manifest.counts["bits_per_label"] <= 1
 
 
 def test_a_manifest_names_model_versions_and_cost(tmp_path: Path, scorer: LabelScorer) -> None:

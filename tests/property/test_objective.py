@@ -12,14 +12,14 @@ from scipy.special import log_softmax
 
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.contexts import Fixed, KShot, Tree
-from icm.objective import Objective, ObjectiveSettings, margins, mutual_predictability
+from icm.objective import LeaveOneOutSettings, Objective, margins, mutual_predictability
 from icm.problem import build_problem
 from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task
 from tests.worlds.scorers import ConceptScorer
 
 OBJECTIVES = st.builds(
-    ObjectiveSettings,
+    LeaveOneOutSettings,
     alpha=st.floats(0.5, 100),
     predictability=st.sampled_from(["log_prob", "margin", "centred"]),
     reduction=st.sampled_from(["sum", "mean"]),
@@ -28,7 +28,7 @@ DEFAULTS = elicit_settings()
 CONTEXTS = st.sampled_from([Tree(), Tree(num_orders=3), Fixed(), KShot(num_shots=1), KShot(num_shots=5)])
 
 
-def make_objective(objective_settings: ObjectiveSettings, contexts: str, seed: int, concept: bool) -> Objective:
+def make_objective(objective_settings: LeaveOneOutSettings, contexts: str, seed: int, concept: bool) -> Objective:
     claims, truth = make_claims(num_groups=4, per_group=3, seed=seed % 7)
     scorer = ConceptScorer(truth, TRUE_FALSE) if concept else HashScorer(TRUE_FALSE, seed=seed)
     stage = DEFAULTS.model_copy(update={"seed": seed, "objective": objective_settings, "contexts": contexts})
@@ -59,7 +59,7 @@ def test_a_prediction_is_the_row_the_claim_has_once_it_is_labelled(
     contexts: str, seed: int, data: st.DataObject
 ) -> None:
     objective = make_objective(
-        ObjectiveSettings(alpha=30, predictability="margin", reduction="mean"), contexts, seed, concept=False
+        LeaveOneOutSettings(alpha=30, predictability="margin", reduction="mean"), contexts, seed, concept=False
     )
     labels = np.array(data.draw(st.lists(st.integers(UNLABELLED, 1), min_size=12, max_size=12)), dtype=np.int8)
     claim, label = data.draw(st.integers(0, 11)), data.draw(st.integers(0, 1))
@@ -105,7 +105,7 @@ def test_the_centred_margin_of_a_constant_labelling_is_zero(
 ) -> None:
     label = data.draw(st.integers(0, num_labels - 1))
     labels = np.full(num_claims, label, dtype=np.int8)
-    centred = ObjectiveSettings(alpha=1, predictability="centred", reduction="mean")
+    centred = LeaveOneOutSettings(alpha=1, predictability="centred", reduction="mean")
     assert abs(mutual_predictability(rows_of(seed, num_claims, num_labels), labels, centred)) < 1e-9
 
 
@@ -119,9 +119,11 @@ def test_the_sum_is_the_mean_times_the_labelled_claims_and_log_probs_never_raise
     labelled = int((labels >= 0).sum())
     for predictability in ("log_prob", "margin", "centred"):
         total, mean = (
-            mutual_predictability(rows, labels, ObjectiveSettings(alpha=1, predictability=predictability, reduction=r))
+            mutual_predictability(
+                rows, labels, LeaveOneOutSettings(alpha=1, predictability=predictability, reduction=r)
+            )
             for r in ("sum", "mean")
         )
         assert total == pytest.approx(mean * labelled)
-    whole = ObjectiveSettings(alpha=1, predictability="log_prob", reduction="sum")
+    whole = LeaveOneOutSettings(alpha=1, predictability="log_prob", reduction="sum")
     assert mutual_predictability(rows, labels, whole) <= 0

@@ -49,13 +49,7 @@ class ConceptScorer(FakeScorer):
             for label, verbalizer in enumerate(space.verbalizers)
         }
 
-    def label_logprobs(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """Return log p(verbalizer | prompt): (B, L), nats.
-
-        Raises:
-            ValueError: The truth does not hold the claim that is asked.
-        """
-        self._spend(prompts)
+    def _answer(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         logits = self._noise * uniform([prompt.query.encode() for prompt in prompts], self.num_labels, self._seed)
         known: dict[int, int] = {}
         for row, prompt in enumerate(prompts):

@@ -35,6 +35,10 @@ class FullHead:
         """Return the column of the logits for each of some tokens: (R,)."""
         return tokens
 
+    def width(self, model: Any) -> int:
+        """Return how many columns the logits have."""
+        return model.config.get_text_config().vocab_size
+
 
 class LabelHead:
     """The rows of the labels: log-probabilities are normalised over the labels, which must be single tokens.
@@ -75,6 +79,10 @@ class LabelHead:
     def columns(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the column of the logits for each of some tokens: (R,)."""
         return np.searchsorted(self._tokens, tokens)
+
+    def width(self, _model: Any) -> int:
+        """Return how many columns the logits have."""
+        return self._tokens.size
 
 
 Head = FullHead | LabelHead

@@ -1,13 +1,14 @@
-"""Forwards each prompt in full, as a row of a padded batch. Knows tokens, not text.
+"""Forwards each prompt or reading in full, as a row of a padded batch. Knows tokens, not text.
 
-The plain way: for models whose attention cannot share prefixes, and the yardstick for the shared one.
+For prompts the plain way: for models whose attention cannot share prefixes, and the yardstick for the shared one. For
+readings the only way that is needed: a row is read at all its verdicts, whatever the attention of the model.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from icm.scoring.local.heads import Head
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
 from icm.scoring.protocol import ScoringCost
 from icm.scoring.trie import Tokens
+
+MAX_LOGITS: Final = 1 << 27
+"""Logits of one forward pass, half a gigabyte: each place that is read costs all columns in every row."""
 
 
 class PaddedForward:
@@ -38,10 +42,36 @@ class PaddedForward:
         Raises:
             ScoringError: Memory does not suffice for the longest prompt.
         """
-        rows = _rows(prompts, verbalizers)
+        return self._score(_rows(prompts, verbalizers), (len(prompts), len(verbalizers)))
+
+    @torch.inference_mode()
+    def score_readings(self, readings: Sequence[TokenReading], verbalizers: Sequence[Tokens]) -> Scored:
+        """Return the label log-probabilities at all verdicts of all readings, one after the other.
+
+        Args:
+            readings: Tokens, and where in them the claims end.
+            verbalizers: Tokens of each label's verbalizer; all but the last are the same for every label.
+
+        Raises:
+            ScoringError: Memory does not suffice for the longest reading.
+        """
+        rows, num_verdicts = [], 0
+        for tokens, ends in readings:
+            reads = [
+                (end - 1 + i, token, num_verdicts + verdict, label)
+                for verdict, end in enumerate(ends)
+                for label, verbalizer in enumerate(verbalizers)
+                for i, token in enumerate(verbalizer)
+            ]
+            rows.append(_Row(tokens, reads))
+            num_verdicts += len(ends)
+        return self._score(rows, (num_verdicts, len(verbalizers)))
+
+    def _score(self, rows: list[_Row], shape: tuple[int, int]) -> Scored:
+        """Forward rows in batches of similar length and add up their reads."""
         # By length: rows of one batch are padded to the longest, so neighbours in length waste the least.
         rows.sort(key=lambda row: len(row.tokens))
-        logprobs = np.zeros((len(prompts), len(verbalizers)))
+        logprobs = np.zeros(shape)
         cost, start = ScoringCost(), 0
         while start < len(rows):
             batch = self._batch(rows[start:])
@@ -58,7 +88,8 @@ class PaddedForward:
                 continue
             # `add.at` and not `+=`: a label of several tokens is read several times, and fancy indexing counts once.
             for row, found in zip(batch, values, strict=True):
-                np.add.at(logprobs[row.prompt], [label for _, _, label in row.reads], found)
+                _, _, asked, labels = zip(*row.reads, strict=True)
+                np.add.at(logprobs, (asked, labels), found)
             num_tokens = sum(len(row.tokens) for row in batch)
             seconds = time.perf_counter() - begun
             cost += ScoringCost(forwarded_tokens=num_tokens, calls=1, model_seconds=seconds)
@@ -66,10 +97,14 @@ class PaddedForward:
         return Scored(logprobs, cost)
 
     def _batch(self, rows: Sequence[_Row]) -> Sequence[_Row]:
-        """Return as many of the rows, which ascend in length, as the budget holds, but at least one."""
+        """Return as many of the rows, which ascend in length, as the budgets hold, but at least one."""
         # The rows ascend, so the last row taken sets the width: `size + 1` rows are as wide as `rows[size]`.
-        size = 1
+        size, places = 1, rows[0].places()
+        most_read = MAX_LOGITS // self._head.width(self._model)
         while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
+            places |= rows[size].places()
+            if (size + 1) * len(places) > most_read:
+                break
             size += 1
         return rows[:size]
 
@@ -84,7 +119,7 @@ class PaddedForward:
         padded = bool((lengths < tokens.shape[1]).any())
         # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
         # among them. Flattened, row `r` begins at `r * len(wanted)`.
-        wanted, which = np.unique([at for row in batch for at, _, _ in row.reads], return_inverse=True)
+        wanted, which = np.unique([at for row in batch for at, *_ in row.reads], return_inverse=True)
         with self._head.in_place():
             logits = self._model(
                 tokens.to(device),
@@ -98,17 +133,27 @@ class PaddedForward:
         values = read_logprobs(
             logits.flatten(0, 1),
             torch.from_numpy(place * len(wanted) + which),
-            torch.from_numpy(self._head.columns(np.array([token for row in batch for _, token, _ in row.reads]))),
+            torch.from_numpy(self._head.columns(np.array([token for row in batch for _, token, *_ in row.reads]))),
         )
         return np.split(values, np.cumsum([len(row.reads) for row in batch])[:-1])
 
 
-class _Row(NamedTuple):
-    """A prompt with the part of a verbalizer that must be forwarded, and its reads as (position, token, label)."""
+class TokenReading(NamedTuple):
+    """The tokens of a reading with the part of its last verbalizer that must be forwarded, and where its claims end."""
 
-    prompt: int
     tokens: Tokens
-    reads: list[tuple[int, int, int]]
+    ends: Sequence[int]
+
+
+class _Row(NamedTuple):
+    """Tokens to forward, and what is read in them: (position, token, which question it counts for, label)."""
+
+    tokens: Tokens
+    reads: list[tuple[int, int, int, int]]
+
+    def places(self) -> set[int]:
+        """Return the positions at which something is read."""
+        return {at for at, *_ in self.reads}
 
 
 def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row]:
@@ -118,8 +163,8 @@ def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row
         by_beginning: dict[Tokens, _Row] = {}
         for label, verbalizer in enumerate(verbalizers):
             beginning = verbalizer[:-1]
-            row = by_beginning.setdefault(beginning, _Row(prompt, tokens + beginning, []))
+            row = by_beginning.setdefault(beginning, _Row(tokens + beginning, []))
             # Token i of a verbalizer is read one place before its own, at the last token of the prompt for i = 0.
-            row.reads.extend((len(tokens) - 1 + i, token, label) for i, token in enumerate(verbalizer))
+            row.reads.extend((len(tokens) - 1 + i, token, prompt, label) for i, token in enumerate(verbalizer))
         rows.extend(by_beginning.values())
     return rows

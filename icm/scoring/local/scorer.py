@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
-from icm.prompts import NO_CONTEXT, Prompt
+from icm.prompts import NO_CONTEXT, Prompt, Reading
 from icm.scoring.local.heads import LARGE_VOCABULARY, head_for
 from icm.scoring.local.loading import Dtype, load_model
 from icm.scoring.local.packed import PackedForward
-from icm.scoring.local.padded import PaddedForward
+from icm.scoring.local.padded import PaddedForward, TokenReading
 from icm.scoring.local.reading import Scored
 from icm.scoring.local.segments import SegmentTokenizer
 from icm.scoring.local.windows import Attention, attention_of
@@ -227,6 +227,50 @@ class LocalScorer:
         self._cost += replace(spent, other_seconds=seconds - spent.model_seconds)
         return np.round(logprobs, DECIMALS)
 
+    def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
+        """Return log p(verbalizer | all before it) at every verdict, rounded to `DECIMALS`: (n, L) of each, nats.
+
+        Where the words of the labels part before their last token, a reading is asked as so many prompts.
+
+        Raises:
+            ScoringError: As `label_logprobs`.
+        """
+        if not readings:
+            return []
+        verbalizers = self._segments.verbalizers
+        if len({verbalizer[:-1] for verbalizer in verbalizers}) > 1:
+            return [self.label_logprobs(reading.prompts()) for reading in readings]
+        started = time.perf_counter()
+        rows = [self._in_tokens(reading) for reading in readings]
+        self._check_lengths(np.array([len(row.tokens) for row in rows]))
+        logprobs, spent = self._padded.score_readings(rows, verbalizers)
+        sizes = [len(reading.queries) for reading in readings]
+        spent = replace(spent, prompts=sum(sizes), naive_tokens=spent.forwarded_tokens)
+        self._cost += replace(spent, other_seconds=time.perf_counter() - started - spent.model_seconds)
+        return np.split(np.round(logprobs, DECIMALS), np.cumsum(sizes)[:-1])
+
+    def _in_tokens(self, reading: Reading) -> TokenReading:
+        """Return the tokens of a reading and where its claims end.
+
+        Raises:
+            ScoringError: The tokenizer merges the end of a claim with its verdict.
+        """
+        tokens: list[int] = []
+        ends: list[int] = []
+        for query, demo in zip(reading.queries, (*reading.demos, None), strict=True):
+            claim = self._segments.encode(query, not ends)
+            shown = (*claim, *self._segments.verbalizers[0][:-1])
+            if demo is not None:
+                shown = self._segments.encode(demo, not ends)
+                if shown[: len(claim)] != claim:
+                    raise ScoringError(
+                        f"the tokenizer merges the end of {query[-40:]!r} with the verdict after it; end claims in a "
+                        f"letter or a mark that it keeps apart, or choose other verbalizers"
+                    )
+            ends.append(len(tokens) + len(claim))
+            tokens += shown
+        return TokenReading(tuple(tokens), ends)
+
     def _forward(self, prompts: Sequence[Prompt], trie: Trie) -> Scored:
         if self._packed is not None:
             return self._packed.score(trie, self.num_labels)
@@ -237,7 +281,7 @@ class LocalScorer:
         if self._context_length is not None and longest > self._context_length:
             raise ScoringError(
                 f"prompt {int(lengths.argmax())} of {len(lengths)} has {longest} tokens with its verbalizer, but the "
-                f"model's context holds {self._context_length}; use fewer claims, or contexts=k_shot"
+                f"model's context holds {self._context_length}; use fewer claims, contexts=k_shot, or smaller blocks"
             )
 
     def _naive_tokens(self, lengths: NDArray[np.int64]) -> int:

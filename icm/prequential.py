@@ -1,0 +1,228 @@
+"""U = alpha * gain - I: the claims and their labels are read once, in random orders, and the surprises are added up.
+
+Knows a scorer as a value, no search and no golden label. The equation stands in `icm.objective.gain`. As there: an
+update asks only for blocks that have changed and sums everything anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
+
+from consistency import ConstraintArrays
+from consistency.kernels import count_violations, inconsistency
+from icm.blocks import BlockPlan
+from icm.claims import UNLABELLED, Labels
+from icm.objective import Answer, Evaluation, PrequentialSettings, gain, prior_knowledge, utility
+from icm.prompts import NO_CONTEXT, Prompt, Reading
+from icm.scoring.protocol import LabelScorer
+
+ORDERS_PER_DRAW: Final = 1 << 16
+"""How far the numbers of the orders of two draws lie apart: more orders than anyone averages over."""
+
+MATCHING_ROUNDS: Final = 200
+MATCHED: Final = 1e-9
+"""Offsets that match a class prior are refined until none moves by more, nats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prequential:
+    """U where the claims are read one after the other.
+
+    Attributes:
+        settings: What U measures.
+        plan: In which orders and blocks the claims are read.
+        queries: (N,) the texts of the claims.
+        demos: N times L segments, `demos[i][y]` shows claim i with label y.
+        scorer: The model.
+        constraints: What a labelling may violate.
+        evidence: (N, L) what is known of the labels beforehand, log-likelihoods in nats; zeros where nothing is.
+        draw: Which orders; those of different draws are independent.
+    """
+
+    settings: PrequentialSettings
+    plan: BlockPlan
+    queries: Sequence[str]
+    demos: Sequence[Sequence[str]]
+    scorer: LabelScorer
+    constraints: ConstraintArrays
+    evidence: NDArray[np.float64]
+    draw: int = 0
+
+    @property
+    def num_orders(self) -> int:
+        """Orders of the claims that P is averaged over."""
+        return self.settings.num_orders
+
+    def in_orders(self, draw: int, num_orders: int | None = None) -> Prequential:
+        """Return U over other orders of the claims: those of another draw, and as many as wanted."""
+        settings = self.settings.model_copy(update={"num_orders": num_orders or self.num_orders})
+        return replace(self, draw=draw, settings=settings)
+
+    def evaluate(self, labels: Labels) -> Evaluation:
+        """Evaluate a labelling from scratch."""
+        return self.evaluate_all([labels])[0]
+
+    def evaluate_all(self, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Evaluate several labellings from scratch, asking the model in one batch."""
+        return self._evaluate_all(labellings, known={})
+
+    def update(self, evaluation: Evaluation, labels: Labels) -> Evaluation:
+        """Evaluate a labelling, taking over from an evaluation the blocks that are the same in both.
+
+        Equal bit for bit to `evaluate(labels)` under a deterministic scorer.
+        """
+        return self.update_all(evaluation, [labels])[0]
+
+    def update_all(self, evaluation: Evaluation, labellings: Sequence[Labels]) -> list[Evaluation]:
+        """Do what `update` does for several labellings, asking the model in one batch."""
+        return self._evaluate_all(labellings, known=evaluation.answers)
+
+    def zero_shot(self, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return log p(label | claim) and evidence of every claim, or of some, with nothing before it: (n, L), nats."""
+        claims = np.arange(len(self.queries)) if claims is None else claims
+        prompts = [Prompt(NO_CONTEXT, self.queries[int(claim)]) for claim in claims]
+        return log_softmax(self.scorer.label_logprobs(prompts), axis=1) + self.evidence[claims]
+
+    def predict(self, labels: Labels, claim: int) -> NDArray[np.float64]:
+        """Return log p(label | claim, labelled claims read before it) and evidence of one claim: (L,), nats.
+
+        It is not calibrated: that takes several claims.
+        """
+        return log_softmax(self._predicted(labels, claim).mean(axis=0)) + self.evidence[claim]
+
+    def predict_all(self, labels: Labels, claims: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return log p(label | claim, labelled claims read before it) and evidence, calibrated: (n, L), nats.
+
+        Where all claims are labelled, these are the conditionals of the evaluation, and cost what it costs. Each
+        unlabelled claim is asked by itself, after what stands before it.
+        """
+        claims = np.arange(labels.size) if claims is None else claims
+        rows = self._rows(self.readings(labels))
+        for claim in claims[labels[claims] == UNLABELLED].tolist():
+            rows[:, claim] = self._predicted(labels, claim)
+        return self.calibrated(rows[:, claims].mean(axis=0)) + self.evidence[claims]
+
+    def calibrated(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return log-probabilities (n, L) without the model's liking for the word of a label, normalised."""
+        if rows.shape[0] == 0:
+            return rows
+        if self.settings.class_prior is not None:
+            return match_prior(rows, self.settings.class_prior)
+        if self.settings.calibration == "none":
+            return log_softmax(rows, axis=1)
+        return log_softmax(rows - logsumexp(rows, axis=0), axis=1)
+
+    def readings(self, labels: Labels) -> dict[tuple[int, int], tuple[NDArray[np.int64], Reading]]:
+        """Return what is read to evaluate a labelling: by order and block the labelled claims, and the reading."""
+        found = {}
+        for order in range(self.num_orders):
+            for number, block in enumerate(self._blocks(order)):
+                claims = block[labels[block] != UNLABELLED]
+                if claims.size:
+                    found[order, number] = (claims, self._reading(labels, claims))
+        return found
+
+    def _blocks(self, order: int) -> list[NDArray[np.int64]]:
+        """Return the blocks of one order of this draw."""
+        return self.plan.blocks(self.draw * ORDERS_PER_DRAW + order)
+
+    def _reading(self, labels: Labels, claims: NDArray[np.int64]) -> Reading:
+        places: list[int] = claims.tolist()
+        shown: list[int] = labels[claims].tolist()
+        demos = [self.demos[claim][label] for claim, label in zip(places[:-1], shown, strict=False)]
+        return Reading([self.queries[claim] for claim in places], demos)
+
+    def _predicted(self, labels: Labels, claim: int) -> NDArray[np.float64]:
+        """Return what is predicted of one claim, labelled or not, in each order: (R, L), nats."""
+        readings = []
+        for order in range(self.num_orders):
+            (block,) = (block for block in self._blocks(order) if claim in block)
+            before = block[: int(np.flatnonzero(block == claim)[0])]
+            readings.append(self._reading(labels, np.append(before[labels[before] != UNLABELLED], claim)))
+        return log_softmax([rows[-1] for rows in self.scorer.verdict_logprobs(readings)], axis=1)
+
+    def _rows(self, found: Mapping[tuple[int, int], tuple[NDArray[np.int64], Reading]]) -> NDArray[np.float64]:
+        """Return what readings answer, by order and claim: (R, N, L), nats; NaN where nothing was read."""
+        answers = self.scorer.verdict_logprobs([reading for _, reading in found.values()])
+        rows = np.full((self.num_orders, len(self.queries), self.scorer.num_labels), np.nan)
+        for (order, _), (claims, _), each in zip(found, found.values(), answers, strict=True):
+            rows[order, claims] = log_softmax(each, axis=1)
+        return rows
+
+    def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
+        """Evaluate labellings, asking once for every block whose answer is not known."""
+        asked = [self.readings(labels) for labels in labellings]
+        answers = {answer.digest: answer for answer in known.values()}
+        missing = {r.digest: r for found in asked for _, r in found.values() if r.digest not in answers}
+        if missing:
+            rows = self.scorer.verdict_logprobs(list(missing.values()))
+            answers |= {d: Answer(d, log_softmax(each, axis=1)) for d, each in zip(missing, rows, strict=True)}
+        return [
+            self._assemble(labels, found, {place: answers[reading.digest] for place, (_, reading) in found.items()})
+            for labels, found in zip(labellings, asked, strict=True)
+        ]
+
+    def _assemble(
+        self,
+        labels: Labels,
+        found: Mapping[tuple[int, int], tuple[NDArray[np.int64], Reading]],
+        answers: Mapping[tuple[int, int], Answer],
+    ) -> Evaluation:
+        """Sum everything anew from the answers to all readings of a labelling."""
+        rows = np.full((self.num_orders, labels.size, self.scorer.num_labels), np.nan)
+        for (order, _), (claims, _), answer in zip(found, found.values(), answers.values(), strict=True):
+            rows[order, claims] = answer.label_logprobs
+        labelled = np.flatnonzero(labels != UNLABELLED)
+        prior = self.settings.class_prior
+        matched = rows if prior is None else self._calibrated_where(rows, labelled)
+        per_order = [gain(each, labels, prior) for each in matched]
+        predictability = float(np.mean(per_order))
+        weight_violated = inconsistency(self.constraints, labels)
+        averaged = self._calibrated_where(rows.mean(axis=0, keepdims=True), labelled)[0]
+        conditionals = averaged + self.evidence
+        for array in (averaged, conditionals):
+            array.setflags(write=False)
+        known = prior_knowledge(labels, self.evidence, class_prior=None)
+        return Evaluation(
+            utility=utility(self.settings.alpha, predictability, weight_violated) + known,
+            predictability=predictability,
+            spread=float(np.std(per_order)),
+            inconsistency=weight_violated,
+            num_violations=count_violations(self.constraints, labels),
+            label_logprobs=averaged,
+            answers=answers,
+            conditionals=conditionals,
+        )
+
+    def _calibrated_where(self, rows: NDArray[np.float64], labelled: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return rows (R, N, L) calibrated over the labelled claims, each order by itself; NaN elsewhere."""
+        found = np.full_like(rows, np.nan)
+        for order, each in enumerate(rows):
+            found[order, labelled] = self.calibrated(each[labelled])
+        return found
+
+
+def match_prior(rows: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:
+    """Return log-probabilities moved by an offset per label so that the mean probability of each is its share.
+
+    Args:
+        rows: (n, L) log-probabilities, nats.
+        shares: (L,) the shares, above 0.
+
+    Returns:
+        (n, L) log-probabilities, normalised.
+    """
+    offsets = np.zeros(rows.shape[1])
+    for _ in range(MATCHING_ROUNDS):
+        moved = log_softmax(rows + offsets, axis=1)
+        step = np.log(shares) - (logsumexp(moved, axis=0) - np.log(rows.shape[0]))
+        offsets += step
+        if np.abs(step).max() < MATCHED:
+            break
+    return log_softmax(rows + offsets, axis=1)
