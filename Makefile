@@ -16,7 +16,7 @@ test: $(VENV)/installed-dev
 	$(MAKE) check
 
 check: lint types imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint:
 	$(BIN)/ruff format --check .
