@@ -54,6 +54,8 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
     if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
+    if "objective=prequential" in overrides and "contexts" in roots:
+        raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
     if command not in READ:
         return
     read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))

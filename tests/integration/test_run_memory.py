@@ -79,6 +79,7 @@ def test_a_directory_without_a_memory_says_what_to_do(icm: Icm, tmp_path: Path) 
         (("diagnose", "training=pocket", "out_dir=x"), "does not read training: `icm run` reads it"),
         (("run", "training=pocket"), "training=… is read with stages=all alone"),
         (("run", "run_dir=a", "out_dir=b"), "give one of the two"),
+        (("run", "objective=prequential", "contexts=fixed"), "leave the contexts out"),
         (("run", "search=length", "+search.consistent=true"), "search=length does not read consistent"),
         (("run", "search=sweeps", "search.flip=true"), "search.flip"),
     ],
