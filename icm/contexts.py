@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +19,31 @@ from icm.claims import UNLABELLED, Labels
 from icm.prompts import NO_CONTEXT, Context
 from icm.statistics.streams import Stream, generator
 
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tree(_Settings):
+class Tree(BaseModel):
     """All other labelled claims, ordered so that prompts share their beginnings: N*log2(N) demos for N claims.
 
     Attributes:
         num_orders: Independent orders of the claims that predictions are averaged over.
     """
 
+    model_config = _STRICT
+
     kind: Literal["tree"] = "tree"
     num_orders: int = Field(default=1, ge=1)
 
 
-class Fixed(_Settings):
+class Fixed(BaseModel):
     """All other labelled claims, always in one order, as in the released code: N*(N-1) demos for N claims."""
+
+    model_config = _STRICT
 
     kind: Literal["fixed"] = "fixed"
 
 
-class KShot(_Settings):
+class KShot(BaseModel):
     """The labelled claims nearest before the query, for models with a short context: at most N*k demos.
 
     Where fewer than k fit the model's context, the nearest that fit are shown.
@@ -49,6 +51,8 @@ class KShot(_Settings):
     Attributes:
         num_shots: k, labelled claims before a query at the most.
     """
+
+    model_config = _STRICT
 
     kind: Literal["k_shot"] = "k_shot"
     num_shots: int = Field(gt=0)
@@ -73,16 +77,8 @@ def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.in
     return np.lexsort((claim_rank, group_rank))
 
 
-class TokenLimit(NamedTuple):
-    """What a model's context has room for.
-
-    Attributes:
-        demo_tokens: Tokens of each demo.
-        room: (N,) tokens left for demos before the query of each claim.
-    """
-
-    demo_tokens: Mapping[str, int]
-    room: Sequence[int]
+TokenLimit = tuple[Mapping[str, int], Sequence[int]]
+"""What a model's context has room for: tokens of each demo; (N,) tokens left for demos before each query."""
 
 
 class Contexts:
@@ -204,9 +200,10 @@ class Contexts:
         """Return the last demos, as many as there is room for before the query of a claim."""
         if self._limit is None:
             return demos
-        room = self._limit.room[claim]
+        demo_tokens, rooms = self._limit
+        room = rooms[claim]
         for number, demo in enumerate(reversed(demos)):
-            room -= self._limit.demo_tokens[demo]
+            room -= demo_tokens[demo]
             if room < 0:
                 return demos[len(demos) - number :]
         return demos

@@ -192,4 +192,4 @@ def _token_limit(demos: Sequence[Sequence[str]], scorer: LabelScorer) -> TokenLi
     longest = counts.reshape(len(demos), -1).max(axis=1)
     # One token more for what a tokenizer may put before everything.
     room = (scorer.context_length - 1 - longest).tolist()
-    return TokenLimit(dict(zip(segments, counts.tolist(), strict=True)), room)
+    return dict(zip(segments, counts.tolist(), strict=True)), room

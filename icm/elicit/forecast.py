@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,14 +134,16 @@ def forecast(
     tokens = demo_tokens[longest_label].tolist()
     demos = [render_demo(claim, longest_label, space) for claim in claims]
     prompts = objective.prompts(labels)
-    lengths = _path_lengths([prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True)))
+    path_tokens, shared_tokens = _path_lengths(
+        [prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True))
+    )
     # A query with its verdict is as long as the demo that it becomes.
     queries = [tokens[claim] for _, claim in prompts]
     prompt_tokens = [
-        lengths.path[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
+        path_tokens[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
     ]
     num_demos = [prompt.context.num_segments for prompt in prompts.values()]
-    evaluation_tokens = lengths.shared + sum(queries)
+    evaluation_tokens = shared_tokens + sum(queries)
     changed = _changed_share(objective, labels, prompts)
     result = Forecast(
         num_steps=num_steps,
@@ -174,14 +175,8 @@ def _forecast_reading(objective: Prequential, num_steps: int, num_evaluations: i
     )
 
 
-class _Lengths(NamedTuple):
-    """Tokens of each path of segments, and of all paths together when shared runs count once."""
-
-    path: dict[Context, int]
-    shared: int
-
-
-def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> _Lengths:
+def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> tuple[dict[Context, int], int]:
+    """Return the tokens of each path of segments, and of all paths together when shared runs count once."""
     path: dict[Context, int] = {}
     shared = 0
     for context in contexts:
@@ -194,7 +189,7 @@ def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> 
             run = sum(tokens_of[segment] for segment in node.run)
             path[node] = run + (path[node.parent] if node.parent else 0)
             shared += run
-    return _Lengths(path, shared)
+    return path, shared
 
 
 def _changed_share(objective: LeaveOneOut, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:

@@ -131,7 +131,8 @@ def read_header(path: Path) -> GgufHeader:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 return _parse(path, content)
-            except (struct.error, UnicodeDecodeError, _ImpossibleError) as error:
+            # A `ValueError` is a number that no sound file holds, or text that is no UTF-8.
+            except (struct.error, ValueError) as error:
                 raise ScoringError(
                     f"{path}: truncated or damaged: its tensor table cannot be read ({error}); download it again"
                 ) from None
@@ -160,10 +161,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _ImpossibleError(Exception):
-    """A number that no sound file holds."""
-
-
 def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
     reader = _Reader(content, at=4)
     version = reader.number("I")
@@ -183,7 +180,7 @@ def _read_tensor(reader: _Reader) -> Tensor:
     name = reader.text()
     num_dimensions = reader.number("I")
     if num_dimensions > _MOST_DIMENSIONS:
-        raise _ImpossibleError(f"tensor {name!r} has {num_dimensions} dimensions")
+        raise ValueError(f"tensor {name!r} has {num_dimensions} dimensions")
     num_values = math.prod(reader.number("Q") for _ in range(num_dimensions))
     return Tensor(name, num_values, reader.number("I"), reader.number("Q"))
 
@@ -216,7 +213,7 @@ class _Reader:
         if kind == _ARRAY:
             return self._array()
         if kind not in _FORMATS:
-            raise _ImpossibleError(f"a value of type {kind}")
+            raise ValueError(f"a value of type {kind}")
         return self.number(_FORMATS[kind])
 
     def _array(self) -> int:
@@ -227,7 +224,7 @@ class _Reader:
             for _ in range(length):
                 self._skip(self.number("Q"))
         else:
-            raise _ImpossibleError(f"an array of type {kind}")
+            raise ValueError(f"an array of type {kind}")
         return length
 
     def _skip(self, size: int) -> int:
@@ -235,7 +232,7 @@ class _Reader:
         begin = self.at
         self.at += size
         if self.at > len(self._content):
-            raise _ImpossibleError(f"{size:,} bytes from byte {begin:,} on, in a file of {len(self._content):,}")
+            raise ValueError(f"{size:,} bytes from byte {begin:,} on, in a file of {len(self._content):,}")
         return begin
 
 
