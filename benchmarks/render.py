@@ -143,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
     options = parser.parse_args()
+    # All pages are made before one is written, so a mistake in a marker leaves every page as it was.
     stale = {}
     for path in sorted(DOCS_DIR.rglob("*.md")):
         page = path.read_text(encoding="utf-8")

@@ -71,9 +71,11 @@ def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.in
     """
     random = generator(seed, Stream.CONTEXT_ORDER, draw)
     _, group_of = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    # Without claims there is no largest group; -1 makes that 0 groups.
     num_groups = int(group_of.max(initial=-1)) + 1
     group_rank = random.permutation(num_groups)[group_of]
     claim_rank = random.permutation(len(group_of))
+    # The last key of `lexsort` counts most: groups in random order, and in each group its claims.
     return np.lexsort((claim_rank, group_rank))
 
 
@@ -160,12 +162,15 @@ class Contexts:
         blocks = [(0, len(self._order), NO_CONTEXT)]
         while blocks:
             low, high, context = blocks.pop()
+            # Nothing in this block is labelled, so no prompt ends in it.
             if shown.count[low] == shown.count[high]:
                 continue
             if high - low == 1:
                 found[self._order[low]] = context
                 continue
             middle = self._cuts[low, high]
+            # Each half has the other one in its context, so a leaf has all other claims. The left half is pushed last
+            # and so popped first, as a depth-first walk goes.
             blocks.append((middle, high, context.extend(shown.between(low, middle))))
             blocks.append((low, middle, context.extend(shown.between(middle, high))))
         return found
@@ -174,6 +179,7 @@ class Contexts:
         low, high, context = 0, len(self._order), NO_CONTEXT
         while high - low > 1:
             middle = self._cuts[low, high]
+            # The half without the claim joins the context, as in `_tree`: both must make the same prompt.
             if place < middle:
                 context, high = context.extend(shown.between(middle, high)), middle
             else:
@@ -184,6 +190,7 @@ class Contexts:
         found: dict[int, Context] = {}
         before, reached = NO_CONTEXT, 0
         for place in shown.places:
+            # Each beginning continues the one before, so the prompts share what stands before their claims.
             before, reached = before.extend(shown.between(reached, place)), place
             found[self._order[place]] = before.extend(shown.between(place + 1, len(self._order)))
         return found
@@ -191,8 +198,10 @@ class Contexts:
     def _k_shot(self, shown: _Shown, place: int, num_shots: int) -> Context:
         """Return the siblings of a claim, and before them the claims nearest before its group on a circle."""
         start, stop = self._starts[place], self._group_stop(place)
+        # Siblings last, nearest the query. A slice from -0 would keep all of them, but k is at least 1.
         siblings = (shown.between(start, place) + shown.between(place + 1, stop))[-num_shots:]
         before = shown.last(0, start, num_shots - len(siblings))
+        # On the circle the end of the order comes before its beginning.
         around = shown.last(stop, len(self._order), num_shots - len(siblings) - len(before))
         return NO_CONTEXT.extend(self._fitting(around + before + siblings, self._order[place]))
 
@@ -202,9 +211,11 @@ class Contexts:
             return demos
         demo_tokens, rooms = self._limit
         room = rooms[claim]
+        # From the query backwards, since the nearest demos are the ones to keep.
         for number, demo in enumerate(reversed(demos)):
             room -= demo_tokens[demo]
             if room < 0:
+                # Not demos[-number:], which would be all of them for 0.
                 return demos[len(demos) - number :]
         return demos
 
@@ -225,6 +236,7 @@ class _Shown:
             raise ValueError(f"expected {len(order)} labels, one for each claim, got {len(labels)}")
         labels_in_order: list[int] = labels[order].tolist() if order else []
         self.places = [place for place, label in enumerate(labels_in_order) if label != UNLABELLED]
+        # count[p] labelled claims stand before place p, so the segments of places p to q are count[p] to count[q].
         self.count = list(accumulate((label != UNLABELLED for label in labels_in_order), initial=0))
         self._segments = tuple(demos[place][labels_in_order[place]] for place in self.places)
 
@@ -262,6 +274,7 @@ def _cut(num_claims: int, starts: list[int]) -> dict[tuple[int, int], int]:
         if high - low < 2:
             continue
         middle = (low + high) // 2
+        # Strictly inside: a cut at an end would leave one half empty and the other as large as before.
         inside = boundaries[np.searchsorted(boundaries, low, "right") : np.searchsorted(boundaries, high)]
         if len(inside):
             middle = int(inside[np.argmin(np.abs(inside - (low + high) / 2))])

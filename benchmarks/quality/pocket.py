@@ -189,6 +189,7 @@ def summarise(rows: Sequence[Row], budget: float) -> Row:
         "success_rate_at_equal_tokens": float(np.mean(at_budget >= SUCCESS)),
         "cached_tokens": mean("cached_tokens"),
         "naive_tokens": mean("naive_tokens"),
+        # A median, since one slow moment of the machine would decide a mean.
         "seconds": float(np.median([row["seconds"] for row in rows])),
         "seeds": len(rows),
         "accuracies": sorted(round(accuracy, 3) for accuracy in accuracies),

@@ -71,6 +71,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
         RunDirectoryError: The directory holds no run, or one of another version of this package.
     """
     run_dir = places.run
+    # Places are never remembered, so that a run may be moved and gone on with where it is now.
     typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")

@@ -71,6 +71,7 @@ class Session(Generic[S]):
         """The trace, cut back to the checkpoint; opened by the first row, since a failed start leaves no file."""
         if self._opened_trace is None:
             self._stage.claim()
+            # Opened to append and then cut: opened to write, the trace of a search that goes on would be emptied.
             self._opened_trace = (self._stage.path / TRACE).open("ab")
             self._opened_trace.truncate(self._trace_bytes)
         return self._opened_trace
@@ -92,6 +93,7 @@ class Session(Generic[S]):
             Interrupted: The user asked to stop; the search is saved after its last step.
         """
         state, resumed = None, self._resumed
+        # What the trace has told so far: each row holds only what differs from the row before.
         labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
         saved_at = time.perf_counter()
         with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
@@ -110,6 +112,7 @@ class Session(Generic[S]):
                 if time.perf_counter() - saved_at >= self._checkpoint_seconds:
                     self._save(state)
                     saved_at = time.perf_counter()
+        # A checkpoint of a search that is done leaves no step, so the loop above may not have run at all.
         state = state or resumed
         assert state is not None
         self._save(state)
@@ -121,6 +124,7 @@ class Session(Generic[S]):
         return state
 
     def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
+        # A step may move more claims than the one it names: repairs and sweeps do.
         changed = np.flatnonzero(state.labels != before).tolist()
         claims = self._problem.claims
         row = TraceRow(
@@ -146,6 +150,7 @@ class Session(Generic[S]):
         Checkpoint(
             state=dict(self._search.save(state)),
             trace_bytes=self._trace.tell(),
+            # `position` first brings the journal to the disk, so the checkpoint never names more than is there.
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,
