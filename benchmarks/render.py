@@ -74,6 +74,7 @@ def render(page: str, docs_dir: Path) -> str:
     Raises:
         ValueError: A marker names a file that is not there, or keeps no row of it.
     """
+    # A function and no template, in which a backslash of a table would mean something.
     return TABLE.sub(lambda found: found[1] + _table(found["file"], found["settings"], docs_dir) + found[4], page)
 
 

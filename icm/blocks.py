@@ -66,5 +66,6 @@ def _cut(order: NDArray[np.int64], units: NDArray[np.int64], num_blocks: int) ->
     # A unit goes, whole, to the block that the place of its first claim falls into.
     # Units ascend along the order, so searching them in themselves gives where each of them begins.
     starts = np.searchsorted(units, units) if units.size else units
+    # Place p of n falls into block p * b // n, so blocks of single claims differ by one claim at most.
     block_of = starts * num_blocks // max(order.size, 1)
     return [order[block_of == block] for block in np.unique(block_of)]

@@ -205,12 +205,14 @@ def _guarded(action: Callable[[], None]) -> None:
     try:
         action()
     except ModuleNotFoundError as error:
+        # The name may be that of a module inside the library.
         library = (error.name or "").partition(".")[0]
         if library not in _TRAINING_LIBRARIES:
             raise
         _print(f"icm: this command trains, which needs {library}: pip install 'icm[train]'")
         sys.exit(2)
     except (IcmError, OSError, KeyboardInterrupt) as error:
+        # Hydra's own switch, so that one variable shows the tracebacks of both.
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         _print(_message(error))

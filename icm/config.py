@@ -189,6 +189,7 @@ def _problems(error: ValidationError, raw: Any) -> list[str]:
         value = problem.get("input")
         # A whole group would bury the message; the key is enough there.
         shown = "" if isinstance(value, Mapping) else f", got {value!r}"
+        # pydantic puts words of its own before what a validator of ours says.
         lines.append(f"{key or 'settings'}: {problem['msg'].removeprefix('Value error, ')}{shown}")
     return lines
 

@@ -117,6 +117,7 @@ class Contexts:
         if sorted(self._order) != list(range(len(demos))) or len(groups) != len(demos):
             raise ValueError(f"order and groups must cover each of the {len(demos)} claims once")
         self._demos = [demos[claim] for claim in self._order]
+        # A claim is its index in the label vector, a place its index in the order.
         self._place = {claim: place for place, claim in enumerate(self._order)}
         self._starts = _group_starts([groups[claim] for claim in self._order])
         self._cuts = _cut(len(demos), self._starts)
@@ -192,6 +193,7 @@ class Contexts:
         for place in shown.places:
             # Each beginning continues the one before, so the prompts share what stands before their claims.
             before, reached = before.extend(shown.between(reached, place)), place
+            # What follows the claim is shared with no other prompt, since each of them leaves out another claim.
             found[self._order[place]] = before.extend(shown.between(place + 1, len(self._order)))
         return found
 

@@ -126,6 +126,7 @@ class Prequential:
         for order in range(self.num_orders):
             for number, block in enumerate(self._blocks(order)):
                 claims = block[labels[block] != UNLABELLED]
+                # Nothing is asked of a block without labels: a reading has at least one claim.
                 if claims.size:
                     found[order, number] = (claims, self._reading(labels, claims))
         return found

@@ -81,6 +81,7 @@ class Problem:
 
 def group_numbers(claims: Sequence[Claim]) -> NDArray[np.int64]:
     """Return the group of each claim, from 0: (N,)."""
+    # Numbered by sorted name, which is a content hash, so the numbers do not depend on the order of the claims.
     return np.unique([claim.group for claim in claims], return_inverse=True)[1]
 
 

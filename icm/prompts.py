@@ -129,6 +129,7 @@ class Reading:
         """Return the prompts that ask the same, one for each verdict."""
         context, prompts = NO_CONTEXT, [Prompt(NO_CONTEXT, self.queries[0])]
         for demo, query in zip(self.demos, self.queries[1:], strict=True):
+            # Each context grows from the one before, so all prompts together hold every demo once.
             context = context.extend([demo])
             prompts.append(Prompt(context, query))
         return prompts

@@ -250,6 +250,7 @@ def main() -> None:
     overrides = [f"task.world_seed={options.world_seed}", *fewer_claims, *options.set]
     searches = options.searches.split(",") if options.searches else QUICK if options.quick else list(ARMS)
     tasks = options.tasks.split(",") if options.tasks else [*GOOD, *PLANTED]
+    # Once for each search and not for each job, since Hydra takes a while to compose settings.
     settings = {search: settings_hash([*ARMS[search], *overrides]) for search in searches}
     jobs = [
         {

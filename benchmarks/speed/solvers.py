@@ -146,6 +146,7 @@ def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
     gains = [*part.log_odds, *(-PENALTY for _ in violations)]
     model.maximize(cp_model.LinearExpr.weighted_sum([*claims, *violations], gains))
     solver = cp_model.CpSolver()
+    # By default CP-SAT runs several strategies at once, one on each core.
     solver.parameters.num_workers = 1
     solver.parameters.linearization_level = linearization_level
     solver.parameters.max_time_in_seconds = limit

@@ -56,6 +56,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
     if command not in READ:
         return
+    # What the default out_dir is named after is read by every stage, unless the directory is given.
     read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
         if key.partition(".")[0].partition("@")[0] not in read:

@@ -101,6 +101,7 @@ class Session(Generic[S]):
             if resumed is not None:
                 display.show(resumed.step, self._search.num_steps)
             for state, info in drive(self._search, self._journal, resumed):
+                # `labels` is still the labelling of the step before, which the row is compared with.
                 row = self._write(state, info, labels)
                 labels = state.labels
                 display.show(row.step, self._search.num_steps, _status(row))
@@ -115,6 +116,7 @@ class Session(Generic[S]):
         # A checkpoint of a search that is done leaves no step, so the loop above may not have run at all.
         state = state or resumed
         assert state is not None
+        # After the last step, too: a process that is killed before the manifest need not take these steps again.
         self._save(state)
         if not self._search.is_done(state):
             raise Interrupted(

@@ -77,6 +77,7 @@ def run(
         inputs["anchors"] = sha256_of(settings.anchors)
     # How often a search is saved changes no result, so it may go on with another interval.
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    # The model belongs to the settings: labels by other weights are another result.
     config = {**what_counts, "model": scorer.fingerprint}
     stage = StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite)
     if done := stage.complete():
@@ -102,6 +103,7 @@ def run(
     result = search.result(state)
     # A search may return another labelling than its last one; the journal answers what has been asked already.
     evaluation = problem.objective.evaluate(result.labels)
+    # The trace is read back, since a search that went on has its earlier rows on the disk alone.
     write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
     write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
     # The manifest after all that it names, and the checkpoint removed after both: killed in between, nothing is lost.
