@@ -117,10 +117,12 @@ def in_workers(
     """Run jobs in processes of their own and yield their rows in order, showing how far they are."""
     # One thread each: on a small model the cores are better used by runs than inside one.
     os.environ["OMP_NUM_THREADS"] = "1"
+    # To the error stream, since the last line of the output is the JSON.
     console = Console(stderr=True, highlight=False)
     started = time.perf_counter()
     # Spawned, not forked: threads of torch and numba do not survive a fork.
     with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # `map` keeps the order of the jobs, so the row of a run that ends early waits for those before it.
         for number, (job, outcome) in enumerate(zip(jobs, pool.map(run, jobs), strict=True), start=1):
             row = {**job, **outcome, "date": today()}
             left = (time.perf_counter() - started) / number * (len(jobs) - number)

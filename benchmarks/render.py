@@ -74,6 +74,7 @@ def render(page: str, docs_dir: Path) -> str:
     Raises:
         ValueError: A marker names a file that is not there, or keeps no row of it.
     """
+    # A function and no template, in which a backslash of a table would mean something.
     return TABLE.sub(lambda found: found[1] + _table(found["file"], found["settings"], docs_dir) + found[4], page)
 
 
@@ -143,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
     options = parser.parse_args()
+    # All pages are made before one is written, so a mistake in a marker leaves every page as it was.
     stale = {}
     for path in sorted(DOCS_DIR.rglob("*.md")):
         page = path.read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ def shape_of(tree: Path) -> dict[str, Any]:
         FileNotFoundError: The checkout has none of the packages.
         SyntaxError: A file is no Python.
     """
+    # An older checkout may lack a package and is still worth comparing.
     by_package = {package: _python_files(tree / package) for package in PACKAGES if (tree / package).is_dir()}
     files = [path for paths in by_package.values() for path in paths]
     if not files:

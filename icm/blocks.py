@@ -37,10 +37,12 @@ class BlockPlan:
             number: Which order; each is independent of the others.
         """
         order, units = self._order(number)
+        # As few blocks as the size allows: then each label is read after as many others as possible.
         for num_blocks in range(max(1, -(-order.size // self.size)), order.size + 1):
             blocks = _cut(order, units, num_blocks)
             if self._fit(blocks):
                 return blocks
+        # Only without claims, or where a single unit is too large, which `icm.problem` refuses beforehand.
         return _cut(order, units, order.size)
 
     def _order(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -49,6 +51,7 @@ class BlockPlan:
         if not self.keep_groups:
             return random.permutation(self.groups.size), np.arange(self.groups.size)
         group_rank = random.permutation(self.groups.max(initial=-1) + 1)[self.groups]
+        # The last key of `lexsort` counts most: groups in random order, and in each group its claims.
         order = np.lexsort((random.permutation(self.groups.size), group_rank))
         return order, group_rank[order]
 
@@ -61,6 +64,8 @@ class BlockPlan:
 def _cut(order: NDArray[np.int64], units: NDArray[np.int64], num_blocks: int) -> list[NDArray[np.int64]]:
     """Cut an order into blocks as equal as units allow; blocks without a claim are left out."""
     # A unit goes, whole, to the block that the place of its first claim falls into.
+    # Units ascend along the order, so searching them in themselves gives where each of them begins.
     starts = np.searchsorted(units, units) if units.size else units
+    # Place p of n falls into block p * b // n, so blocks of single claims differ by one claim at most.
     block_of = starts * num_blocks // max(order.size, 1)
     return [order[block_of == block] for block in np.unique(block_of)]

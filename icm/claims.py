@@ -106,6 +106,7 @@ TRUE_FALSE: Final = LabelSpace(names=("False", "True"), verbalizers=(" False", "
 
 def group_id(*parts: str) -> str:
     """Return the content hash that names a group, from what its claims are about (the question, say)."""
+    # Each hash begins with its kind, so that a group, a response and a claim of one text have three ids.
     return _content_hash("group", *parts)
 
 
@@ -129,6 +130,7 @@ def freeze(labels: ArrayLike) -> Labels:
 
 def _content_hash(*parts: str) -> str:
     # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+    # 64 bits keep files short; among a million claims the chance of two equal ids is below one in ten million.
     hasher = hashlib.blake2b(digest_size=8)
     for part in parts:
         encoded = part.encode()

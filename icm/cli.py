@@ -127,6 +127,7 @@ COMMANDS: Final = (
     ),
 )
 
+# What the extra `train` brings. Any other missing module means a broken installation, and its traceback is shown.
 _TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 
 
@@ -142,6 +143,7 @@ def main() -> NoReturn:
             sys.stdout.write(usage())
         case _:
             for command in COMMANDS:
+                # A command may have two words, `pocket train`, so the first argument alone does not name it.
                 words = command.words.split()
                 if arguments[: len(words)] == words:
                     _run(command, arguments[len(words) :])
@@ -164,9 +166,12 @@ def usage() -> str:
 
 def _run(command: Command, overrides: Sequence[str]) -> None:
     """Compose the settings of a command, validate them and call it, with errors turned into a message and a status."""
+    # Hydra knows key=value alone, so `get NAME` becomes one.
     if command.words == "models" and len(overrides) > 1 and overrides[0] == "get":
         overrides = [f"get={overrides[1]}", *overrides[2:]]
+    # Before Hydra, which would accept these settings and let them do nothing.
     _guarded(lambda: require_read(command.words, overrides))
+    # Hydra reads its arguments from here, and calls the program by the first of them.
     sys.argv = [f"icm {command.words}", *overrides]
 
     def composed(config: DictConfig) -> None:
@@ -200,19 +205,23 @@ def _guarded(action: Callable[[], None]) -> None:
     try:
         action()
     except ModuleNotFoundError as error:
+        # The name may be that of a module inside the library.
         library = (error.name or "").partition(".")[0]
         if library not in _TRAINING_LIBRARIES:
             raise
         _print(f"icm: this command trains, which needs {library}: pip install 'icm[train]'")
         sys.exit(2)
     except (IcmError, OSError, KeyboardInterrupt) as error:
+        # Hydra's own switch, so that one variable shows the tracebacks of both.
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         _print(_message(error))
+        # 128 + 2 is what a shell reports of a program that was ended by Ctrl-C.
         sys.exit(130 if isinstance(error, Interrupted | KeyboardInterrupt) else 2)
 
 
 def _print(message: str) -> None:
+    # As `Text`, because square brackets in a message would be read as markup.
     Console(stderr=True, highlight=False).print(Text(message), soft_wrap=True)
 
 

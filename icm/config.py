@@ -101,6 +101,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: Literal["labels", "all"]
+    # A seed is one word, of 64 bits, of the key of a generator.
     seed: int = Field(ge=0, lt=2**64)
     data_seed: int = Field(ge=0, lt=2**64)
     task: TaskSettings
@@ -164,10 +165,12 @@ def validate(kind: type[Settings], composed: DictConfig) -> tuple[Places, Settin
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
     try:
+        # A missing value is the text "???", which pydantic would take for a path.
         raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from None
     assert isinstance(raw, dict)
+    # Taken out first: settings refuse keys that they do not know, and no command has all places.
     places = {name: raw.pop(name) for name in Places.model_fields if name in raw}
     return _validated(Places, places), _validated(kind, raw)
 
@@ -184,7 +187,9 @@ def _problems(error: ValidationError, raw: Any) -> list[str]:
     for problem in error.errors(include_url=False):
         key = ".".join(_path_in(raw, problem["loc"]))
         value = problem.get("input")
+        # A whole group would bury the message; the key is enough there.
         shown = "" if isinstance(value, Mapping) else f", got {value!r}"
+        # pydantic puts words of its own before what a validator of ours says.
         lines.append(f"{key or 'settings'}: {problem['msg'].removeprefix('Value error, ')}{shown}")
     return lines
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +19,31 @@ from icm.claims import UNLABELLED, Labels
 from icm.prompts import NO_CONTEXT, Context
 from icm.statistics.streams import Stream, generator
 
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 
 
-class Tree(_Settings):
+class Tree(BaseModel):
     """All other labelled claims, ordered so that prompts share their beginnings: N*log2(N) demos for N claims.
 
     Attributes:
         num_orders: Independent orders of the claims that predictions are averaged over.
     """
 
+    model_config = _STRICT
+
     kind: Literal["tree"] = "tree"
     num_orders: int = Field(default=1, ge=1)
 
 
-class Fixed(_Settings):
+class Fixed(BaseModel):
     """All other labelled claims, always in one order, as in the released code: N*(N-1) demos for N claims."""
+
+    model_config = _STRICT
 
     kind: Literal["fixed"] = "fixed"
 
 
-class KShot(_Settings):
+class KShot(BaseModel):
     """The labelled claims nearest before the query, for models with a short context: at most N*k demos.
 
     Where fewer than k fit the model's context, the nearest that fit are shown.
@@ -49,6 +51,8 @@ class KShot(_Settings):
     Attributes:
         num_shots: k, labelled claims before a query at the most.
     """
+
+    model_config = _STRICT
 
     kind: Literal["k_shot"] = "k_shot"
     num_shots: int = Field(gt=0)
@@ -67,22 +71,16 @@ def draw_order(groups: Sequence[str], seed: int, draw: int = 0) -> NDArray[np.in
     """
     random = generator(seed, Stream.CONTEXT_ORDER, draw)
     _, group_of = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    # Without claims there is no largest group; -1 makes that 0 groups.
     num_groups = int(group_of.max(initial=-1)) + 1
     group_rank = random.permutation(num_groups)[group_of]
     claim_rank = random.permutation(len(group_of))
+    # The last key of `lexsort` counts most: groups in random order, and in each group its claims.
     return np.lexsort((claim_rank, group_rank))
 
 
-class TokenLimit(NamedTuple):
-    """What a model's context has room for.
-
-    Attributes:
-        demo_tokens: Tokens of each demo.
-        room: (N,) tokens left for demos before the query of each claim.
-    """
-
-    demo_tokens: Mapping[str, int]
-    room: Sequence[int]
+TokenLimit = tuple[Mapping[str, int], Sequence[int]]
+"""What a model's context has room for: tokens of each demo; (N,) tokens left for demos before each query."""
 
 
 class Contexts:
@@ -119,6 +117,7 @@ class Contexts:
         if sorted(self._order) != list(range(len(demos))) or len(groups) != len(demos):
             raise ValueError(f"order and groups must cover each of the {len(demos)} claims once")
         self._demos = [demos[claim] for claim in self._order]
+        # A claim is its index in the label vector, a place its index in the order.
         self._place = {claim: place for place, claim in enumerate(self._order)}
         self._starts = _group_starts([groups[claim] for claim in self._order])
         self._cuts = _cut(len(demos), self._starts)
@@ -164,12 +163,15 @@ class Contexts:
         blocks = [(0, len(self._order), NO_CONTEXT)]
         while blocks:
             low, high, context = blocks.pop()
+            # Nothing in this block is labelled, so no prompt ends in it.
             if shown.count[low] == shown.count[high]:
                 continue
             if high - low == 1:
                 found[self._order[low]] = context
                 continue
             middle = self._cuts[low, high]
+            # Each half has the other one in its context, so a leaf has all other claims. The left half is pushed last
+            # and so popped first, as a depth-first walk goes.
             blocks.append((middle, high, context.extend(shown.between(low, middle))))
             blocks.append((low, middle, context.extend(shown.between(middle, high))))
         return found
@@ -178,6 +180,7 @@ class Contexts:
         low, high, context = 0, len(self._order), NO_CONTEXT
         while high - low > 1:
             middle = self._cuts[low, high]
+            # The half without the claim joins the context, as in `_tree`: both must make the same prompt.
             if place < middle:
                 context, high = context.extend(shown.between(middle, high)), middle
             else:
@@ -188,15 +191,19 @@ class Contexts:
         found: dict[int, Context] = {}
         before, reached = NO_CONTEXT, 0
         for place in shown.places:
+            # Each beginning continues the one before, so the prompts share what stands before their claims.
             before, reached = before.extend(shown.between(reached, place)), place
+            # What follows the claim is shared with no other prompt, since each of them leaves out another claim.
             found[self._order[place]] = before.extend(shown.between(place + 1, len(self._order)))
         return found
 
     def _k_shot(self, shown: _Shown, place: int, num_shots: int) -> Context:
         """Return the siblings of a claim, and before them the claims nearest before its group on a circle."""
         start, stop = self._starts[place], self._group_stop(place)
+        # Siblings last, nearest the query. A slice from -0 would keep all of them, but k is at least 1.
         siblings = (shown.between(start, place) + shown.between(place + 1, stop))[-num_shots:]
         before = shown.last(0, start, num_shots - len(siblings))
+        # On the circle the end of the order comes before its beginning.
         around = shown.last(stop, len(self._order), num_shots - len(siblings) - len(before))
         return NO_CONTEXT.extend(self._fitting(around + before + siblings, self._order[place]))
 
@@ -204,10 +211,13 @@ class Contexts:
         """Return the last demos, as many as there is room for before the query of a claim."""
         if self._limit is None:
             return demos
-        room = self._limit.room[claim]
+        demo_tokens, rooms = self._limit
+        room = rooms[claim]
+        # From the query backwards, since the nearest demos are the ones to keep.
         for number, demo in enumerate(reversed(demos)):
-            room -= self._limit.demo_tokens[demo]
+            room -= demo_tokens[demo]
             if room < 0:
+                # Not demos[-number:], which would be all of them for 0.
                 return demos[len(demos) - number :]
         return demos
 
@@ -228,6 +238,7 @@ class _Shown:
             raise ValueError(f"expected {len(order)} labels, one for each claim, got {len(labels)}")
         labels_in_order: list[int] = labels[order].tolist() if order else []
         self.places = [place for place, label in enumerate(labels_in_order) if label != UNLABELLED]
+        # count[p] labelled claims stand before place p, so the segments of places p to q are count[p] to count[q].
         self.count = list(accumulate((label != UNLABELLED for label in labels_in_order), initial=0))
         self._segments = tuple(demos[place][labels_in_order[place]] for place in self.places)
 
@@ -265,6 +276,7 @@ def _cut(num_claims: int, starts: list[int]) -> dict[tuple[int, int], int]:
         if high - low < 2:
             continue
         middle = (low + high) // 2
+        # Strictly inside: a cut at an end would leave one half empty and the other as large as before.
         inside = boundaries[np.searchsorted(boundaries, low, "right") : np.searchsorted(boundaries, high)]
         if len(inside):
             middle = int(inside[np.argmin(np.abs(inside - (low + high) / 2))])

@@ -27,6 +27,7 @@ def load(path: Path, space: LabelSpace) -> dict[ClaimId, int]:
 
 def save(path: Path, golden: Mapping[ClaimId, int]) -> None:
     """Write golden labels sorted by claim."""
+    # By id, which is a content hash: the order of the lines tells nothing of the source.
     write_rows(path, ({"id": claim, "label": golden[claim]} for claim in sorted(golden)))
 
 

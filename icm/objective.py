@@ -44,6 +44,7 @@ class _ObjectiveSettings(BaseModel):
     @field_validator("class_prior")
     @classmethod
     def _is_a_distribution(cls, prior: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        # A label with share 0 would have a log-probability of minus infinity.
         if prior is not None and (min(prior, default=0.0) <= 0 or abs(sum(prior) - 1) > 1e-6):
             raise ValueError("the shares of a class prior are above 0 and add up to 1")
         return prior
@@ -250,6 +251,7 @@ class LeaveOneOut:
         """Return what `predict` returns for every claim, or for some, asked in one batch: (n, L), nats."""
         claims = np.arange(labels.size) if claims is None else claims
         rows = self._ask([prompt for claim in claims.tolist() for prompt in self.prompts_for(labels, claim)])
+        # The rows come claim by claim, each in all orders; the average is taken over the first axis.
         by_order = rows.reshape(claims.size, len(self.contexts), -1).swapaxes(0, 1)
         return _average(by_order) + self.evidence[claims]
 
@@ -268,7 +270,9 @@ class LeaveOneOut:
     def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
         """Evaluate labellings, asking once for every prompt whose answer is not known."""
         asked = [self.prompts(labels) for labels in labellings]
+        # By digest and not by place: the same question in another place has the same answer.
         answers = {answer.digest: answer for answer in known.values()}
+        # A dictionary keeps the order of the walk, which is the best order to ask in.
         missing = {p.digest: p for prompts in asked for p in prompts.values() if p.digest not in answers}
         if missing:
             rows = self._ask(list(missing.values()))
@@ -282,7 +286,9 @@ class LeaveOneOut:
         """Sum everything anew from the answers to all prompts of a labelling."""
         label_logprobs = np.full((len(self.contexts), labels.size, self.scorer.num_labels), np.nan)
         for place, answer in answers.items():
+            # A place is (order, claim), the first two axes.
             label_logprobs[place] = answer.label_logprobs
+        # P of each order, not P of averaged rows: their spread says how much the order matters.
         per_order = [mutual_predictability(rows, labels, self.settings) for rows in label_logprobs]
         predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
@@ -353,6 +359,7 @@ def null_code(counts: NDArray[np.int64], class_prior: Sequence[float] | None = N
     if class_prior is not None:
         return float(counts @ np.log(class_prior))
     num_labels, total = counts.size, counts.sum()
+    # In logarithms, because the Gamma function itself overflows at 172.
     seen = gammaln(counts + 0.5).sum() - num_labels * gammaln(0.5)
     return float(seen - gammaln(total + num_labels / 2) + gammaln(num_labels / 2))
 
@@ -370,6 +377,7 @@ def prior_knowledge(labels: Labels, evidence: NDArray[np.float64], class_prior: 
     known = float(evidence[labelled, labels[labelled]].sum())
     if class_prior is not None and labelled.size:
         counts = np.bincount(labels[labelled], minlength=len(class_prior))
+        # `rel_entr` is 0 for a label that does not occur, where n * log n would be NaN.
         known -= float(rel_entr(counts, labelled.size * np.array(class_prior)).sum())
     return known
 
@@ -388,6 +396,7 @@ def mutual_predictability(label_logprobs: NDArray[np.float64], labels: Labels, s
     Source: equation 1 of the paper (`log_prob`, `sum`); the released code (`margin`, `mean`).
     """
     values = predictabilities(label_logprobs, labels, settings)
+    # A search begins with nothing labelled, and the mean of nothing is NaN.
     if values.size == 0:
         return 0.0
     return float(values.sum() if settings.reduction == "sum" else values.mean())
@@ -419,6 +428,7 @@ def predictabilities(
         case "lift":
             return (margins(rows) - base_log_odds(given, rows.shape[1]))[each_claim, given]
         case "centred":
+            # A constant labelling has its own mean taken from every margin, so its P is 0.
             all_margins = margins(rows)
             return (all_margins - all_margins.mean(axis=0))[each_claim, given]
 
@@ -443,6 +453,7 @@ def base_log_odds(given: Labels, num_labels: int) -> NDArray[np.float64]:
             added for every label (Jeffreys), so that no frequency is 0.
         num_labels: L.
     """
+    # Row i counts the labels of all claims but i, which must not speak for itself.
     counts = np.bincount(given, minlength=num_labels) - np.eye(num_labels)[given]
     share = (counts + 0.5) / (given.size - 1 + 0.5 * num_labels)
     return np.log(share) - np.log1p(-share)
@@ -450,4 +461,5 @@ def base_log_odds(given: Labels, num_labels: int) -> NDArray[np.float64]:
 
 def _average(label_logprobs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average log-probabilities over the orders (the first axis) and normalise them over the labels (the last)."""
+    # The mean of logarithms is a geometric mean, and those of the labels do not sum to 1 by themselves.
     return log_softmax(label_logprobs.mean(axis=0), axis=-1)

@@ -110,12 +110,14 @@ class Prequential:
 
     def calibrated(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log-probabilities (n, L) without the model's liking for the word of a label, normalised."""
+        # Nothing to calibrate on, and the sum of no rows has no logarithm.
         if rows.shape[0] == 0:
             return rows
         if self.settings.class_prior is not None:
             return match_prior(rows, self.settings.class_prior)
         if self.settings.calibration == "none":
             return log_softmax(rows, axis=1)
+        # The log-sum exceeds the log-mean by log n, which is the same for all labels and cancels.
         return log_softmax(rows - logsumexp(rows, axis=0), axis=1)
 
     def readings(self, labels: Labels) -> dict[tuple[int, int], tuple[NDArray[np.int64], Reading]]:
@@ -124,6 +126,7 @@ class Prequential:
         for order in range(self.num_orders):
             for number, block in enumerate(self._blocks(order)):
                 claims = block[labels[block] != UNLABELLED]
+                # Nothing is asked of a block without labels: a reading has at least one claim.
                 if claims.size:
                     found[order, number] = (claims, self._reading(labels, claims))
         return found
@@ -135,6 +138,7 @@ class Prequential:
     def _reading(self, labels: Labels, claims: NDArray[np.int64]) -> Reading:
         places: list[int] = claims.tolist()
         shown: list[int] = labels[claims].tolist()
+        # The last claim is asked and not shown, so its label is not looked at, and may be missing.
         demos = [self.demos[claim][label] for claim, label in zip(places[:-1], shown, strict=False)]
         return Reading([self.queries[claim] for claim in places], demos)
 
@@ -142,6 +146,7 @@ class Prequential:
         """Return what is predicted of one claim, labelled or not, in each order: (R, L), nats."""
         readings = []
         for order in range(self.num_orders):
+            # Every claim stands in exactly one block of an order.
             (block,) = (block for block in self._blocks(order) if claim in block)
             before = block[: int(np.flatnonzero(block == claim)[0])]
             readings.append(self._reading(labels, np.append(before[labels[before] != UNLABELLED], claim)))
@@ -159,6 +164,7 @@ class Prequential:
         """Evaluate labellings, asking once for every block whose answer is not known."""
         asked = [self.readings(labels) for labels in labellings]
         answers = {answer.digest: answer for answer in known.values()}
+        # By digest, so that a block which several labellings share is read once.
         missing = {r.digest: r for found in asked for _, r in found.values() if r.digest not in answers}
         if missing:
             rows = self.scorer.verdict_logprobs(list(missing.values()))
@@ -175,19 +181,23 @@ class Prequential:
         answers: Mapping[tuple[int, int], Answer],
     ) -> Evaluation:
         """Sum everything anew from the answers to all readings of a labelling."""
+        # NaN where nothing is labelled, so that a row which is read by mistake spoils the sum and is noticed.
         rows = np.full((self.num_orders, labels.size, self.scorer.num_labels), np.nan)
         for (order, _), (claims, _), answer in zip(found, found.values(), answers.values(), strict=True):
             rows[order, claims] = answer.label_logprobs
         labelled = np.flatnonzero(labels != UNLABELLED)
         prior = self.settings.class_prior
+        # Only a known prior moves P: without one, P takes the log-probabilities as the model gave them.
         matched = rows if prior is None else self._calibrated_where(rows, labelled)
         per_order = [gain(each, labels, prior) for each in matched]
         predictability = float(np.mean(per_order))
         weight_violated = inconsistency(self.constraints, labels)
+        # Averaged first and then calibrated, as in `predict_all`, so that both give the same conditionals.
         averaged = self._calibrated_where(rows.mean(axis=0, keepdims=True), labelled)[0]
         conditionals = averaged + self.evidence
         for array in (averaged, conditionals):
             array.setflags(write=False)
+        # The class prior is in the gain already, as the code that P is measured against.
         known = prior_knowledge(labels, self.evidence, class_prior=None)
         return Evaluation(
             utility=utility(self.settings.alpha, predictability, weight_violated) + known,
@@ -221,6 +231,7 @@ def match_prior(rows: NDArray[np.float64], shares: Sequence[float]) -> NDArray[n
     offsets = np.zeros(rows.shape[1])
     for _ in range(MATCHING_ROUNDS):
         moved = log_softmax(rows + offsets, axis=1)
+        # Each offset moves by what the log of its mean probability lacks. That moves the other means: hence the rounds.
         step = np.log(shares) - (logsumexp(moved, axis=0) - np.log(rows.shape[0]))
         offsets += step
         if np.abs(step).max() < MATCHED:

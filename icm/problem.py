@@ -81,6 +81,7 @@ class Problem:
 
 def group_numbers(claims: Sequence[Claim]) -> NDArray[np.int64]:
     """Return the group of each claim, from 0: (N,)."""
+    # Numbered by sorted name, which is a content hash, so the numbers do not depend on the order of the claims.
     return np.unique([claim.group for claim in claims], return_inverse=True)[1]
 
 
@@ -125,9 +126,11 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     space = task.label_space
     group_names = [claim.group for claim in claims]
     demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
+    # Only k_shot can show fewer claims; where the other contexts do not fit, the forecast refuses them.
     limit = _token_limit(demos, scorer) if isinstance(settings.contexts, KShot) else None
     num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
 
+    # A function, since most searches never ask for another order.
     def arrange(draw: int) -> Contexts:
         return Contexts(settings.contexts, demos, group_names, draw_order(group_names, settings.seed, draw), limit)
 
@@ -158,13 +161,16 @@ def _block_plan(
         ConfigError: The model's context does not hold a few of the longest claims, or the largest group.
     """
     counts = scorer.count_tokens([segment for labelled in demos for segment in labelled])
+    # The segments were laid out claim by claim, label by label: a row for each claim.
     tokens = counts.reshape(len(demos), -1).max(axis=1)
     groups = group_numbers(claims)
     # One token more for what a tokenizer may put before everything.
     room = None if scorer.context_length is None else scorer.context_length - 1
     if room is not None:
+        # The longest claims, since any of them may meet in one block.
         needed = int(np.sort(tokens)[-min(FEWEST_IN_CONTEXT, tokens.size) :].sum())
         what = f"{FEWEST_IN_CONTEXT} of the longest claims"
+        # With weights `bincount` adds up the tokens of each group.
         if settings.keep_groups and np.bincount(groups, weights=tokens).max() > needed:
             needed, what = int(np.bincount(groups, weights=tokens).max()), "the largest group"
         if needed > room:
@@ -192,4 +198,4 @@ def _token_limit(demos: Sequence[Sequence[str]], scorer: LabelScorer) -> TokenLi
     longest = counts.reshape(len(demos), -1).max(axis=1)
     # One token more for what a tokenizer may put before everything.
     room = (scorer.context_length - 1 - longest).tolist()
-    return TokenLimit(dict(zip(segments, counts.tolist(), strict=True)), room)
+    return dict(zip(segments, counts.tolist(), strict=True)), room

@@ -20,6 +20,7 @@ SEPARATOR: Final = "\n\n"
 DIGEST_SIZE: Final = 16
 
 
+# The same segments stand in thousands of prompts. Bounded, so that a process that lives long does not grow for ever.
 @lru_cache(maxsize=1 << 20)
 def _segment_digest(segment: str) -> bytes:
     return hashlib.blake2b(segment.encode(), digest_size=DIGEST_SIZE).digest()
@@ -34,18 +35,21 @@ class Context:
         num_segments: Number of segments on the whole path.
     """
 
+    # A labelling makes thousands of contexts, and slots save a dictionary in each.
     __slots__ = ("_hasher", "num_segments", "parent", "run")
 
     def __init__(self, parent: Context | None = None, run: tuple[str, ...] = ()) -> None:
         self.parent = parent
         self.run = run
         self.num_segments: int = len(run) + (parent.num_segments if parent else 0)
+        # The state of the parent is copied, so a path of any length is hashed once and each child adds its run.
         self._hasher = parent._hasher.copy() if parent else hashlib.blake2b(digest_size=DIGEST_SIZE)
         # The digest of a path does not depend on where it is cut into runs: equal prompts have equal digests.
         self._hasher.update(b"".join(map(_segment_digest, run)))
 
     def extend(self, segments: Sequence[str]) -> Context:
         """Return this context continued by more segments."""
+        # Nothing to add gives the same object, so equal paths stay one path.
         return Context(self, tuple(segments)) if segments else self
 
     def runs(self) -> list[tuple[str, ...]]:
@@ -60,6 +64,7 @@ class Context:
     def digest_with(self, query: str) -> bytes:
         """Return the content hash of the segments of this path followed by a query."""
         hasher = self._hasher.copy()
+        # The mark tells a query from a demo of the same text.
         hasher.update(b"?" + _segment_digest(query))
         return hasher.digest()
 
@@ -114,6 +119,8 @@ class Reading:
             raise ValueError(f"a reading shows all claims but the last: got {len(queries)} claims, {len(demos)} shown")
         self.queries = tuple(queries)
         self.demos = tuple(demos)
+        # Named, so that a reading has no digest of a prompt. Nothing has to mark where the demos begin: n queries and
+        # n - 1 demos make 2n - 1 digests, which give n.
         hasher = hashlib.blake2b(b"reading", digest_size=DIGEST_SIZE)
         hasher.update(b"".join(map(_segment_digest, (*self.queries, *self.demos))))
         self.digest = hasher.digest()
@@ -122,6 +129,7 @@ class Reading:
         """Return the prompts that ask the same, one for each verdict."""
         context, prompts = NO_CONTEXT, [Prompt(NO_CONTEXT, self.queries[0])]
         for demo, query in zip(self.demos, self.queries[1:], strict=True):
+            # Each context grows from the one before, so all prompts together hold every demo once.
             context = context.extend([demo])
             prompts.append(Prompt(context, query))
         return prompts

@@ -179,6 +179,7 @@ def check_answers_occur(relations: Sequence[RelationSpec], claims: Sequence[Clai
     Raises:
         ConfigError: One is not.
     """
+    # Sorted for the message: a set of texts has another order in every process.
     known = sorted({normal_answer(claim.key.value) for claim in claims if isinstance(claim.key, AnswerKey)})
     for relation in relations:
         for answer in _named_answers(relation):
@@ -211,6 +212,7 @@ def _some(answers: Sequence[str], most: int = 10) -> str:
 
 def normal_answer(answer: str) -> str:
     """Return an answer without what does not count when relations compare it: case and spacing."""
+    # `casefold`, not `lower`: it also makes the German sharp s equal to the SS of capitals.
     return " ".join(answer.casefold().split())
 
 

@@ -64,6 +64,7 @@ def run_seed(job: Row, out_dir: Path) -> Row:
     """
     task, seed = job["task"], job["seed"]
     run_dir = out_dir / task / f"seed-{seed}"
+    # One seed for both: each repetition has claims and a search of its own.
     config = load(
         f"task=pocket_{task}",
         f"task.num_claims={job['claims']}",

@@ -109,6 +109,7 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
     What is left ("What color is the fox? Claim: honey") has no meaning that a label could follow.
     """
     claims = read_claims(prepare_dir / CLAIMS)
+    # Read before anything is written: golden labels stand under the ids that change below.
     truth = golden.load(prepare_dir / GOLD, TRUE_FALSE)
     rng = np.random.default_rng(seed)
     moved: dict[ClaimId, Claim] = {}

@@ -96,6 +96,7 @@ def winner(candidates: Sequence[Candidate], worths: Sequence[Worth], form: str, 
         predictable, inconsistency, known = worths[at]
         return predictable - (0.0 if form == "free" else inconsistency) + (known if knows_prior else 0.0)
 
+    # `max` returns the first of equals.
     name, labels = candidates[max(admitted, key=utility)]
     return name, float(np.mean(labels == candidates[0][1]))
 

@@ -189,6 +189,7 @@ def summarise(rows: Sequence[Row], budget: float) -> Row:
         "success_rate_at_equal_tokens": float(np.mean(at_budget >= SUCCESS)),
         "cached_tokens": mean("cached_tokens"),
         "naive_tokens": mean("naive_tokens"),
+        # A median, since one slow moment of the machine would decide a mean.
         "seconds": float(np.median([row["seconds"] for row in rows])),
         "seeds": len(rows),
         "accuracies": sorted(round(accuracy, 3) for accuracy in accuracies),
@@ -249,6 +250,7 @@ def main() -> None:
     overrides = [f"task.world_seed={options.world_seed}", *fewer_claims, *options.set]
     searches = options.searches.split(",") if options.searches else QUICK if options.quick else list(ARMS)
     tasks = options.tasks.split(",") if options.tasks else [*GOOD, *PLANTED]
+    # Once for each search and not for each job, since Hydra takes a while to compose settings.
     settings = {search: settings_hash([*ARMS[search], *overrides]) for search in searches}
     jobs = [
         {

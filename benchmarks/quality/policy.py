@@ -152,6 +152,7 @@ def main() -> None:
     judge = judge_of_run(options.run_dir)
     console, results = Console(width=max(Console().width, 120)), {}
     for policy_dir in options.policy_dirs or [options.run_dir / "policy"]:
+        # A training that was stopped has samples but no manifest, and they are not judged.
         verify(policy_dir, "policy", SAMPLES, METRICS)
         found, points = worths(policy_dir, judge), curve(policy_dir, judge)
         console.print(_worth_table(str(policy_dir), found))

@@ -63,6 +63,7 @@ def random_constraints(generator: np.random.Generator, num_claims: int, num_cons
         # Drawn in bulk, and again until there are enough: some draws name a claim twice and are dropped.
         drawn = generator.integers(num_claims, size=(num_constraints, 3))
         arity = generator.integers(2, 4, size=num_constraints)
+        # One number draws both: its remainder picks the mask, and its quotient by 4 one of three weights.
         choice = generator.integers(12, size=num_constraints)
         for claims, k, which in zip(drawn.tolist(), arity.tolist(), choice.tolist(), strict=True):
             if len(set(claims[:k])) == k:
@@ -119,7 +120,9 @@ def time_all(recounts: Recounts, repeats: int) -> dict[str, float]:
     if len(set(results.values())) > 1:
         raise SystemExit(f"the recounts differ: {results}")
     return {
-        name: median_seconds(recount, 3 if name == "plain Python" else repeats) for name, recount in recounts.items()
+        # Plain Python takes seconds a call, so three of them must do.
+        name: median_seconds(recount, 3 if name == "plain Python" else repeats)
+        for name, recount in recounts.items()
     }
 
 

@@ -55,11 +55,13 @@ def _measure(model: str, prompts: list[Prompt], golden: NDArray[np.int64], round
         for dtype in ("float32", "bfloat16"):
             loaded = load_model(model, revision=None, dtype=dtype, device="cpu")
             scorer = LocalScorer(*loaded[:2], SPACE, identity=loaded.identity, share_prefixes=False)
+            # Not timed: the first call sets the libraries up.
             scorer.label_logprobs(prompts[:1])
             before, wall, cpu = scorer.cost, time.perf_counter(), time.process_time()
             logprobs = _normalised(scorer.label_logprobs(prompts))
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             tokens = (scorer.cost - before).forwarded_tokens
+            # float32 is the first format, so its answers are what the others are measured against.
             exact = logprobs if exact is None else exact
             gap = np.abs(logprobs - exact)
             rows.append(
@@ -88,6 +90,7 @@ def _prompts(path: Path, size: int) -> tuple[list[Prompt], NDArray[np.int64]]:
     labels = [int(row["label"]) for row in rows]
     demos = [text + SPACE.verbalizers[label] for text, label in zip(texts, labels, strict=True)]
     prompts = [
+        # Four contexts in turn, of the rows that follow those to be judged.
         Prompt(NO_CONTEXT.extend(demos[size + NUM_DEMOS * (i % 4) : size + NUM_DEMOS * (i % 4 + 1)]), texts[i])
         for i in range(size)
     ]

@@ -124,6 +124,7 @@ def main() -> None:
     _print_tokens(console, counts)
     num_wide = 32 if options.quick else 256
     repeats = 1 if options.quick else 5
+    # Two prompts of the wider model must do: at 256 claims each of them has about 20,000 tokens.
     arms = {
         "pocket": (pocket, pocket_tokenizer, pocket_claims(256), 32, repeats),
         "random Llama, 20M": (wide_llama(), word_tokenizer(), wide_claims(num_wide), 2, 1),

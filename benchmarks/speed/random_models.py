@@ -39,6 +39,7 @@ def billion_llama(device: torch.device) -> LlamaForCausalLM:
 def _llama(dtype: torch.dtype = torch.float32, **sizes: Any) -> LlamaForCausalLM:
     # The same weights in every run, though no measure here depends on them.
     torch.manual_seed(0)
+    # Every word with and without a space before it, and the four special entries of `word_tokenizer`.
     config = LlamaConfig(
         vocab_size=2 * NUM_WORDS + 4, max_position_embeddings=CONTEXT_LENGTH, tie_word_embeddings=True, **sizes
     )

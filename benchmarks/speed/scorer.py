@@ -63,6 +63,7 @@ class Setup:
 def bare_rate(model: Any, shape: Shape, num_tokens: int) -> float:
     """Return the tokens per second of plain forwards in one batch shape."""
     tokens = torch.randint(model.config.vocab_size, shape, generator=torch.Generator().manual_seed(0)).to(model.device)
+    # Shapes differ in tokens per call; so many calls make every timing about equally long.
     num_calls = max(1, round(num_tokens / tokens.numel()))
     seconds = _seconds(lambda: model(tokens, use_cache=False, logits_to_keep=1), num_calls, model.device)
     return num_calls * tokens.numel() / seconds
@@ -74,6 +75,7 @@ def matrix_flops(device: torch.device, size: int = 8192) -> float:
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
     # Not timed: the first product sets the library up.
     _seconds(lambda: left @ right, 1, device)
+    # A product of two n x n matrices takes n**3 multiplications and about as many additions.
     return 16 * 2 * size**3 / _seconds(lambda: left @ right, 16, device)
 
 
@@ -135,6 +137,7 @@ def _outside(cost: ScoringCost) -> float:
 def _measured(console: Console, setup: Setup, repeats: int, prefix: str = "") -> tuple[dict[str, float], float]:
     """Measure, print a table; return the figures of the JSON and the engine's tokens per second at the most claims."""
     bare, engine, outside = measure(setup, repeats)
+    # Against the fastest shape: a slow one would flatter the engine.
     best = max(bare.values())
     fewest, most = setup.demo_tokens
     table = Table("what", "tokens/s", "of the best", title=f"{setup.name}, demos of {fewest} to {most} tokens")

@@ -93,6 +93,7 @@ def run_chain(
     spent, started = scorer.cost, time.perf_counter()
     predictions, decisions = [], []
     steps = drive(chain, scorer)
+    # First comes the start, to which no step led.
     before = next(steps)[0].labels
     for state, info in islice(steps, num_steps):
         predictions.append((before, info.claim))
@@ -232,6 +233,7 @@ def main() -> None:
         run = run_chain(config, claims, task, journal, num_steps)
         step_by_step = load(*settings, f"search={options.search}", "search.speculation_window=1")
         checked = run_chain(step_by_step, claims, task, plain, num_steps=options.check_steps)
+        # Not strict: only the first steps were taken a second time.
         same = all(np.array_equal(*pair) for pair in zip(run.decisions, checked.decisions, strict=False))
 
         demos = Demos(claims, task, ours)

@@ -116,6 +116,7 @@ def run_ours(parts: Sequence[Part], repeats: int) -> Run:
     ]
     log_odds = np.concatenate([part.log_odds for part in parts])
     arrays = compile_constraints(constraints, offsets[-1], 2)
+    # Not normalised: then the objective counts from all claims false, as it does for the peers.
     label_logprobs = np.stack([np.zeros(log_odds.size), log_odds / UNIT], axis=1)
     solution = solve(arrays, label_logprobs, PENALTY / UNIT)  # compiles, too
     seconds = []
@@ -145,6 +146,7 @@ def run_cp_sat(part: Part, limit: float, linearization_level: int) -> Run:
     gains = [*part.log_odds, *(-PENALTY for _ in violations)]
     model.maximize(cp_model.LinearExpr.weighted_sum([*claims, *violations], gains))
     solver = cp_model.CpSolver()
+    # By default CP-SAT runs several strategies at once, one on each core.
     solver.parameters.num_workers = 1
     solver.parameters.linearization_level = linearization_level
     solver.parameters.max_time_in_seconds = limit
@@ -160,6 +162,7 @@ def run_rc2(part: Part, limit: float) -> Run:
     from pysat.formula import WCNF
 
     formula = WCNF()
+    # Variables count from 1 and a minus negates. `number`, which costs if it is true, says that a constraint is broken.
     for number, constraint in enumerate(part.constraints, start=len(part.log_odds) + 1):
         for clause in _clauses(constraint):
             formula.append([*(i + 1 if label else -i - 1 for i, label in clause), number])
@@ -175,6 +178,7 @@ def run_rc2(part: Part, limit: float) -> Run:
         model = solver.compute(expect_interrupt=True)
         timer.cancel()
         seconds = time.process_time() - start
+        # RC2 gives what is lost against winning every positive log-odds; ours counts what is won.
         return Run(None if model is None else sum(max(gain, 0) for gain in part.log_odds) - int(solver.cost), seconds)
 
 
@@ -214,6 +218,7 @@ def _clauses(constraint: Constraint) -> Iterator[list[tuple[int, bool]]]:
     """Yield for each forbidden joint assignment of two labels the (claim, label) pairs of which one must hold."""
     for joint in range(2 ** len(constraint.scope)):
         if constraint.forbidden >> joint & 1:
+            # Bit `place` of the joint index is the label of that claim; one claim must have the other label.
             yield [(claim, not joint >> place & 1) for place, claim in enumerate(constraint.scope)]
 
 

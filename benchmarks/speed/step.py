@@ -83,6 +83,7 @@ def main() -> None:
     options = option_parser(__doc__, quick="fewer runs and steps").parse_args()
     quick = options.quick
     sizes = (256, 1024, 4096)
+    # Fewer steps where there are more claims, so that all sizes take about equally long.
     results = {size: measure(size, (4 if quick else 16) * 4096 // size // 4, 1 if quick else 3) for size in sizes}
 
     table = Table("claims", "µs per step", "µs per evaluation of U", "prompts per step", title="outside the model")
@@ -90,6 +91,7 @@ def main() -> None:
         table.add_row(f"{size:,}", *(f"{value:,.0f}" for value in measured))
     console = Console()
     console.print(table)
+    # More claims also ask more prompts a step; what grows beyond that is what is looked for.
     cost_per_prompt = {size: step_us / max(prompts, 1.0) for size, (step_us, _, prompts) in results.items()}
     growth = float(np.log(cost_per_prompt[4096] / cost_per_prompt[256]) / np.log(4096 / 256))
     console.print(

@@ -41,6 +41,7 @@ def run(places: Places, settings: ArmsConfig, console: Console) -> None:
 
 def golden_judge(run_dir: Path) -> Judge | None:
     """Return the judge of the task of a run, `None` where it has none."""
+    # From the manifest and not from what is typed now: the judge must know the world that the claims came from.
     task = read_manifest(run_dir / "prepare", "prepare").config["task"]
     if task["kind"] != "pocket":
         return None

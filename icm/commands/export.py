@@ -52,6 +52,7 @@ def _push(places: Places) -> str:
     assert places.hub_id is not None
     api = HfApi()
     try:
+        # `exist_ok`, so that a push that failed halfway can be repeated.
         api.create_repo(places.hub_id, repo_type="dataset", private=places.hub_private, exist_ok=True)
         commit = api.upload_folder(repo_id=places.hub_id, folder_path=places.out_dir, repo_type="dataset")
     except (HfHubHTTPError, OSError) as error:

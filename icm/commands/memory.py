@@ -58,6 +58,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
     if command not in READ:
         return
+    # What the default out_dir is named after is read by every stage, unless the directory is given.
     read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
         if key.partition(".")[0].partition("@")[0] not in read:
@@ -73,6 +74,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
         RunDirectoryError: The directory holds no run, or one of another version of this package.
     """
     run_dir = places.run
+    # Places are never remembered, so that a run may be moved and gone on with where it is now.
     typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")

@@ -59,5 +59,6 @@ def _list(console: Console) -> None:
         f"They go to {cache_dir()} ({CACHE_VARIABLE} moves it). Any other causal language model: model.path=DIR, "
         f"FILE.gguf or a Hub id.",
         soft_wrap=True,
+        # A path may hold square brackets, which are Rich's markup.
         markup=False,
     )

@@ -18,6 +18,7 @@ def run(places: Places, settings: PolicyConfig, console: Console) -> None:
     manifest = policy.run(
         settings, places.run / "prepare", places.reward_dir, places.out_dir, console, overwrite=places.overwrite
     )
+    # From the file, since a stage that was complete already has measured nothing in this process.
     metrics = PolicyMetrics.model_validate_json((places.out_dir / METRICS).read_text(encoding="utf-8"))
     console.print(_summary_line(places, settings, manifest, metrics), soft_wrap=True)
     console.print(results_table(metrics))
@@ -44,6 +45,7 @@ def results_table(metrics: PolicyMetrics) -> Table:
     table.add_row(*_row("base", metrics.base))
     if metrics.policy is not None:
         table.add_row(*_row("policy", metrics.policy))
+    # The divergence of best-of-n is a bound that follows from n alone; it has no interval because nothing is measured.
     for best in metrics.best_of_n:
         # The best of one is the base, which has a row already.
         if best.n > 1:

@@ -38,6 +38,7 @@ def run(places: Places, settings: RewardConfig, console: Console) -> None:
         f"{manifest.seconds:,.1f} s; left out: {left_out}; {shown}; in {places.out_dir / MODEL}",
         soft_wrap=True,
     )
+    # A task without held-out claims has an empty file of them; its golden labels are of claims trained on.
     has_golden_pairs = (prepare_dir / GOLD).exists() and (prepare_dir / HELD_OUT).stat().st_size > 0
     if not has_golden_pairs and not settings.evaluate.files:
         console.print(

@@ -21,6 +21,7 @@ def run(places: Places, config: Config, console: Console) -> None:
     # Loaded only here: the training libraries take seconds, and one without them must be told before anything is done.
     from icm.commands import train
 
+    # Composed first: a mistyped training setting must not be found after hours of search.
     commands = train.compose_commands(places, config)
     stages.prepare(places, config, console)
     train.require_trainable(commands)
@@ -29,6 +30,7 @@ def run(places: Places, config: Config, console: Console) -> None:
 
 
 def _label(places: Places, config: Config, console: Console) -> None:
+    # One scorer for all stages, so that the model is loaded once.
     scorer = stages.scorer_of(places, config)
     stages.elicit(places, config, console, scorer)
     stages.diagnose(places, config, console, scorer)

@@ -36,6 +36,7 @@ def prepare(places: Places, config: Config, console: Console) -> None:
 
     out_dir = places.out_dir / "prepare"
     manifest = stage.run(config.for_prepare(), out_dir, count_tokens, overwrite=places.overwrite)
+    # After the stage, so that settings which it refused are not remembered.
     remember(places, config, "prepare")
     counts = manifest.counts
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())

@@ -52,6 +52,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
             raise ValueError("its content does not match its hash")
         return Checkpoint.model_validate(content)
     except (ValueError, KeyError, TypeError) as error:
+        # Wrong JSON, a wrong hash and pydantic raise a ValueError; the other two mean JSON of another shape.
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise RunDirectoryError(
             f"{path} is corrupt ({problem}); delete that file and run the same command again: the search starts "

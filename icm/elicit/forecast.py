@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +92,7 @@ class ReadingForecast:
             f"{evaluation_tokens:,} tokens, the longest block {self.longest:,}; "
         )
         if self.num_evaluations is None:
+            # A changed label of one claim has one block read again in each order.
             most = self.num_steps * self.num_orders * self.longest
             return told + f"{self.num_steps:,} steps: about {most:,} tokens if every step changes a label, plus repairs"
         reads = self.num_evaluations * self.num_orders
@@ -124,6 +124,7 @@ def forecast(
     if isinstance(objective, Prequential):
         return _forecast_reading(objective, num_steps, num_evaluations)
     assert isinstance(objective, LeaveOneOut)
+    # (L, N): verdicts differ in length, so each claim is counted with every label.
     demo_tokens = np.stack(
         [
             objective.scorer.count_tokens([render_demo(claim, label, space) for claim in claims])
@@ -131,18 +132,22 @@ def forecast(
         ]
     )
     longest_label = int(np.argmax(demo_tokens.sum(axis=1)))
+    # All claims with the label that is longest in all, so that hardly any labelling of the search costs more.
     labels = freeze(np.full(len(claims), longest_label))
     tokens = demo_tokens[longest_label].tolist()
     demos = [render_demo(claim, longest_label, space) for claim in claims]
     prompts = objective.prompts(labels)
-    lengths = _path_lengths([prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True)))
+    path_tokens, shared_tokens = _path_lengths(
+        [prompt.context for prompt in prompts.values()], dict(zip(demos, tokens, strict=True))
+    )
     # A query with its verdict is as long as the demo that it becomes.
     queries = [tokens[claim] for _, claim in prompts]
     prompt_tokens = [
-        lengths.path[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
+        path_tokens[prompt.context] + query for prompt, query in zip(prompts.values(), queries, strict=True)
     ]
     num_demos = [prompt.context.num_segments for prompt in prompts.values()]
-    evaluation_tokens = lengths.shared + sum(queries)
+    # Queries count in full: a prompt shares what stands before its claim, and ends in a path of its own.
+    evaluation_tokens = shared_tokens + sum(queries)
     changed = _changed_share(objective, labels, prompts)
     result = Forecast(
         num_steps=num_steps,
@@ -174,17 +179,12 @@ def _forecast_reading(objective: Prequential, num_steps: int, num_evaluations: i
     )
 
 
-class _Lengths(NamedTuple):
-    """Tokens of each path of segments, and of all paths together when shared runs count once."""
-
-    path: dict[Context, int]
-    shared: int
-
-
-def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> _Lengths:
+def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> tuple[dict[Context, int], int]:
+    """Return the tokens of each path of segments, and of all paths together when shared runs count once."""
     path: dict[Context, int] = {}
     shared = 0
     for context in contexts:
+        # Up to the first node that has been counted, then down again: a path is as long as its parent and its own run.
         ahead: list[Context] = []
         node: Context | None = context
         while node is not None and node not in path:
@@ -194,12 +194,13 @@ def _path_lengths(contexts: Sequence[Context], tokens_of: Mapping[str, int]) -> 
             run = sum(tokens_of[segment] for segment in node.run)
             path[node] = run + (path[node.parent] if node.parent else 0)
             shared += run
-    return _Lengths(path, shared)
+    return path, shared
 
 
 def _changed_share(objective: LeaveOneOut, labels: Labels, prompts: Mapping[tuple[int, int], Prompt]) -> float:
     """Return which share of the prompts another label of one claim changes, on average over some claims."""
     changed = []
+    # At most 16 claims, spread evenly: each of them costs the prompts of all claims, and a mean needs no more.
     for claim in np.linspace(0, labels.size - 1, num=min(labels.size, 16), dtype=int).tolist():
         other = objective.prompts(with_label(labels, claim, (int(labels[claim]) + 1) % objective.scorer.num_labels))
         changed.append(np.mean([other[place].digest != prompt.digest for place, prompt in prompts.items()]))
@@ -217,6 +218,7 @@ def _growth(evaluation_tokens: int, num_claims: int) -> int:
 def _check_context(result: Forecast, demo_tokens: NDArray[np.int64], context_length: int | None) -> None:
     if context_length is None or result.longest_prompt <= context_length:
         return
+    # The longest first: so many claims fit whichever of them a context holds.
     fitting = int(np.searchsorted(np.cumsum(np.sort(demo_tokens)[::-1]), context_length, side="right"))
     raise ScoringError(
         f"the longest prompt has {result.longest_prompt:,} tokens, the model's context holds {context_length:,}. "

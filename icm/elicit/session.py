@@ -71,6 +71,7 @@ class Session(Generic[S]):
         """The trace, cut back to the checkpoint; opened by the first row, since a failed start leaves no file."""
         if self._opened_trace is None:
             self._stage.claim()
+            # Opened to append and then cut: opened to write, the trace of a search that goes on would be emptied.
             self._opened_trace = (self._stage.path / TRACE).open("ab")
             self._opened_trace.truncate(self._trace_bytes)
         return self._opened_trace
@@ -92,6 +93,7 @@ class Session(Generic[S]):
             Interrupted: The user asked to stop; the search is saved after its last step.
         """
         state, resumed = None, self._resumed
+        # What the trace has told so far: each row holds only what differs from the row before.
         labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
         saved_at = time.perf_counter()
         with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
@@ -99,6 +101,7 @@ class Session(Generic[S]):
             if resumed is not None:
                 display.show(resumed.step, self._search.num_steps)
             for state, info in drive(self._search, self._journal, resumed):
+                # `labels` is still the labelling of the step before, which the row is compared with.
                 row = self._write(state, info, labels)
                 labels = state.labels
                 display.show(row.step, self._search.num_steps, _status(row))
@@ -110,8 +113,10 @@ class Session(Generic[S]):
                 if time.perf_counter() - saved_at >= self._checkpoint_seconds:
                     self._save(state)
                     saved_at = time.perf_counter()
+        # A checkpoint of a search that is done leaves no step, so the loop above may not have run at all.
         state = state or resumed
         assert state is not None
+        # After the last step, too: a process that is killed before the manifest need not take these steps again.
         self._save(state)
         if not self._search.is_done(state):
             raise Interrupted(
@@ -121,6 +126,7 @@ class Session(Generic[S]):
         return state
 
     def _write(self, state: S, info: StepInfo, before: Labels) -> TraceRow:
+        # A step may move more claims than the one it names: repairs and sweeps do.
         changed = np.flatnonzero(state.labels != before).tolist()
         claims = self._problem.claims
         row = TraceRow(
@@ -146,6 +152,7 @@ class Session(Generic[S]):
         Checkpoint(
             state=dict(self._search.save(state)),
             trace_bytes=self._trace.tell(),
+            # `position` first brings the journal to the disk, so the checkpoint never names more than is there.
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,

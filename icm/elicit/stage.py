@@ -73,14 +73,18 @@ def run(
     prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     if settings.anchors is not None:
+        # By content: the settings hold the path alone, and the file under it may change.
         inputs["anchors"] = sha256_of(settings.anchors)
+    # How often a search is saved changes no result, so it may go on with another interval.
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    # The model belongs to the settings: labels by other weights are another result.
     config = {**what_counts, "model": scorer.fingerprint}
     stage = StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite)
     if done := stage.complete():
         return done
 
     claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
+    # With `overwrite` the old files are still there at this point: they go when the first new one is written.
     checkpoint = None if stage.begins_anew else load_checkpoint(out_dir / CHECKPOINT)
     journal = JournalScorer(
         scorer,
@@ -91,14 +95,18 @@ def run(
     )
     problem = build_problem(claims, task, journal, settings)
     search = build_search(settings.search, problem, settings.seed)
+    # Before the search, so that prompts that do not fit are refused before the model is asked.
     ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
     console.print(str(ahead), soft_wrap=True)
     with Session(stage, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
         state = session.run(console)
     result = search.result(state)
+    # A search may return another labelling than its last one; the journal answers what has been asked already.
     evaluation = problem.objective.evaluate(result.labels)
+    # The trace is read back, since a search that went on has its earlier rows on the disk alone.
     write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
     write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
+    # The manifest after all that it names, and the checkpoint removed after both: killed in between, nothing is lost.
     manifest = stage.finish(
         _counts(problem, state, result, evaluation),
         outputs=(LABELS, ALTERNATIVES, TRACE),
@@ -111,6 +119,7 @@ def run(
 
 def label_rows(problem: Problem, result: Result, evaluation: Evaluation, trace: Sequence[TraceRow]) -> list[LabelRow]:
     """Return the rows of `labels.jsonl`, in the order of the claims."""
+    # Later rows replace earlier ones, so the step that last gave a claim this label stays.
     set_at = {(claim, label): row.step for row in trace for claim, label in row.changes.items()}
     rows = []
     for index, (claim, label) in enumerate(zip(problem.claims, result.labels.tolist(), strict=True)):

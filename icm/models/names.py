@@ -21,7 +21,9 @@ def local_directory(name: str | Path) -> Path | None:
     Raises:
         ScoringError: There is no such model, it has not been fetched, or its GGUF file cannot be converted.
     """
+    # A shell leaves the ~ of `model.path=~/x` as it is, because it does not begin the word.
     path = Path(name).expanduser()
+    # What lies on the disk comes before the names of the catalogue: it is what the user sees.
     if path.is_file():
         return converted(path)
     if path.is_dir():
@@ -45,6 +47,7 @@ def misplaced_model(overrides: Sequence[str]) -> str | None:
     """
     for override in overrides:
         key, _, value = override.partition("=")
+        # Hydra takes values in quotes, and here the quotes are still around them.
         value = value.strip("'\"")
         if key == "model" and ("/" in value or value.endswith(".gguf") or packaged_model(value)):
             groups = ", ".join(("local", "fake", *(model.group for model in PACKAGED_MODELS)))
@@ -64,6 +67,7 @@ def _fetched(model: PackagedModel) -> Path:
 
 def _gguf_in(directory: Path) -> Path | None:
     """Return the only GGUF file of a directory that has no safetensors, `None` if there is none."""
+    # Some publishers put both formats into one directory; safetensors need no conversion.
     if any(directory.glob("*.safetensors")):
         return None
     found = sorted(directory.glob("*.gguf"))

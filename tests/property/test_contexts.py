@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icm.claims import UNLABELLED, Labels, freeze
-from icm.contexts import Contexts, Fixed, KShot, TokenLimit, Tree, draw_order
+from icm.contexts import Contexts, Fixed, KShot, Tree, draw_order
 from icm.prompts import NO_CONTEXT, Context
 
 ARRANGEMENTS = [Tree(), Fixed(), KShot(num_shots=1), KShot(num_shots=5)]
@@ -142,7 +142,7 @@ def test_k_shot_contexts_are_the_nearest_demos_that_fit(case: Any, room: Any, da
     groups, labels, seed = case
     settings, demos = KShot(num_shots=5), _demos(groups)
     tokens = {demo: data.draw(st.integers(1, 5)) for labelled in demos for demo in labelled}
-    limit = TokenLimit(tokens, [room] * len(groups))
+    limit = (tokens, [room] * len(groups))
     order = draw_order(groups, seed)
     unlimited = Contexts(settings, demos, groups, order).leave_one_out(labels)
     for claim, context in Contexts(settings, demos, groups, order, limit).leave_one_out(labels).items():
