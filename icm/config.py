@@ -146,8 +146,6 @@ def load_command(kind: type[Settings], name: str, *overrides: str) -> tuple[Plac
     """
     if problem := misplaced_model(overrides):
         raise ConfigError(problem)
-    if problem := misplaced_model(overrides):
-        raise ConfigError(problem)
     # While a command of the command line runs, Hydra stands ready with the same `conf` and refuses to be set up again.
     ready = GlobalHydra.instance().is_initialized()
     with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):

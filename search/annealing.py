@@ -98,6 +98,7 @@ class Annealing(Generic[E]):
 
     def temperature(self, state: SearchState[E]) -> float:
         """Return the temperature of the step that follows a state."""
+        # The paper counts its steps from 1; of accepted changes there are none at the first step.
         return self.schedule(state.step + 1 if self.clock == "steps" else state.num_accepted)
 
     def step(self, state: SearchState[E]) -> tuple[SearchState[E], StepInfo]:
@@ -110,6 +111,7 @@ class Annealing(Generic[E]):
         temperature = self.temperature(state)
         delta = evaluation.utility - state.evaluation.utility
         accepted = accepts(delta, temperature, generator.random())
+        # By identity, as `Propose` promises: comparing labels would cost N at every step.
         changed = accepted and evaluation is not state.evaluation
         info = StepInfo(claim, label, temperature, delta, accepted, changed)
         stays = replace(state, step=state.step + 1)
@@ -134,6 +136,7 @@ def accepts(delta: float, temperature: float, uniform: float) -> bool:
     """
     if delta >= 0:
         return True
+    # Below 0 the exponential cannot overflow; where it underflows to 0 the proposal is refused.
     return temperature > 0 and uniform < math.exp(delta / temperature)
 
 
@@ -143,6 +146,7 @@ def keep_best(state: SearchState[E]) -> SearchState[E]:
     More labelled claims come before a higher U: a mean over few well-fitting claims is no better labelling.
     """
     labelled, best_labelled = (int((labels >= 0).sum()) for labels in (state.labels, state.best_labels))
+    # Strictly above, so that of equally good labellings the first one stays.
     if (labelled, state.evaluation.utility) > (best_labelled, state.best_utility):
         return replace(state, best_labels=state.labels, best_utility=state.evaluation.utility)
     return state

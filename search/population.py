@@ -164,6 +164,7 @@ def screening_plan(num_starts: int, rounds: int, num_finalists: int) -> tuple[in
     moving = num_starts
     while moving > num_finalists:
         plan += [moving] * rounds
+        # Rounded up: of an odd number the one in the middle stays.
         moving = max(num_finalists, (moving + 1) // 2)
     return tuple(plan)
 
@@ -179,12 +180,14 @@ def falling(initial: float, num_rounds: int) -> Schedule:
     """Return the schedule that falls in a straight line from `initial` to 0 after a number of rounds."""
 
     def temperature(clock: int) -> float:
+        # No rounds to cool in means cold from the start, and no division by 0.
         return initial * max(0.0, 1.0 - clock / num_rounds) if num_rounds else 0.0
 
     return temperature
 
 
 def _moved(member: Member[E], labels: Labels, evaluation: E) -> Member[E]:
+    # Noise may lower U on the way, so the best is kept beside the current one.
     if evaluation.utility > member.best.utility:
         return Member(member.origin, labels, evaluation, labels, evaluation)
     return replace(member, labels=labels, evaluation=evaluation)

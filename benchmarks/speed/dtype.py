@@ -53,9 +53,8 @@ def _measure(model: str, prompts: list[Prompt], golden: NDArray[np.int64], round
     exact: NDArray[np.float64] | None = None
     for number in range(rounds):
         for dtype in ("float32", "bfloat16"):
-            loaded = load_model(model, revision=None, dtype=dtype, device="cpu")
-            scorer = LocalScorer(*loaded[:2], SPACE, identity=loaded.identity, share_prefixes=False)
-            # Not timed: the first call sets the libraries up.
+            weights, tokenizer, identity = load_model(model, revision=None, dtype=dtype, device="cpu")
+            scorer = LocalScorer(weights, tokenizer, SPACE, identity=identity, share_prefixes=False)
             scorer.label_logprobs(prompts[:1])
             before, wall, cpu = scorer.cost, time.perf_counter(), time.process_time()
             logprobs = _normalised(scorer.label_logprobs(prompts))

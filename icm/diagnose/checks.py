@@ -139,6 +139,7 @@ def _check(name: CheckName, value: float | str, bounds: Bounds | None) -> Check:
     if bounds and verdict != "trust":
         # The limit named is the first that was passed: a check may reject without having a bound of caution.
         limit = bounds.caution if bounds.caution is not None else bounds.reject
+        # A verdict other than trust means that one of the two bounds was passed.
         assert limit is not None
         expected = f"{'at most' if bounds.worse == 'above' else 'at least'} {_show(limit, unit)}"
         reason = f"{doubt} ({measure}: {shown}, expected {expected})"

@@ -109,6 +109,8 @@ def _naive_bayes(seen: sparse.csr_array, labels: Labels, asked: sparse.csr_array
     one_hot = np.eye(int(labels.max()) + 1)[labels]
     size = one_hot.sum(axis=0)[:, None]
     # Half a claim more with the word and half a claim more without it: no word makes a label impossible.
+    # (L, W): how often each word stands in the claims of each label.
     share = (one_hot.T @ seen + 0.5) / (size + 1)
     prior = np.log((size[:, 0] + 0.5) / (labels.size + 1))
+    # Only words that are there count. Those that are missing say little, and the matrix stays sparse.
     return np.argmax(asked @ np.log(share).T + prior, axis=1)

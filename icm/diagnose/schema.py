@@ -35,6 +35,7 @@ CheckName = Literal[
 ]
 """What is measured; `icm.diagnose.checks` says of each what it is and why it matters."""
 
+# Taken from the type, so that no check stands in the one and not in the other.
 CHECK_NAMES: Final[tuple[CheckName, ...]] = get_args(CheckName)
 
 

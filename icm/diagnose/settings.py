@@ -52,4 +52,5 @@ class DiagnoseSettings(BaseModel):
     violation_penalty: float = Field(ge=0)
     rival_agreement: float = Field(gt=0, lt=1)
     most_doubts: int = Field(ge=0)
+    # A check without bounds is measured and shown, and never speaks against the labels.
     bounds: Mapping[CheckName, Bounds]

@@ -72,6 +72,7 @@ def run(
         return done
     journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
     diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings, console)
+    # Where nothing had to be asked, no answer has claimed the directory yet.
     stage.claim()
     write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
     # Checks that could not be measured say trust, and are not counted.

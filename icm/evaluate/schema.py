@@ -121,6 +121,7 @@ class InContext(Record):
     num_candidates: int
     headline_shots: int | None
     zero_shot: Estimate
+    # These three are `None` together, where no number of shots could be asked.
     random: Estimate | None
     elicited: Estimate | None
     golden: Estimate | None
@@ -164,6 +165,7 @@ class Metrics(Record):
     num_without_gold: int
     coverage: float
     accuracy: Accuracy | None
+    # Never `None`: the evaluation refuses to begin where no searched claim has a golden label.
     accuracy_unlabelled_wrong: float
     flipped_accuracy: Accuracy | None
     polarity: Literal["upright", "flipped", "undecided"] | None

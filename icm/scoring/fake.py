@@ -47,6 +47,7 @@ class FakeScorer:
     def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
         """Return log p(verbalizer | all before it) at every verdict: (n, L) of each reading, nats."""
         num_verdicts = sum(len(reading.queries) for reading in readings)
+        # A reading has as many segments as verdicts: each claim with its label, and the last one without.
         self._spend(num_verdicts, num_verdicts)
         return [self._answer(reading.prompts()) for reading in readings]
 

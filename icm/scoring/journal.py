@@ -55,6 +55,7 @@ class JournalScorer(PassthroughScorer):
         super().__init__(inner)
         self._path = Path(path)
         self._own_cost = ScoringCost()
+        # The scorer may have worked for another stage before; that is not part of the cost here.
         self._spent_before = inner.cost
         self._entries: dict[bytes, tuple[float, ...]] = {}
         self._readings: dict[bytes, NDArray[np.float64]] = {}
@@ -78,6 +79,7 @@ class JournalScorer(PassthroughScorer):
         if not self._is_begun:
             return 0
         with self._path.open("ab") as file:
+            # A checkpoint names this position: the lines before it must survive a crash that the checkpoint survives.
             os.fsync(file.fileno())
             return file.tell()
 
@@ -94,6 +96,7 @@ class JournalScorer(PassthroughScorer):
         fresh: dict[bytes, Prompt] = {}
         known: list[Prompt] = []
         for prompt in prompts:
+            # A repetition inside the batch counts as known too: one answer serves both.
             if prompt.digest in self._entries or prompt.digest in fresh:
                 known.append(prompt)
             else:
@@ -104,6 +107,7 @@ class JournalScorer(PassthroughScorer):
             prompts=len(known),
             journal_hits=len(known),
             naive_tokens=count_prompt_tokens(self.inner, known),
+            # The inner scorer counts its own seconds, so only those spent here are added.
             other_seconds=time.perf_counter() - started - inner_seconds,
         )
         return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
@@ -152,10 +156,12 @@ class JournalScorer(PassthroughScorer):
         started = time.perf_counter()
         answers = self.inner.label_logprobs(list(fresh.values()))
         seconds = time.perf_counter() - started
+        # Rounded before anyone sees them, so a resumed run reads the very numbers that the first run used.
         rounded = _rounded(answers).tolist()
         self._append(
             [{"prompt": digest.hex(), "logprobs": row} for digest, row in zip(fresh, rounded, strict=True)],
         )
+        # After the file: an answer that was given must be on disk, or a resumed run would ask again.
         self._entries.update(zip(fresh, map(tuple, rounded), strict=True))
         return seconds
 
@@ -165,6 +171,7 @@ class JournalScorer(PassthroughScorer):
         try:
             if not self._is_begun:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+                # With the first answers and not earlier: a run that fails before it asks leaves no file behind.
                 rows = [_header(self.inner), *rows]
             with self._path.open("ab") as file:
                 file.write(_encode(rows))
@@ -184,10 +191,12 @@ class JournalScorer(PassthroughScorer):
             )
         kept = content[:at]
         kept = kept[: kept.rfind(b"\n") + 1]  # a line without its end was torn off while it was written
+        # A torn header is a beginning of ours. Anything else is a file of somebody, which is not overwritten.
         if not kept and not _encode([_header(self.inner)]).startswith(content):
             raise self._no_journal()
         for number, line in enumerate(kept.splitlines(), start=1):
             self._read(number, line)
+        # Cut off on disk as well: the next line would otherwise be appended to half a line.
         if len(kept) < len(content):
             os.truncate(self._path, len(kept))
 

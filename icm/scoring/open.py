@@ -53,6 +53,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
 
             return HashScorer(space)
         case LocalModel():
+            # Imported here: it loads torch, which takes seconds that other commands should not pay.
             from icm.scoring.local import LocalScorer
 
             return LocalScorer.load(
@@ -62,6 +63,7 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 dtype=settings.dtype,
                 device=settings.device,
                 cache_tokens=settings.cache_tokens,
+                # The directory of the embedded model differs from machine to machine, so it is not named in files.
                 name=settings.path or EMBEDDED,
             )
 

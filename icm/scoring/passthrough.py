@@ -44,6 +44,7 @@ class PassthroughScorer:
     @property
     def cost(self) -> ScoringCost:
         """What the inner scorer has spent."""
+        # Asked anew each time, since it grows while the scorer is used.
         return self.inner.cost
 
     def count_tokens(self, segments: Sequence[str]) -> NDArray[np.int64]:

@@ -116,6 +116,7 @@ def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
         scorer: Counts the tokens of a segment.
         prompts: The prompts.
     """
+    # Keyed by identity: prompts share their contexts as objects, and all of them live as long as this call.
     lengths: dict[int, int] = {}
     path: list[Context] = []
     for prompt in prompts:
@@ -124,6 +125,7 @@ def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
             path.append(node)
             node = node.parent
         length = lengths[id(node)] if node is not None else 0
+        # From the back: the context nearest to the root comes first, so the length above each is known by then.
         while path:
             node = path.pop()
             length += int(scorer.count_tokens(node.run).sum())
@@ -134,5 +136,6 @@ def count_prompt_tokens(scorer: LabelScorer, prompts: Sequence[Prompt]) -> int:
 
 def count_reading_tokens(scorer: LabelScorer, readings: Sequence[Reading]) -> int:
     """Return the tokens of readings, each forwarded once."""
+    # A demo begins with its query, so only the last query, which no label follows, is not counted with a demo.
     segments = [segment for reading in readings for segment in (*reading.demos, reading.queries[-1])]
     return int(scorer.count_tokens(segments).sum())

@@ -80,6 +80,7 @@ def build_trie(prompts: Sequence[Prompt], encode: Encode, verbalizers: Sequence[
     for row, prompt in enumerate(prompts):
         above = _place(prompt.context, root, places, encode)
         query = above.child(prompt.query, encode(prompt.query, above is root))
+        # Without its verbalizer: whoever checks lengths against the context of the model adds the longest one.
         lengths[row] = query.depth
         for label, verbalizer in enumerate(verbalizers):
             node = query
@@ -123,6 +124,7 @@ def _lay_out(root: _Node, lengths: NDArray[np.int64]) -> Trie:
     edges: list[tuple[int, int, int, int]] = []
     ends: list[int] = []  # of the subtree below each edge
     pending: list[tuple[list[_Cursor], int, int] | int] = []
+    # A stack of our own: a path of many segments would go beyond the recursion limit.
     pending += _branches([(child, 0) for child in root.children.values()], 0, -1)
     while pending:
         item = pending.pop()
@@ -205,4 +207,5 @@ def _shared(one: Tokens, other: Tokens) -> int:
     """Return how many tokens two equally long stretches have in common at their beginning."""
     if one == other:
         return len(one)
+    # Equally long and not equal, so there is a pair that differs.
     return next(index for index, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])

@@ -29,8 +29,10 @@ def ask_ahead(seed: int, propose: PredictAndRepair, state: SearchState[Evaluatio
     end = (state.step // window + 1) * window
     prompts: dict[bytes, Prompt] = {}
     for step in range(state.step + 1, end + 1):
+        # The claim is the first draw of a step, so a fresh generator of that step gives the same one.
         claim = propose.draw_claim(step_generator(seed, step), state.labels)
         prompts |= {prompt.digest: prompt for prompt in _asked(propose, state, claim)}
+    # A single prompt is left to its step, which asks it at the same price.
     if len(prompts) > 1:
         propose.objective.scorer.label_logprobs(list(prompts.values()))
 
@@ -42,5 +44,6 @@ def _asked(propose: PredictAndRepair, state: SearchState[Evaluation], claim: int
         return objective.prompts_for(state.labels, claim)
     label = propose.predict(state, claim)
     if label == state.labels[claim]:
+        # The prediction is part of the evaluation of the state, and without a change nothing more is asked.
         return []
     return list(objective.prompts(with_label(state.labels, claim, label)).values())

@@ -73,6 +73,7 @@ class Chain:
         """Take the remaining steps one by one, yielding where each led and what it did."""
         changed, window = True, self.settings.speculation_window
         while state.step < self.num_steps:
+            # Anew after a change, since the old answers were about other labels, and where a window begins.
             if window > 1 and (changed or state.step % window == 0):
                 ask_ahead(self.kernel.seed, self.propose, state, window)
             state, info = self.kernel.step(state)

@@ -19,6 +19,7 @@ from search.randomness import step_generator
 def build_bootstrap(settings: BootstrapSettings, problem: Problem, seed: int) -> SampledSearch:
     """Put a bootstrap together; one step is one round of prediction."""
     objective = problem.objective
+    # An infinite penalty outweighs any prediction; at 0 every label is taken on its own.
     decoder = build_decoder(objective.constraints, np.inf if settings.consistent else 0.0)
 
     def predict(state: SampledState) -> tuple[Labels, None]:

@@ -43,6 +43,7 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
         case ShuffledSweepsSettings():
             return build_shuffled_sweeps(settings, problem, seed)
         case SweepsSettings():
+            # One start is a population of one, so there is no second search to keep alike.
             return build_multistart(settings.as_multistart, problem, seed)
         case GibbsSettings():
             return build_gibbs(settings, problem, seed)

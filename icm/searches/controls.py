@@ -24,6 +24,7 @@ def build_control(settings: ControlSettings, problem: Problem, seed: int) -> Sam
         num_steps=0,
         num_evaluations=1,
         first=lambda: _labels(settings, problem, seed),
+        # Never called: a search of no steps has ended when it begins.
         advance=lambda state: (state.labels, None),
     )
 

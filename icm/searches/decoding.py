@@ -61,4 +61,5 @@ class Decoder:
 
 def build_decoder(constraints: ConstraintArrays, penalty: float) -> Decoder:
     """Return a decoder under constraints; a penalty of 0 takes every label on its own."""
+    # Components follow from the constraints alone, so they are found once for all labellings.
     return Decoder(constraints, find_components(constraints), penalty)

@@ -28,5 +28,6 @@ def drive(search: Search[S], scorer: LabelScorer, state: S | None = None) -> Ite
         yield state, StepInfo()
     for after, info in search.walk(state):
         if after.step % search.period == 0:
+            # Before the state is handed out: whoever stops here goes on later with an empty scorer.
             scorer.forget()
         yield after, info

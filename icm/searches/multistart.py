@@ -59,6 +59,7 @@ class Multistart:
         """The starts, all sweeps, the opposite, the extended finalists, and the result."""
         screening = self.settings.num_starts + sum(self.kernel.plan[: self.num_screening_rounds]) + 1
         final = self.settings.num_finalists + sum(self.kernel.plan[self.num_screening_rounds :]) + 1
+        # An evaluation of the screened claims alone costs about their share of a whole one.
         return math.ceil(screening * self.screened.mean()) + final
 
     @property
@@ -92,10 +93,12 @@ class Multistart:
 
     def is_done(self, state: Population[Evaluation]) -> bool:
         """Say whether nothing moves any more."""
+        # Screening goes to its end even if all have settled: there the finalists are extended to all claims.
         return state.step >= self.num_screening_rounds and self.kernel.is_done(state)
 
     def result(self, state: Population[Evaluation]) -> Result:
         """Return the labelling with the highest U, the share of starts that agree, and what else was found."""
+        # Starts that were dropped have labels for the screened claims alone, and vote on no others.
         votes = np.stack([member.best_labels for member in (*state.members, *state.dropped)])
         agreeing = np.sum(votes == state.labels, axis=0)
         return Result(
@@ -137,6 +140,7 @@ class Multistart:
             return population
         if self.settings.flip:
             population = self._with_opposite(population)
+        # Where all claims were screened the members have all their labels, and none need be left behind.
         return population if self.screened.all() else self._extended(population)
 
     def _with_opposite(self, population: Population[Evaluation]) -> Population[Evaluation]:
@@ -174,7 +178,9 @@ def build_multistart(settings: MultistartSettings, problem: Problem, seed: int) 
     final = (settings.num_finalists,) * settings.final_rounds
     schedule = falling(settings.sweep_temperature, settings.cooling_rounds)
     kernel = Halving(seed, objective.evaluate_all, decoder, screening + final, schedule)
+    # With no more starts than finalists nobody is dropped, so all claims are labelled from the beginning.
     screened = draw_screened(problem.groups, settings.screening_claims if screening else None, seed)
+    # Of more than two labels there is no opposite.
     settings = settings.model_copy(update={"flip": settings.flip and binary})
     return Multistart(settings, problem, decoder, kernel, screened, len(screening), seed)
 
@@ -198,10 +204,12 @@ def basins(state: Population[Any]) -> list[Alternative]:
     members = state.members
     ranked = sorted(range(len(members)), key=lambda index: -members[index].best.utility)
     for index in ranked:
+        # Members are ranked, so the one that opens a basin is the best in it.
         home = next((one for one in found if same_basin(members[one].best_labels, members[index].best_labels)), index)
         found[home].append(members[index].origin)
     for member in state.dropped:
         homes = [one for one in found if same_basin(members[one].best_labels, member.best_labels)]
+        # A dropped start opens no basin: its U was measured on other claims or orders than theirs.
         if homes:
             found[homes[0]].append(member.origin)
     return [

@@ -99,6 +99,7 @@ class PredictAndRepair:
         labels = with_label(state.labels, claim, label)
         evaluation = self.objective.update(state.evaluation, labels)
         labels, evaluation = self.repair(generator, labels, evaluation)
+        # The repair undid it. The state's own evaluation tells the kernel that nothing changed.
         if np.array_equal(labels, state.labels):
             return claim, label, state.labels, state.evaluation
         return claim, label, labels, evaluation

@@ -17,6 +17,7 @@ from search.annealing import StepInfo
 class State(Protocol):
     """Where a search stands."""
 
+    # Properties and not attributes: a frozen state has nothing that could be set.
     @property
     def step(self) -> int:
         """Steps taken."""

@@ -68,6 +68,7 @@ class SampledSearch:
             votes = state.votes
             if self.counts(state.step):
                 # Row l of the identity is one vote for label l.
+                # A new array, as the state before keeps its own counts.
                 votes = votes + np.eye(self.shape[1], dtype=np.int64)[labels]
             changed = not np.array_equal(labels, state.labels)
             state = SampledState(state.step + 1, labels, votes)

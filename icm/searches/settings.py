@@ -154,6 +154,7 @@ class ShuffledSweepsSettings(Record):
     kind: Literal["shuffled_sweeps"]
     name: str
     starts: dict[ReadOrigin, int] = Field(min_length=1)
+    # With none, the starts are read once and the best of them goes on.
     screening_rounds: int = Field(ge=0)
     screening_orders: int = Field(ge=1)
     final_rounds: int = Field(ge=1)
@@ -221,6 +222,7 @@ class GibbsSettings(Record):
     name: str
     num_scans: int = Field(ge=1)
     burn_in: int = Field(ge=0)
+    # Potentials are divided by it; towards 0 a scan picks the likeliest label and no longer samples.
     temperature: float = Field(gt=0)
 
     @model_validator(mode="after")

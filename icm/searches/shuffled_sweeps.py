@@ -118,6 +118,7 @@ class ShuffledSweeps:
         """The most readings of all claims, in evaluations of U: zero-shot, the starts, all sweeps, the comparison."""
         screening = self.settings.num_starts * (1 + self.settings.screening_rounds) * self.settings.screening_orders
         readings = 1 + screening + self.settings.final_rounds * self.settings.final_orders
+        # An evaluation of U reads all claims once in each of its orders; rounded up.
         return -(-readings // self.objective.num_orders) + self.settings.num_compared
 
     @property
@@ -137,6 +138,7 @@ class ShuffledSweeps:
                 state = self._compared(population)
             else:
                 state = ShuffledState(self._reading_in(FIRST_DRAW + population.step + 1).step(population))
+            # No difference of U is reported: it would be one between estimates from different orders.
             changed = not np.array_equal(state.labels, before.labels)
             yield state, StepInfo(temperature=self.kernel.schedule(before.step), changed=changed)
 
@@ -146,6 +148,7 @@ class ShuffledSweeps:
 
     def result(self, state: ShuffledState) -> Result:
         """Return the labelling with the highest U, the share of starts that agree, and what else was found."""
+        # Dropped starts vote as well: where they led is what stability is about.
         votes = [member.best_labels for member in (*state.population.members, *state.population.dropped)]
         return Result(
             labels=state.labels,
@@ -169,6 +172,7 @@ class ShuffledSweeps:
 
     def _restored(self, saved: Mapping[str, Any]) -> Member[Read]:
         now, best = freeze(saved["labels"]), freeze(saved["best_labels"])
+        # Each in the orders in which it was read; in others U would be another estimate.
         (now_read,), (best_read,) = self._read(saved["draw"])([now]), self._read(saved["best_draw"])([best])
         return Member(saved["origin"], now, now_read, best, best_read, saved["settled"])
 
@@ -189,11 +193,13 @@ class ShuffledSweeps:
         """Return in how many orders a draw reads."""
         if draw == COMPARISON:
             return self.objective.num_orders
+        # The starts are read in draw FIRST_DRAW, round k in draw FIRST_DRAW + k.
         is_screening = draw <= FIRST_DRAW + self.settings.screening_rounds
         return self.settings.screening_orders if is_screening else self.settings.final_orders
 
     def _zero_shot(self) -> NDArray[np.float64]:
         """Return what the model says of each claim without context, calibrated: (N, L), nats."""
+        # Calibration corrects the model, so the evidence of anchors, which `zero_shot` adds, stays out of it.
         return self.objective.calibrated(self.objective.zero_shot() - self.objective.evidence)
 
     def _starts(self) -> list[tuple[str, Labels]]:
@@ -207,6 +213,7 @@ class ShuffledSweeps:
                     case "zero_shot":
                         labels = self.decoder(self._zero_shot() + evidence)
                     case "opposite":
+                        # Only the verdicts are turned round: anchors hold either way.
                         labels = self.decoder(evidence - self._zero_shot())
                     case "random":
                         labels = self.decoder.draw(generator, evidence, 1.0)

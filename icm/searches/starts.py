@@ -71,11 +71,13 @@ def draw_starts(
 
 
 def _grow(generator: np.random.Generator, objective: Objective, decoder: Decoder) -> Labels:
+    # Consistent labels, so that the shots do not contradict one another.
     drawn = decoder.draw(generator, np.zeros(objective.evidence.shape), 1.0)
     (labelled,) = np.nonzero(drawn != UNLABELLED)
     shots = generator.choice(labelled, size=min(GROWN_SHOTS, labelled.size), replace=False)
     labels = np.full(drawn.size, UNLABELLED, dtype=np.int8)
     labels[shots] = drawn[shots]
     potentials = np.zeros(objective.evidence.shape)
+    # Asked for the claims that the decoder labels; on the others an answer would be lost.
     potentials[labelled] = objective.predict_all(freeze(labels), labelled)
     return decoder(potentials)

@@ -80,9 +80,9 @@ def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
         TrainingError: Its tokenizer cannot pad, nothing ends a completion, or the ending is no token.
     """
     # float32: the updates of a small learning rate would vanish in the rounding of half precision.
-    loaded = load_model(name, revision=None, dtype="float32", device="auto")
+    model, plain_tokenizer, _ = load_model(name, revision=None, dtype="float32", device="auto")
     # A copy: it is changed below, and the plain one is what is written beside a trained model.
-    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer = copy.deepcopy(plain_tokenizer)
     if tokenizer.pad_token_id is None:
         raise TrainingError(
             f"{name}: the tokenizer has no padding token, and completions of different length cannot be batched "
@@ -90,17 +90,17 @@ def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:
         )
     # The next token is read at the last place of a row, which padding must not take.
     tokenizer.padding_side = "left"
-    stop_ids = _stop_ids(name, loaded.model, tokenizer, settings.stop)
+    stop_ids = _stop_ids(name, model, tokenizer, settings.stop)
     ending = _ending(name, tokenizer, stop_ids, settings.ending)
     # TRL cannot do without an end-of-sequence token; what it is only matters where completions are written.
     tokenizer.eos_token = ending or tokenizer.decode([stop_ids[0]])
     # generate() and TRL read there where completions end.
-    loaded.model.generation_config.eos_token_id = list(stop_ids)
+    model.generation_config.eos_token_id = list(stop_ids)
     return Policy(
         name=name,
-        model=loaded.model,
+        model=model,
         tokenizer=tokenizer,
-        plain_tokenizer=loaded.tokenizer,
+        plain_tokenizer=plain_tokenizer,
         stop_ids=stop_ids,
         ending=ending,
         settings=settings,

@@ -98,6 +98,7 @@ def fine_tune(
         TrainingError: Nothing closes a completion.
     """
     ending = require_ending(policy)
+    # The ending is learned with the rest, or the policy would never stop.
     rows = [{"prompt": prompt, "completion": completion + ending} for prompt, completion in demonstrations]
     # All rows fit; the library would otherwise cut them at a length of its own.
     arguments = library_arguments(settings, out_dir, seed) | {"max_length": context_length(policy.model)}

@@ -38,8 +38,8 @@ def test_smollm2_knows_capitals_and_shares_prefixes_exactly() -> None:
         fetch(model, accept_licence=False)
     except ConfigError as error:
         pytest.skip(f"SmolLM2 cannot be fetched here: {error}")
-    loaded = load_model("smollm2-135m", revision=None, dtype="float32", device="cpu")
-    scorer = LocalScorer(loaded.model, loaded.tokenizer, CAPITALS, identity=loaded.identity)
+    model, tokenizer, identity = load_model("smollm2-135m", revision=None, dtype="float32", device="cpu")
+    scorer = LocalScorer(model, tokenizer, CAPITALS, identity=identity)
     assert scorer.shares_prefixes
     assert scorer.context_length == 8192
     context = NO_CONTEXT.extend(["The capital of France is Paris", "The capital of Italy is Rome"])
@@ -47,7 +47,7 @@ def test_smollm2_knows_capitals_and_shares_prefixes_exactly() -> None:
     prompts += [Prompt(context, "The capital of Japan is"), Prompt(context, "The capital of France is")]
     found = scorer.label_logprobs(prompts)
     assert found.argmax(axis=1).tolist() == [0, 1, 2, 2, 0]
-    expected = plain_logprobs(loaded.model, loaded.tokenizer, prompts, CAPITALS)
+    expected = plain_logprobs(model, tokenizer, prompts, CAPITALS)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -56,13 +56,13 @@ def test_gemma_shares_prefixes_beyond_its_window() -> None:
     assert model is not None
     if weights_of(model) is None:
         pytest.skip("Gemma 3 is not here: icm models get gemma3-270m accept_licence=true")
-    loaded = load_model("gemma3-270m", revision=None, dtype="float32", device="cpu")
-    scorer = LocalScorer(loaded.model, loaded.tokenizer, MOODS, identity=loaded.identity)
-    in_full = LocalScorer(loaded.model, loaded.tokenizer, MOODS, identity=loaded.identity, share_prefixes=False)
+    model, tokenizer, identity = load_model("gemma3-270m", revision=None, dtype="float32", device="cpu")
+    scorer = LocalScorer(model, tokenizer, MOODS, identity=identity)
+    in_full = LocalScorer(model, tokenizer, MOODS, identity=identity, share_prefixes=False)
     assert scorer.shares_prefixes
     prompts = [Prompt(_demos(40), _review("A masterpiece.")), Prompt(_demos(40), _review("A waste of film."))]
     tokens = scorer.count_tokens(prompts[0].segments)
-    assert tokens.sum() > loaded.model.config.sliding_window
+    assert tokens.sum() > model.config.sliding_window
     found = scorer.label_logprobs(prompts)
     np.testing.assert_allclose(found, in_full.label_logprobs(prompts), atol=1e-4)
     assert found.argmax(axis=1).tolist() == [1, 0]

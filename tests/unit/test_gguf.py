@@ -101,8 +101,8 @@ def test_a_file_becomes_the_same_model_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     moved = (tmp_path / "model.gguf").rename(tmp_path / "elsewhere/other.gguf")
     for name in (moved, moved.parent):
-        again = load_model(name, revision=None, dtype="float32", device="cpu")
-        assert again.identity == identity
+        _, _, again = load_model(name, revision=None, dtype="float32", device="cpu")
+        assert again == identity
     assert converted(moved) == directory
     assert (directory / "model.safetensors").stat().st_mtime_ns == made
 

@@ -57,10 +57,12 @@ class LabelHead:
             verbalizers: The token of each label.
         """
         self._model = model
+        # Sorted, since `columns` finds a token by binary search.
         tokens = sorted({token for (token,) in verbalizers})
         self._tokens = np.array(tokens, dtype=np.int64)
         whole = model.get_output_embeddings()
         index = torch.tensor(tokens, device=whole.weight.device)
+        # On the meta device: weights of its own would be allocated only to be replaced.
         self._rows = torch.nn.Linear(whole.in_features, len(tokens), bias=whole.bias is not None, device="meta")
         self._rows.weight = torch.nn.Parameter(whole.weight.detach()[index], requires_grad=False)
         if whole.bias is not None:
@@ -74,6 +76,7 @@ class LabelHead:
         try:
             yield
         finally:
+            # After an error as well: when memory runs out, the same model is asked again.
             self._model.set_output_embeddings(whole)
 
     def columns(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -100,6 +103,7 @@ def head_for(model: Any, verbalizers: Sequence[Tokens], smallest: int = LARGE_VO
         smallest: Size of the vocabulary from which on the labels' rows alone are computed.
     """
     output = model.get_output_embeddings()
+    # By exact type: layers of quantised models derive from it, and their rows are packed numbers.
     is_plain = type(output) is torch.nn.Linear
     if is_plain and output.out_features >= smallest and all(len(verbalizer) == 1 for verbalizer in verbalizers):
         return LabelHead(model, verbalizers)

@@ -39,10 +39,12 @@ class KeyValueCache:
         # Of each slot: that of the token before, the token, its depth, and the last call that used it, 0 if it is free.
         self._before, self._token, self._depth, self._last_call = np.zeros((4, self.capacity), dtype=np.int64)
         self._calls = 0
+        # Made by the first `write`: only then are the layers, their heads and their number format known.
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def find(self, trie: Trie) -> Slots:
         """Return where the tokens of a trie are kept; they now count as used."""
+        # Counted from 1, since a last call of 0 marks a free slot.
         self._calls += 1
         slots = np.full(len(trie.tokens), _NOWHERE, dtype=np.int64)
         if not self._slot_of:
@@ -111,4 +113,5 @@ class KeyValueCache:
                 room.index_copy_(2, target, held.index_select(2, source))
 
     def _room(self, held: torch.Tensor) -> torch.Tensor:
+        # Not zeroed: `commit` lets a slot be found only after it has been written.
         return held.new_empty((*held.shape[:2], self.capacity, held.shape[3]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -21,16 +21,10 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
-class LoadedModel(NamedTuple):
-    """A model in evaluation mode, its tokenizer, and a string that identifies both and the library."""
-
-    model: Any
-    tokenizer: Any
-    identity: str
-
-
-def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: str) -> LoadedModel:
+def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: str) -> tuple[Any, Any, str]:
     """Load a causal language model from a directory or from the Hub; a directory never touches the network.
+
+    Return the model in evaluation mode, its tokenizer, and a string that identifies both and the library.
 
     Args:
         name: A model directory, a GGUF file, a name that `icm models` lists, or a Hub id such as
@@ -45,6 +39,7 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
     place = _device(device)
     _check_dtype(dtype, place)
     directory = _directory(name)
+    # Code that lies beside weights is never run.
     source: dict[str, Any] = {"trust_remote_code": False}
     source |= {"local_files_only": True} if directory else {"revision": revision}
     target = str(directory or name)
@@ -56,14 +51,16 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
         tokenizer = AutoTokenizer.from_pretrained(target, **source)
         model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=number, use_safetensors=True, **source)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
+        # The messages of the library are long; their first line names the cause.
         reason = str(error).strip().splitlines()[0]
         raise ScoringError(f"cannot load {target!r} as a causal language model: {reason}") from error
     finally:
         if bars_shown:
             hub_logging.enable_progress_bar()
+    # A branch of a Hub id moves on, so the commit that was loaded stands for the weights.
     weights = _files_digest(directory) if directory else f"{name}@{model.config._commit_hash}"
     identity = f"{weights}-{str(number).removeprefix('torch.')}-transformers{transformers.__version__}"
-    return LoadedModel(model.eval().to(place), tokenizer, identity)
+    return model.eval().to(place), tokenizer, identity
 
 
 def _directory(name: str | Path) -> Path | None:
@@ -120,6 +117,7 @@ def _check_dtype(dtype: Dtype, device: torch.device) -> None:
 def _auto_dtype(config: Any, device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return cpu_dtype(getattr(config.get_text_config(), "dtype", None), _has_bfloat16_units())
+    # float16 is never chosen: activations of models trained in bfloat16 go beyond its range.
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
 
 
@@ -131,6 +129,7 @@ def _has_bfloat16_units() -> bool:
 
 def _files_digest(directory: Path) -> str:
     """Return the content hash of everything in a model directory that its answers depend on."""
+    # Sorted, since a directory lists its files in no order of its own.
     files = sorted([*directory.glob("*.safetensors"), *directory.glob("*.json"), *directory.glob("*.model")])
     hasher = hashlib.blake2b(digest_size=16)
     for file in files:

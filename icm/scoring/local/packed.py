@@ -76,19 +76,22 @@ class PackedForward:
                 if self._kept.capacity:
                     # What is kept for later gives way to the work at hand, which stands on it and begins anew.
                     self._kept = KeyValueCache(0)
-                    again = self.score(trie, num_labels)
-                    return Scored(again.logprobs, cost + again.cost)
+                    logprobs, cost_again = self.score(trie, num_labels)
+                    return logprobs, cost + cost_again
                 if self.max_tokens == 1:
                     raise no_memory(1) from error
+                # `start` stays: what was forwarded before is held, only this stretch is tried again, in smaller ones.
                 self.max_tokens //= 2
             else:
                 values[reads] = values_read
                 cost += ScoringCost(forwarded_tokens=stop - start, calls=1, model_seconds=seconds)
                 start = stop
+        # After the last stretch: until then some of the slots are reserved but not yet written.
         self._kept.commit(trie, found, slots)
         logprobs = np.zeros((len(trie.lengths), num_labels))
+        # A label of several tokens has several reads, and assignment by index would count only one of them.
         np.add.at(logprobs, (trie.read_row, trie.read_label), values)
-        return Scored(logprobs, cost)
+        return logprobs, cost
 
 
 class _Walk:
@@ -103,17 +106,22 @@ class _Walk:
     ) -> None:
         self._model, self._head, self._attention, self._trie, self._kept = model, head, attention, trie, kept
         is_fresh = found < 0
+        # Logits are not kept between calls, so a token after which something is read is forwarded again.
         is_fresh[trie.read_at] = True
         self.fresh = np.flatnonzero(is_fresh)
         # Where the keys and values of fresh tokens go, and which kept tokens are first seen by which fresh one.
+        # A token that is kept and yet forwarded, for a read, gets no slot: it is written already.
         self._slots = np.where(found < 0, slots, -1)[self.fresh]
         known = np.flatnonzero(~is_fresh)
+        # A kept token enters the cache with the first fresh token after it, provided that one is in its subtree.
+        # Else none is, because a subtree is one stretch. T, appended, is in no subtree: no fresh token follows.
         first = np.searchsorted(self.fresh, known)
         is_seen = np.append(self.fresh, len(found))[first] < trie.end[known]
         self._known, self._first_seen_by, self._found = known[is_seen], first[is_seen], found
         self._cache: Any = attention.empty_cache(model.config)
         self._ends = torch.from_numpy(trie.end).to(model.device)
         self._depths = torch.from_numpy(trie.depth).to(model.device)
+        # Which tokens the cache holds, in its order, which is that of the columns of a mask.
         self._held = torch.empty(0, dtype=torch.long, device=model.device)
 
     def stretch(self, max_tokens: int) -> int:
@@ -132,12 +140,16 @@ class _Walk:
             Which reads of the trie lie in the stretch, their log-probabilities, and the seconds in the model.
         """
         here = self.fresh[start:stop]
+        # References are enough: the cache grows by new tensors and leaves the old ones as they are.
         before = [(layer.keys, layer.values) for layer in self._cache.layers]
         try:
+            # In the order in which the layers of the cache get them.
             keys = torch.cat([self._held, self._enter(start, stop), self._index(here)])
+            # `read_at` ascends, and every token with a read is fresh: the reads of a stretch are one slice.
             reads = slice(*np.searchsorted(self._trie.read_at, (here[0], here[-1] + 1)))
             values, seconds = self._forward(here, keys, reads)
             self._keep(start, stop, num_before=len(keys) - len(here))
+            # The next fresh token sees only its ancestors; after the last one nothing need be held.
             self._hold(keys, self._ends[keys] > (int(self.fresh[stop]) if stop < len(self.fresh) else len(self._ends)))
         except RuntimeError:
             self._restore(before)
@@ -158,6 +170,7 @@ class _Walk:
         ancestors = (keys <= queries[:, None]) & (self._ends[keys] > queries[:, None])
         distance = self._depths[queries][:, None] - self._depths[keys]
         mask = self._attention.masks(ancestors, distance, self._model.dtype)
+        # Each place once, however many labels are read there.
         read_at, which = np.unique(self._trie.read_at[reads], return_inverse=True)
         # A forward pass must compute the logits of some token, even where none is read.
         wanted = np.searchsorted(here, read_at) if len(read_at) else np.array([len(here) - 1])
@@ -176,6 +189,7 @@ class _Walk:
         return values, time.perf_counter() - begun
 
     def _keep(self, start: int, stop: int, num_before: int) -> None:
+        # The tokens of the stretch stand last in the layers, behind those that were there before it.
         slots = self._slots[start:stop]
         to_keep = np.flatnonzero(slots >= 0)
         if len(to_keep):
@@ -190,6 +204,7 @@ class _Walk:
 
     def _restore(self, before: list[tuple[Any, Any]]) -> None:
         """Undo a stretch that failed half-way through the layers."""
+        # A cache that holds nothing may have no layers yet to put tensors back into.
         if not len(self._held):
             self._cache = self._attention.empty_cache(self._model.config)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -21,6 +21,12 @@ from icm.scoring.trie import Tokens
 
 MAX_LOGITS: Final = 1 << 27
 """Logits of one forward pass, half a gigabyte: each place that is read costs all columns in every row."""
+
+TokenReading = tuple[Tokens, Sequence[int]]
+"""The tokens of a reading with the part of its last verbalizer that must be forwarded, and where its claims end."""
+
+_Row = tuple[Tokens, list[tuple[int, int, int, int]]]
+"""Tokens to forward, and what is read in them: (position, token, which question it counts for, label)."""
 
 
 class PaddedForward:
@@ -55,22 +61,25 @@ class PaddedForward:
         Raises:
             ScoringError: Memory does not suffice for the longest reading.
         """
-        rows, num_verdicts = [], 0
+        rows: list[_Row] = []
+        num_verdicts = 0
         for tokens, ends in readings:
             reads = [
+                # As in `_rows`: token i is read one place before its own. All labels share the inner tokens, which the
+                # reading itself holds.
                 (end - 1 + i, token, num_verdicts + verdict, label)
                 for verdict, end in enumerate(ends)
                 for label, verbalizer in enumerate(verbalizers)
                 for i, token in enumerate(verbalizer)
             ]
-            rows.append(_Row(tokens, reads))
+            rows.append((tokens, reads))
             num_verdicts += len(ends)
         return self._score(rows, (num_verdicts, len(verbalizers)))
 
     def _score(self, rows: list[_Row], shape: tuple[int, int]) -> Scored:
         """Forward rows in batches of similar length and add up their reads."""
         # By length: rows of one batch are padded to the longest, so neighbours in length waste the least.
-        rows.sort(key=lambda row: len(row.tokens))
+        rows.sort(key=lambda row: len(row[0]))
         logprobs = np.zeros(shape)
         cost, start = ScoringCost(), 0
         while start < len(rows):
@@ -82,27 +91,27 @@ class PaddedForward:
                 if not is_out_of_memory(error):
                     raise
                 if len(batch) == 1:
-                    raise no_memory(len(batch[0].tokens)) from error
+                    raise no_memory(len(batch[0][0])) from error
                 # Half of what was just tried and not of the old limit, which the batch may have been far below.
-                self.max_tokens = len(batch) * len(batch[-1].tokens) // 2
+                self.max_tokens = len(batch) * len(batch[-1][0]) // 2
                 continue
             # `add.at` and not `+=`: a label of several tokens is read several times, and fancy indexing counts once.
-            for row, found in zip(batch, values, strict=True):
-                _, _, asked, labels = zip(*row.reads, strict=True)
+            for (_, reads), found in zip(batch, values, strict=True):
+                _, _, asked, labels = zip(*reads, strict=True)
                 np.add.at(logprobs, (asked, labels), found)
-            num_tokens = sum(len(row.tokens) for row in batch)
+            num_tokens = sum(len(tokens) for tokens, _ in batch)
             seconds = time.perf_counter() - begun
             cost += ScoringCost(forwarded_tokens=num_tokens, calls=1, model_seconds=seconds)
             start += len(batch)
-        return Scored(logprobs, cost)
+        return logprobs, cost
 
     def _batch(self, rows: Sequence[_Row]) -> Sequence[_Row]:
         """Return as many of the rows, which ascend in length, as the budgets hold, but at least one."""
         # The rows ascend, so the last row taken sets the width: `size + 1` rows are as wide as `rows[size]`.
-        size, places = 1, rows[0].places()
+        size, places = 1, _places(rows[0])
         most_read = MAX_LOGITS // self._head.width(self._model)
-        while size < len(rows) and (size + 1) * len(rows[size].tokens) <= self.max_tokens:
-            places |= rows[size].places()
+        while size < len(rows) and (size + 1) * len(rows[size][0]) <= self.max_tokens:
+            places |= _places(rows[size])
             if (size + 1) * len(places) > most_read:
                 break
             size += 1
@@ -111,15 +120,18 @@ class PaddedForward:
     def _forward(self, batch: Sequence[_Row]) -> list[NDArray[np.float64]]:
         """Forward rows as one batch; return the log-probabilities of each row's reads."""
         device = self._model.device
-        lengths = torch.tensor([len(row.tokens) for row in batch])
+        lengths = torch.tensor([len(row) for row, _ in batch])
+        reads = [read for _, row_reads in batch for read in row_reads]
+        num_reads = [len(row_reads) for _, row_reads in batch]
+        # What pads on the right does not matter: causal attention never looks there from a real token.
         tokens = torch.zeros((len(batch), int(lengths.max())), dtype=torch.long)
-        for place, row in enumerate(batch):
-            tokens[place, : len(row.tokens)] = torch.tensor(row.tokens)
+        for place, (row, _) in enumerate(batch):
+            tokens[place, : len(row)] = torch.tensor(row)
         positions = torch.arange(tokens.shape[1])
         padded = bool((lengths < tokens.shape[1]).any())
         # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
         # among them. Flattened, row `r` begins at `r * len(wanted)`.
-        wanted, which = np.unique([at for row in batch for at, *_ in row.reads], return_inverse=True)
+        wanted, which = np.unique([at for at, *_ in reads], return_inverse=True)
         with self._head.in_place():
             logits = self._model(
                 tokens.to(device),
@@ -129,31 +141,19 @@ class PaddedForward:
                 use_cache=False,
                 logits_to_keep=torch.from_numpy(wanted).to(device),
             ).logits
-        place = np.repeat(np.arange(len(batch)), [len(row.reads) for row in batch])
+        place = np.repeat(np.arange(len(batch)), num_reads)
         values = read_logprobs(
             logits.flatten(0, 1),
             torch.from_numpy(place * len(wanted) + which),
-            torch.from_numpy(self._head.columns(np.array([token for row in batch for _, token, *_ in row.reads]))),
+            torch.from_numpy(self._head.columns(np.array([token for _, token, *_ in reads]))),
         )
-        return np.split(values, np.cumsum([len(row.reads) for row in batch])[:-1])
+        # The last offset is the end of all reads and would split off an empty row.
+        return np.split(values, np.cumsum(num_reads)[:-1])
 
 
-class TokenReading(NamedTuple):
-    """The tokens of a reading with the part of its last verbalizer that must be forwarded, and where its claims end."""
-
-    tokens: Tokens
-    ends: Sequence[int]
-
-
-class _Row(NamedTuple):
-    """Tokens to forward, and what is read in them: (position, token, which question it counts for, label)."""
-
-    tokens: Tokens
-    reads: list[tuple[int, int, int, int]]
-
-    def places(self) -> set[int]:
-        """Return the positions at which something is read."""
-        return {at for at, *_ in self.reads}
+def _places(row: _Row) -> set[int]:
+    """Return the positions at which something is read."""
+    return {at for at, *_ in row[1]}
 
 
 def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row]:
@@ -163,8 +163,8 @@ def _rows(prompts: Sequence[Tokens], verbalizers: Sequence[Tokens]) -> list[_Row
         by_beginning: dict[Tokens, _Row] = {}
         for label, verbalizer in enumerate(verbalizers):
             beginning = verbalizer[:-1]
-            row = by_beginning.setdefault(beginning, _Row(tokens + beginning, []))
+            _, reads = by_beginning.setdefault(beginning, (tokens + beginning, []))
             # Token i of a verbalizer is read one place before its own, at the last token of the prompt for i = 0.
-            row.reads.extend((len(tokens) - 1 + i, token, prompt, label) for i, token in enumerate(verbalizer))
+            reads.extend((len(tokens) - 1 + i, token, prompt, label) for i, token in enumerate(verbalizer))
         rows.extend(by_beginning.values())
     return rows

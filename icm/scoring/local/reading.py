@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,12 +9,8 @@ from numpy.typing import NDArray
 from icm.errors import ScoringError
 from icm.scoring.protocol import ScoringCost
 
-
-class Scored(NamedTuple):
-    """Label log-probabilities (B, L) in nats, and what they cost."""
-
-    logprobs: NDArray[np.float64]
-    cost: ScoringCost
+Scored = tuple[NDArray[np.float64], ScoringCost]
+"""Label log-probabilities (B, L) in nats, and what they cost."""
 
 
 def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tensor) -> NDArray[np.float64]:
@@ -24,6 +18,7 @@ def read_logprobs(logits: torch.Tensor, which: torch.Tensor, tokens: torch.Tenso
 
     It is normalised over the columns of the logits: the vocabulary, or the labels where only theirs were computed.
     """
+    # In half precision the sum over a vocabulary would lose the digits in which labels differ.
     logits = logits.float()
     # One normaliser per row and not per read: several labels are read from the same row.
     normalisers = logits.logsumexp(-1)

@@ -100,6 +100,7 @@ class LocalScorer:
         self.description: Mapping[str, str | None] = description or {"kind": "local"}
         self._head = head_for(model, self._segments.verbalizers, large_vocabulary)
         method = LABELS_METHOD if self._head.normalises_over_labels else METHOD
+        # Without pack size and cache: a journal may be continued with other settings of speed.
         content = repr((identity, method, space.verbalizers)).encode()
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
         self._padded = PaddedForward(model, self._head, max_pack_tokens or PADDED_TOKENS)
@@ -216,9 +217,12 @@ class LocalScorer:
         if not prompts:
             return np.zeros((0, self.num_labels))
         started = time.perf_counter()
+        # Once, on the first real claims, as the check of the tokenizer itself knows only made-up ones.
         if not self._seams_checked:
+            # Four segments hold every kind of seam; a long prompt would take long to tokenise twice.
             self._segments.check_seams(prompts[0].segments[-4:])
             self._seams_checked = True
+        # Also where prefixes are not shared: it counts the tokens of every prompt.
         trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
         self._check_lengths(trie.lengths)
         logprobs, spent = self._forward(prompts, trie)
@@ -242,7 +246,7 @@ class LocalScorer:
             return [self.label_logprobs(reading.prompts()) for reading in readings]
         started = time.perf_counter()
         rows = [self._in_tokens(reading) for reading in readings]
-        self._check_lengths(np.array([len(row.tokens) for row in rows]))
+        self._check_lengths(np.array([len(tokens) for tokens, _ in rows]))
         logprobs, spent = self._padded.score_readings(rows, verbalizers)
         sizes = [len(reading.queries) for reading in readings]
         spent = replace(spent, prompts=sum(sizes), naive_tokens=spent.forwarded_tokens)
@@ -259,6 +263,7 @@ class LocalScorer:
         ends: list[int] = []
         for query, demo in zip(reading.queries, (*reading.demos, None), strict=True):
             claim = self._segments.encode(query, not ends)
+            # After the last claim only what all verbalizers share is forwarded; their last tokens are read.
             shown = (*claim, *self._segments.verbalizers[0][:-1])
             if demo is not None:
                 shown = self._segments.encode(demo, not ends)
@@ -269,7 +274,7 @@ class LocalScorer:
                     )
             ends.append(len(tokens) + len(claim))
             tokens += shown
-        return TokenReading(tuple(tokens), ends)
+        return tuple(tokens), ends
 
     def _forward(self, prompts: Sequence[Prompt], trie: Trie) -> Scored:
         if self._packed is not None:
@@ -277,6 +282,7 @@ class LocalScorer:
         return self._padded.score(_in_full(prompts, self._segments.encode), self._segments.verbalizers)
 
     def _check_lengths(self, lengths: NDArray[np.int64]) -> None:
+        # The whole verbalizer counts, though its last token is only read: a limit that is easily stated.
         longest = int(lengths.max()) + max(map(len, self._segments.verbalizers))
         if self._context_length is not None and longest > self._context_length:
             raise ScoringError(
@@ -301,8 +307,9 @@ class LocalScorer:
         """Ask a few prompts both ways; return how the answers differ, `None` if they do not."""
         verbalizers = self._segments.verbalizers
         prompts = self._probes(window)
-        shared = packed.score(build_trie(prompts, self._spell, verbalizers), self.num_labels).logprobs
-        in_full = self._padded.score(_in_full(prompts, self._spell), verbalizers).logprobs
+        shared, _ = packed.score(build_trie(prompts, self._spell, verbalizers), self.num_labels)
+        in_full, _ = self._padded.score(_in_full(prompts, self._spell), verbalizers)
+        # Nobody asks the probes again; kept, they would only take room.
         packed.forget()
         gap = float(np.abs(shared - in_full).max())
         if gap <= (EXACT_TOLERANCE if packed.is_exact else HALF_TOLERANCE):
@@ -322,9 +329,11 @@ class LocalScorer:
         demos: list[str] = []
         num_tokens = 0
         while num_tokens < limit:
+            # Numbers in binary: no two are equal, and two verbalizers suffice to spell them.
             demos.append(f"{len(demos):b}")
             num_tokens += len(self._spell(demos[-1], not demos[1:]))
         half = NO_CONTEXT.extend(demos[: len(demos) // 2])
+        # Branches off one path, early and late: where a wrong mask or position would show.
         branches = [half.extend(demos[len(demos) // 2 :]), half.extend(["00"]), half.extend(["01"]), NO_CONTEXT]
         return [Prompt(branch, "0110") for branch in branches]
 

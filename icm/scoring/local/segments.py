@@ -84,6 +84,7 @@ class SegmentTokenizer:
         if unknown is None or unknown not in tokens[len(self._start) if first else 0 :]:
             return
         text = segment if first else self._anchor + SEPARATOR + segment
+        # Tokenised once more, with offsets, which only this message needs.
         cut = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         start, end = cut["offset_mapping"][cut["input_ids"].index(unknown)]
         raise ScoringError(

@@ -47,6 +47,7 @@ class Attention(NamedTuple):
         """
         if self.window is None:
             return _additive(ancestors, dtype)
+        # The window includes the token itself, which is at distance 0.
         sliding = _additive(ancestors & (distance < self.window), dtype)
         if not self.is_full_somewhere:
             return sliding
@@ -71,10 +72,12 @@ def attention_of(config: Any) -> Attention | str:
     windows = {layer.sliding_window for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)}
     if len(windows) > 1:
         return f"windows of several sizes ({', '.join(map(str, sorted(windows)))})"
+    # By exact type: the layer with a window derives from the one without.
     is_full_somewhere = any(type(layer) is DynamicLayer for layer in layers)
     return Attention(is_full_somewhere or not windows, windows.pop() if windows else None)
 
 
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    # Not -inf: a row in which every key were masked would become NaN.
     mask = torch.full(visible.shape, torch.finfo(dtype).min, dtype=dtype, device=visible.device)
     return mask.masked_fill_(visible, 0.0)[None, None]

@@ -51,6 +51,7 @@ def optimise_preferences(
         TrainingError: Nothing closes a completion.
     """
     ending = require_ending(policy)
+    # Both responses are closed, or the ending alone would tell the chosen from the rejected.
     rows = [
         {"prompt": pair.prompt, "chosen": pair.chosen + ending, "rejected": pair.rejected + ending} for pair in pairs
     ]

@@ -116,6 +116,7 @@ def measure(rows: Sequence[SampleRow], resampling: Resampling) -> SampleMeasures
     return SampleMeasures(
         num_prompts=len(groups),
         num_samples=len(rows),
+        # By prompt, as samples of one prompt are no independent evidence.
         kl=estimate(np.array([row.log_ratio for row in rows]), prompts, resampling),
         reward=None if rewards is None else estimate(rewards, prompts, resampling),
         reward_deviation=None if rewards is None else float(np.mean([rewards[group].std() for group in groups])),

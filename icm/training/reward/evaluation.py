@@ -80,6 +80,7 @@ def run(
     """
     verify(prepare_dir, "prepare")
     trained = [verify(directory, "reward") for directory in reward_dirs]
+    # Numbered: the directories of two members may have the same name.
     inputs = {f"reward_{number}": sha256_of(path / MANIFEST) for number, path in enumerate(reward_dirs)}
     inputs |= {"prepare": sha256_of(prepare_dir / MANIFEST)}
     # A file that is missing is reported where it is read.
@@ -144,6 +145,7 @@ def judge(
 
     Return the metrics, the number of pairs that a member cannot read by reason, and the margin of each other pair.
     """
+    # The probability is of no account: `encode_rows` only tells which texts a member can read.
     rows: list[TrainingRow] = [
         (str(number), (pair.prompt + pair.better, pair.prompt + pair.worse), 1.0) for number, pair in enumerate(judged)
     ]

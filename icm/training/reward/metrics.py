@@ -141,4 +141,5 @@ def reward_spread(rewards: NDArray[np.float64], prompts: Sequence[str]) -> Rewar
 
 
 def _right(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    # A tie is half right: a constant reward must come out at chance.
     return np.where(margins == 0, 0.5, (margins > 0).astype(np.float64))

@@ -59,6 +59,7 @@ def _problem(reward_model: RewardModel, row_id: str, tokens: Sequence[Sequence[i
     if any(tokenizer.pad_token_id in text for text in tokens):
         detail = f"{tokenizer.pad_token} would end the text where the reward is read"
         return RejectedExample(id=row_id, reason="pad_inside", detail=detail)
+    # Equal rewards whatever the weights, so the pair could teach nothing.
     if len(set(tokens)) < len(tokens):
         return RejectedExample(id=row_id, reason="same_tokens", detail="the tokenizer cannot tell the responses apart")
     return None

@@ -131,6 +131,7 @@ def _examples(
 
 
 def _check_unusable(settings: RewardModelSettings, unusable: Sequence[RejectedExample], num_rows: int) -> None:
+    # Whatever may be dropped: a model trained on nothing would be taken for a reward model.
     if len(unusable) == num_rows:
         raise TrainingError(
             f"the model can read none of the {num_rows:,} examples; the first: {unusable[0].reason}: "
