@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from consistency import compile_constraints
-from icm.blocks import BlockPlan
 from icm.claims import Claim, LabelSpace
 from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.errors import ConfigError
 from icm.files.labels import read_anchors
 from icm.files.records import TaskRecord
 from icm.objective import LeaveOneOut, LeaveOneOutSettings, Objective, ObjectiveSettings, PrequentialSettings
-from icm.prequential import Prequential
+from icm.prequential import BlockPlan, Prequential
 from icm.prompts import render_demo
 from icm.relations import constraints_from
 from icm.scoring.protocol import LabelScorer

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp
 
-from icm.blocks import BlockPlan
 from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.objective import PrequentialSettings, gain, null_code
-from icm.prequential import Prequential, match_prior
+from icm.prequential import BlockPlan, Prequential, match_prior
 from icm.problem import build_problem
 from icm.scoring.fake import HashScorer
 from tests.worlds import elicit_settings, make_claims, make_task
