@@ -6,7 +6,7 @@ Usage: python -m benchmarks.quality.pocket [--quick] [--searches default,referen
 Every seed draws its own claims and its own search. Unlabelled claims count as wrong. What a failed run settled on is
 the concept of the world that its labels agree with most; a concept agrees as well in the opposite sense.
 
-`default` is the search of `conf/config.yaml`. "At equal tokens" reads off the labels that a search had when it had
+`default` is the search of `conf/command/run.yaml`. "At equal tokens" reads off the labels that a search had when it had
 spent what `default` spends on that task on average. "Reference, cached" is what the runs of `reference` would have
 cost as the released code asks, behind a perfect cache (`benchmarks.quality.perfect_cache`). A stopped benchmark goes on
 with the runs that are missing in its file of results.
