@@ -290,26 +290,47 @@ class LeaveOneOut:
             label_logprobs[place] = answer.label_logprobs
         # P of each order, not P of averaged rows: their spread says how much the order matters.
         per_order = [mutual_predictability(rows, labels, self.settings) for rows in label_logprobs]
-        predictability = float(np.mean(per_order))
-        weight_violated = inconsistency(self.constraints, labels)
         averaged = _average(label_logprobs)
-        conditionals = averaged + self.evidence
-        for array in (averaged, conditionals):
-            array.setflags(write=False)
         known = prior_knowledge(labels, self.evidence, self.settings.class_prior)
-        return Evaluation(
-            utility=utility(self.settings.alpha, predictability, weight_violated) + known,
-            predictability=predictability,
-            spread=float(np.std(per_order)),
-            inconsistency=weight_violated,
-            num_violations=count_violations(self.constraints, labels),
-            label_logprobs=averaged,
-            answers=answers,
-            conditionals=conditionals,
-        )
+        return assemble(self, labels, per_order, averaged, known, answers)
 
     def _ask(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         return log_softmax(self.scorer.label_logprobs(prompts), axis=1)
+
+
+def assemble(
+    objective: Objective,
+    labels: Labels,
+    per_order: Sequence[float],
+    label_logprobs: NDArray[np.float64],
+    known: float,
+    answers: Mapping[tuple[int, int], Answer],
+) -> Evaluation:
+    """Return U of a labelling and what it was made of.
+
+    Args:
+        objective: Whose U it is.
+        labels: (N,) the labelling.
+        per_order: P in each order of the claims.
+        label_logprobs: (N, L) nats, averaged over the orders; made read-only.
+        known: What is known beforehand about the labelling, nats.
+        answers: What was asked, and the answers.
+    """
+    predictability = float(np.mean(per_order))
+    weight_violated = inconsistency(objective.constraints, labels)
+    conditionals = label_logprobs + objective.evidence
+    for array in (label_logprobs, conditionals):
+        array.setflags(write=False)
+    return Evaluation(
+        utility=utility(objective.settings.alpha, predictability, weight_violated) + known,
+        predictability=predictability,
+        spread=float(np.std(per_order)),
+        inconsistency=weight_violated,
+        num_violations=count_violations(objective.constraints, labels),
+        label_logprobs=label_logprobs,
+        answers=answers,
+        conditionals=conditionals,
+    )
 
 
 def utility(alpha: float, predictability: float, inconsistency: float) -> float:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from consistency import ConstraintArrays
-from consistency.kernels import count_violations, inconsistency
 from icm.claims import UNLABELLED, Labels
-from icm.objective import Answer, Evaluation, PrequentialSettings, gain, prior_knowledge, utility
+from icm.objective import Answer, Evaluation, PrequentialSettings, assemble, gain, prior_knowledge
 from icm.prompts import NO_CONTEXT, Prompt, Reading
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.streams import Stream, generator
@@ -241,25 +240,11 @@ class Prequential:
         # Only a known prior moves P: without one, P takes the log-probabilities as the model gave them.
         matched = rows if prior is None else self._calibrated_where(rows, labelled)
         per_order = [gain(each, labels, prior) for each in matched]
-        predictability = float(np.mean(per_order))
-        weight_violated = inconsistency(self.constraints, labels)
         # Averaged first and then calibrated, as in `predict_all`, so that both give the same conditionals.
         averaged = self._calibrated_where(rows.mean(axis=0, keepdims=True), labelled)[0]
-        conditionals = averaged + self.evidence
-        for array in (averaged, conditionals):
-            array.setflags(write=False)
         # The class prior is in the gain already, as the code that P is measured against.
         known = prior_knowledge(labels, self.evidence, class_prior=None)
-        return Evaluation(
-            utility=utility(self.settings.alpha, predictability, weight_violated) + known,
-            predictability=predictability,
-            spread=float(np.std(per_order)),
-            inconsistency=weight_violated,
-            num_violations=count_violations(self.constraints, labels),
-            label_logprobs=averaged,
-            answers=answers,
-            conditionals=conditionals,
-        )
+        return assemble(self, labels, per_order, averaged, known, answers)
 
     def _calibrated_where(self, rows: NDArray[np.float64], labelled: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return rows (R, N, L) calibrated over the labelled claims, each order by itself; NaN elsewhere."""

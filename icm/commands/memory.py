@@ -38,6 +38,12 @@ def typed_keys(overrides: Sequence[str]) -> list[str]:
     return [each.lstrip("+~").partition("=")[0] for each in overrides if "=" in each and not each.startswith("-")]
 
 
+def _root(key: str) -> str:
+    """Return the setting or group that a key belongs to."""
+    # group@package=option names a group and where it goes; the group is what is read.
+    return key.partition(".")[0].partition("@")[0]
+
+
 def require_read(command: str, overrides: Sequence[str]) -> None:
     """Refuse settings, typed after a command, that it would not read.
 
@@ -47,8 +53,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if problem := misplaced_model(overrides):
         raise ConfigError(problem)
     keys = typed_keys(overrides)
-    # group@package=option names a group and where it goes; the group is what is read.
-    roots = {key.partition(".")[0].partition("@")[0] for key in keys}
+    roots = {_root(key) for key in keys}
     # Of the other commands, run_dir names what is read and out_dir where they write.
     if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
@@ -61,8 +66,8 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     # What the default out_dir is named after is read by every stage, unless the directory is given.
     read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
-        if key.partition(".")[0].partition("@")[0] not in read:
-            makers = [stage for stage, names in READ.items() if key.partition(".")[0] in names]
+        if _root(key) not in read:
+            makers = [stage for stage, names in READ.items() if _root(key) in names]
             where = f"`icm {makers[0]}` reads it" if makers else "`icm run` reads it"
             raise ConfigError(f"`icm {command}` does not read {key}: {where}; leave it out, or use `icm run`")
 
@@ -75,7 +80,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     """
     run_dir = places.run
     # Places are never remembered, so that a run may be moved and gone on with where it is now.
-    typed = {key.partition(".")[0] for key in typed_keys(overrides)} - {*_PLACES}
+    typed = {_root(key) for key in typed_keys(overrides)} - {*_PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
     # Whole groups: a group that was typed in part has been composed with its other values by Hydra.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from icm.errors import RunDirectoryError, SchemaError
 from icm.prompts import Prompt, Reading
 from icm.scoring.passthrough import PassthroughScorer
 from icm.scoring.protocol import LabelScorer, ScoringCost, count_prompt_tokens, count_reading_tokens
+
+Question = TypeVar("Question", Prompt, Reading)
 
 SCHEMA_VERSION = 1
 DECIMALS = 5
@@ -57,7 +59,7 @@ class JournalScorer(PassthroughScorer):
         self._own_cost = ScoringCost()
         # The scorer may have worked for another stage before; that is not part of the cost here.
         self._spent_before = inner.cost
-        self._entries: dict[bytes, tuple[float, ...]] = {}
+        self._entries: dict[bytes, NDArray[np.float64]] = {}
         self._readings: dict[bytes, NDArray[np.float64]] = {}
         self._before_first_write = before_first_write
         if at == 0 and self._path.exists():
@@ -92,24 +94,8 @@ class JournalScorer(PassthroughScorer):
             ScoringError: The inner scorer could not answer.
             RunDirectoryError: The journal cannot be written.
         """
-        started = time.perf_counter()
-        fresh: dict[bytes, Prompt] = {}
-        known: list[Prompt] = []
-        for prompt in prompts:
-            # A repetition inside the batch counts as known too: one answer serves both.
-            if prompt.digest in self._entries or prompt.digest in fresh:
-                known.append(prompt)
-            else:
-                fresh[prompt.digest] = prompt
-        inner_seconds = self._ask(fresh) if fresh else 0.0
+        self._answer(prompts, self._entries, "prompt", self.inner.label_logprobs, lambda _: 1, count_prompt_tokens)
         rows = [self._entries[prompt.digest] for prompt in prompts]
-        self._own_cost += ScoringCost(
-            prompts=len(known),
-            journal_hits=len(known),
-            naive_tokens=count_prompt_tokens(self.inner, known),
-            # The inner scorer counts its own seconds, so only those spent here are added.
-            other_seconds=time.perf_counter() - started - inner_seconds,
-        )
         return np.array(rows, dtype=np.float64).reshape(len(prompts), self.num_labels)
 
     def verdict_logprobs(self, readings: Sequence[Reading]) -> list[NDArray[np.float64]]:
@@ -121,49 +107,64 @@ class JournalScorer(PassthroughScorer):
             ScoringError: The inner scorer could not answer.
             RunDirectoryError: The journal cannot be written.
         """
-        started = time.perf_counter()
-        fresh: dict[bytes, Reading] = {}
-        known: list[Reading] = []
-        for reading in readings:
-            if reading.digest in self._readings or reading.digest in fresh:
-                known.append(reading)
-            else:
-                fresh[reading.digest] = reading
-        inner_seconds = self._ask_readings(fresh) if fresh else 0.0
-        num_known = sum(len(reading.queries) for reading in known)
-        self._own_cost += ScoringCost(
-            prompts=num_known,
-            journal_hits=num_known,
-            naive_tokens=count_reading_tokens(self.inner, known),
-            other_seconds=time.perf_counter() - started - inner_seconds,
+        self._answer(
+            readings,
+            self._readings,
+            "reading",
+            self.inner.verdict_logprobs,
+            lambda reading: len(reading.queries),
+            count_reading_tokens,
         )
         return [self._readings[reading.digest] for reading in readings]
 
-    def _ask_readings(self, fresh: dict[bytes, Reading]) -> float:
-        """Score the readings, keep and append the answers; return the seconds that the inner scorer took."""
-        started = time.perf_counter()
-        answers = self.inner.verdict_logprobs(list(fresh.values()))
-        seconds = time.perf_counter() - started
-        rounded = [_rounded(rows) for rows in answers]
-        self._append(
-            [{"reading": digest.hex(), "logprobs": rows.tolist()} for digest, rows in zip(fresh, rounded, strict=True)],
-        )
-        self._readings.update(zip(fresh, rounded, strict=True))
-        return seconds
+    def _answer(
+        self,
+        questions: Sequence[Question],
+        store: dict[bytes, NDArray[np.float64]],
+        kind: str,
+        ask: Callable[[Sequence[Question]], Iterable[NDArray[np.float64]]],
+        num_answers: Callable[[Question], int],
+        count_tokens: Callable[[LabelScorer, Sequence[Question]], int],
+    ) -> None:
+        """Make sure that the store answers all questions; count what it knew before.
 
-    def _ask(self, fresh: dict[bytes, Prompt]) -> float:
-        """Score the prompts, keep and append the answers; return the seconds that the inner scorer took."""
+        Args:
+            questions: Prompts or readings.
+            store: Answers by the digest of their question.
+            kind: What a line of the file calls a question.
+            ask: Asks the inner scorer, in one batch.
+            num_answers: How many prompts a question stands for.
+            count_tokens: What known questions would have cost, written out in full.
+        """
         started = time.perf_counter()
-        answers = self.inner.label_logprobs(list(fresh.values()))
-        seconds = time.perf_counter() - started
-        # Rounded before anyone sees them, so a resumed run reads the very numbers that the first run used.
-        rounded = _rounded(answers).tolist()
-        self._append(
-            [{"prompt": digest.hex(), "logprobs": row} for digest, row in zip(fresh, rounded, strict=True)],
+        fresh: dict[bytes, Question] = {}
+        known: list[Question] = []
+        for question in questions:
+            # A repetition inside the batch counts as known too: one answer serves both.
+            if question.digest in store or question.digest in fresh:
+                known.append(question)
+            else:
+                fresh[question.digest] = question
+        inner_seconds = 0.0
+        if fresh:
+            asked = time.perf_counter()
+            answers = ask(list(fresh.values()))
+            inner_seconds = time.perf_counter() - asked
+            # Rounded before anyone sees them, so a resumed run reads the very numbers that the first run used.
+            rounded = [_rounded(answer) for answer in answers]
+            self._append(
+                [{kind: digest.hex(), "logprobs": row.tolist()} for digest, row in zip(fresh, rounded, strict=True)]
+            )
+            # After the file: an answer that was given must be on disk, or a resumed run would ask again.
+            store.update(zip(fresh, rounded, strict=True))
+        num_known = sum(map(num_answers, known))
+        self._own_cost += ScoringCost(
+            prompts=num_known,
+            journal_hits=num_known,
+            naive_tokens=count_tokens(self.inner, known),
+            # The inner scorer counts its own seconds, so only those spent here are added.
+            other_seconds=time.perf_counter() - started - inner_seconds,
         )
-        # After the file: an answer that was given must be on disk, or a resumed run would ask again.
-        self._entries.update(zip(fresh, map(tuple, rounded), strict=True))
-        return seconds
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         if not self._is_begun:
@@ -210,7 +211,7 @@ class JournalScorer(PassthroughScorer):
                 self._readings[bytes.fromhex(row["reading"])] = self._read_rows(row["logprobs"])
                 return
             logprobs = tuple(map(float, row["logprobs"]))
-            self._entries[bytes.fromhex(row["prompt"])] = logprobs
+            self._entries[bytes.fromhex(row["prompt"])] = np.array(logprobs)
         except (ValueError, KeyError, TypeError) as error:
             raise SchemaError(
                 f"{self._path}:{number}: not a line of a journal ({error}); remove the file to score afresh"
