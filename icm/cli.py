@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 import hydra
 from omegaconf import DictConfig
@@ -18,9 +18,12 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
+from icm.commands.arguments import as_settings
 from icm.commands.memory import remembered, require_read
 from icm.config import Places, validate
 from icm.errors import IcmError, Interrupted
+
+T = TypeVar("T")
 
 FILE_WIDTH: Final = 132
 """Columns of a table that goes to a file or a pipe."""
@@ -75,6 +78,20 @@ COMMANDS: Final = (
         "icm.commands.run:run",
         "the four in turn; with no settings, a pocket task on the embedded model; with stages=all also reward, "
         "policy and export",
+    ),
+    Command(
+        "show",
+        "show",
+        "icm.show.settings:ShowSettings",
+        "icm.commands.show:run",
+        "the labels of a run beside their texts; everything about one of them with --claim ID or --row N",
+    ),
+    Command(
+        "diff",
+        "diff",
+        "icm.diff.settings:DiffSettings",
+        "icm.commands.diff:run",
+        "how far two runs, or a run and a file of labels, agree, and where they differ",
     ),
     Command(
         "compare",
@@ -169,6 +186,8 @@ def _run(command: Command, overrides: Sequence[str]) -> None:
     # Hydra knows key=value alone, so `get NAME` becomes one.
     if command.words == "models" and len(overrides) > 1 and overrides[0] == "get":
         overrides = [f"get={overrides[1]}", *overrides[2:]]
+    typed = overrides
+    overrides = _guarded(lambda: as_settings(command.words, typed))
     # Before Hydra, which would accept these settings and let them do nothing.
     _guarded(lambda: require_read(command.words, overrides))
     # Hydra reads its arguments from here, and calls the program by the first of them.
@@ -200,10 +219,10 @@ def _load(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _guarded(action: Callable[[], None]) -> None:
+def _guarded(action: Callable[[], T]) -> T:
     """Do something; print the errors that a user can do something about, and exit."""
     try:
-        action()
+        return action()
     except ModuleNotFoundError as error:
         # The name may be that of a module inside the library.
         library = (error.name or "").partition(".")[0]
