@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.text import Text
 
 from icm.claims import TRUE_FALSE
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, read_claims, read_task
+from icm.files.records import CLAIMS, METRICS, TASK, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
 from icm.problem import check_problem
 from icm.scoring.open import open_scorer
@@ -62,6 +63,7 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
         f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}",
         soft_wrap=True,
     )
+    _write_views(places)
 
 
 def diagnose(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
@@ -75,6 +77,7 @@ def diagnose(places: Places, config: Config, console: Console, scorer: LabelScor
     stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, console=console, overwrite=places.overwrite)
     remember(places, config, "diagnose")
     console.print(diagnosis_text(read_result(out_dir, "diagnose", DIAGNOSIS, Diagnosis)), soft_wrap=True)
+    _write_views(places)
 
 
 def evaluate(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
@@ -84,21 +87,31 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
     from icm.evaluate.summary import summary_table
 
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "evaluate"))
-    diagnosed = places.out_dir / "diagnose"
     stage.run(
         config.evaluate,
         prepare_dir,
         elicit_dir,
         out_dir,
         scorer or scorer_of(places, config),
-        # A report without a diagnosis is whole; `icm evaluate` may be asked for alone.
-        diagnosed if (diagnosed / MANIFEST).exists() else None,
         console=console,
         overwrite=places.overwrite,
     )
     remember(places, config, "evaluate")
     console.print(summary_table(read_result(out_dir, "evaluate", METRICS, Metrics)))
-    console.print(f"report: {out_dir / 'report.html'}", soft_wrap=True)
+    _write_views(places)
+
+
+def tell_views(places: Places, console: Console) -> None:
+    """Say where people find the labels."""
+    labels, report = places.out_dir / "labels.csv", places.out_dir / "report.html"
+    console.print(Text(f"labels beside their texts: {labels}\nreport: {report}"), soft_wrap=True)
+
+
+def _write_views(places: Places) -> None:
+    """Write what people look at: `labels.csv` and `report.html` of the run, with all that is known so far."""
+    from icm.show.views import write_views
+
+    write_views(places.out_dir)
 
 
 def compare(places: Places, settings: CompareSettings, console: Console) -> None:
