@@ -27,7 +27,7 @@ READ: Final = {
 }
 """Settings that each stage reads; `icm run` reads all. The seed is that of diagnosis and evaluation by default."""
 
-_PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
+PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
 
@@ -64,7 +64,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if command not in READ:
         return
     # What the default out_dir is named after is read by every stage, unless the directory is given.
-    read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
+    read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
         if _root(key) not in read:
             makers = [stage for stage, names in READ.items() if _root(key) in names]
@@ -80,7 +80,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     """
     run_dir = places.run
     # Places are never remembered, so that a run may be moved and gone on with where it is now.
-    typed = {_root(key) for key in typed_keys(overrides)} - {*_PLACES}
+    typed = {_root(key) for key in typed_keys(overrides)} - {*PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
     # Whole groups: a group that was typed in part has been composed with its other values by Hydra.
