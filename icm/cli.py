@@ -87,6 +87,22 @@ COMMANDS: Final = (
         "policy and export",
     ),
     Command(
+        "show",
+        "show",
+        "icm.show.settings:ShowSettings",
+        "icm.commands.show:run",
+        "the labels of a run beside their texts; everything about one of them with --claim ID or --row N",
+        ("run_dir",),
+    ),
+    Command(
+        "diff",
+        "diff",
+        "icm.diff.settings:DiffSettings",
+        "icm.commands.diff:run",
+        "how far two runs, or a run and a file of labels, agree, and where they differ",
+        ("run_dir", "other"),
+    ),
+    Command(
         "compare",
         "compare",
         "icm.compare.settings:CompareSettings",

@@ -15,6 +15,7 @@ _SWITCHES: Final = {
     **{"--help": "help", "-h": "help", "--version": "version", "--json": "json"},
     **{"-m": "sweep", "--multirun": "sweep"},
 }
+_KEY: Final = re.compile(r"[+~]*[A-Za-z_][\w.@]*$")
 _WITH_VALUE: Final = {"--cfg": "config", "-c": "config", "--config-dir": "config_dir", "-cd": "config_dir"}
 
 
@@ -51,7 +52,7 @@ def read_arguments(
     Raises:
         ConfigError: There is no such command or flag, or a word too many.
     """
-    words = [each for each in typed if not each.startswith("-") and "=" not in each]
+    words = [each for each in typed if not each.startswith("-") and not _is_setting(each)]
     command = _command(words, positional)
     switches = {_SWITCHES[each]: True for each in typed if each in _SWITCHES}
     if command is None:
@@ -104,7 +105,7 @@ def _parted(typed: Sequence[str], kinds: Mapping[str, bool]) -> tuple[list[str],
         word = left.pop(0)
         flag, equals, value = word.partition("=")
         if not word.startswith("-"):
-            (overrides if equals or word.startswith("~") else bare).append(word)
+            (overrides if _is_setting(word) else bare).append(word)
         elif flag in _WITH_VALUE:
             values[_WITH_VALUE[flag]] = value if equals else _next(flag, left)
         elif (key := flag.lstrip("-").replace("-", "_")) in kinds:
@@ -113,6 +114,12 @@ def _parted(typed: Sequence[str], kinds: Mapping[str, bool]) -> tuple[list[str],
         else:
             raise ConfigError(f"{flag}: there is no such flag{_near_flags(flag, kinds)}")
     return overrides, values, bare
+
+
+def _is_setting(word: str) -> bool:
+    # A directory may have an equals sign in its name, but a key has no slash.
+    key, equals, _ = word.partition("=")
+    return word.startswith("~") or (bool(equals) and _KEY.match(key) is not None)
 
 
 def _next(flag: str, left: list[str]) -> str:

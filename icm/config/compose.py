@@ -81,7 +81,7 @@ def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
     """
     with _hydra_ready():
         try:
-            parsed = OverridesParser.create().parse_overrides([readable(each) for each in overrides])
+            parsed = OverridesParser.create().parse_overrides([readable(each, sweeps=True) for each in overrides])
             return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
         except HydraException as error:
             raise ConfigError(explain(error, "command/run", overrides)) from None

@@ -30,6 +30,7 @@ class Places(BaseModel):
         out_dir: Where the command writes, if it writes.
         run_dir: Directory of the run that it reads; `None` for commands that read none.
         labels: File of labels, of any source; `None` for those of the run's elicit stage.
+        corrections: File of labels that go over those; what they replace stays in its file.
         reward_dir: Directory of the reward stage, whose pairs and model a policy may be trained on.
         members: Directories of further reward models, which are judged together with the new one.
         hub_id: Data set on the Hub that an export is pushed to as well; `None` for none.
@@ -42,6 +43,7 @@ class Places(BaseModel):
     out_dir: Path = Path()
     run_dir: Path | None = None
     labels: Path | None = None
+    corrections: Path | None = None
     reward_dir: Path | None = None
     members: tuple[Path, ...] = ()
     hub_id: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+$")

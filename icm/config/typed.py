@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 import conf
+from icm.errors import ConfigError
 
-_TEXTS: Final = ("template", "path", "file", "out", "out_dir", "run_dir", "labels", "anchors")
-"""Keys of free text, which may hold what means something in Hydra's grammar: braces, colons, commas, brackets."""
+PATHS: Final = frozenset(
+    {"out_dir", "run_dir", "labels", "corrections", "reward_dir", "anchors", "other", "disagrees", "claim", "directory"}
+    | {"task.path", "model.path", "file", "out"}
+)
+"""Keys whose values are taken as they stand, whatever characters they hold."""
+
+_TEMPLATES: Final = ("template",)
+"""Ends of keys whose values are put in quotes where they cannot be read without: braces, colons, commas, brackets."""
 
 
-def readable(override: str) -> str:
-    """Return an override that Hydra can read: free text is put in quotes where it could not be read without."""
-    key, _, value = override.partition("=")
-    if key.rpartition(".")[2] not in _TEXTS or _is_readable(override):
+def readable(override: str, *, sweeps: bool = False) -> str:
+    """Return an override that Hydra can read: paths and templates are put in quotes, where they are in none.
+
+    Args:
+        override: What was typed.
+        sweeps: Whether commas part values, of which each makes a run.
+
+    Raises:
+        ConfigError: A path is empty.
+    """
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+")
+    if not equals or (sweeps and "," in value):
         return override
-    return f"{key}={_quoted(value)}"
+    if name in PATHS and not (name == "labels" and value.startswith("[")):
+        if not value:
+            raise ConfigError(f"{key}= is empty; name a file or directory, or leave {key} out")
+        # A shell leaves the ~ of `key=~/x` as it is, because it does not begin the word.
+        path = str(Path(value).expanduser()) if value.startswith("~") else value
+        return override if value[0] in "'\"" or value == "null" else f"{key}={_quoted(path)}"
+    if name.rpartition(".")[2] in _TEMPLATES and not _is_readable(override):
+        return f"{key}={_quoted(value)}"
+    return override
 
 
 def parse(override: str) -> Override:
@@ -46,8 +69,7 @@ def _is_readable(override: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    # In Hydra's grammar a backslash means something before a quote alone, and there each of them must be doubled.
-    return json.dumps(text, ensure_ascii=False).replace("\\\\", "\\").replace("\\n", "\n")
+    return QuotedString(text=text, quote=Quote.single).with_quotes()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,10 +2,14 @@
 
 A line of JSON Lines, or a row of a file that ends in `.csv`, holds:
 
-- the claim: its `id`; or its `text`; or the parts that the text was made of, such as `question` and `answer`.
+- the claim: its `id`; or its `text`; or the parts that the text was made of, such as `question` and `answer`; or `row`,
+  the number of its row in the source, from 0.
 - `label`: the name of a label, or its index. Text that is both is the name. In a binary label space, true and false say
   whether the claim is affirmed. A null or empty label leaves the claim unlabelled.
 - `probability` (or `reliability`, which is the same): how probable it is that the label is right, where that is known.
+
+A column `icm_label` goes before `label`, and so for every other name: `labels.csv` holds the columns of the source,
+which may have such names themselves.
 
 Anchors are labels that a user can rely on to a known degree (a few checked labels, an easy subset, the verdicts of a
 weak labeller). They enter U as log-likelihoods, so a search may still overrule an unreliable one.
@@ -26,14 +30,28 @@ from pydantic import ValidationError
 
 from icm.claims import AFFIRMING, UNLABELLED, Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.errors import SchemaError
-from icm.files.records import LabelRow, first_problem
+from icm.files.records import LabelRow, SourceRow, first_problem, read_rows
 from icm.files.tables import parse_csv, parse_jsonl, shown
 
 ANCHOR_RELIABILITY: Final = 0.99
 """Reliability of an anchor that states none: high, but not certain, so that a slip can be outvoted."""
 
+OURS: Final = "icm_"
+"""Begins the name of a column of ours where the source has a column of that name."""
+
+INERT: Final = "'"
+"""Stands before a cell that a spreadsheet would take for a formula, and is no part of the text."""
+
+FORMULA_MARKS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+SourceRows = Mapping[int, Sequence[ClaimId]]
+"""The claims that each row of the source stands for, by the number of the row, from 0."""
+
 _TRUTH_WORDS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 _PROBABILITY: Final = ("probability", "reliability")
+_ROW: Final = ("row",)
+_MEANT: Final = frozenset({"text", *_ROW, *_PROBABILITY, *LabelRow.model_fields})
+"""Columns that mean something here whatever the claims are made of."""
 
 
 def read_labels(
@@ -41,6 +59,7 @@ def read_labels(
     space: LabelSpace,
     claims: Sequence[Claim] | None = None,
     *,
+    rows: SourceRows | None = None,
     unlabelled: bool = True,
     other_columns: bool = True,
 ) -> dict[ClaimId, LabelRow]:
@@ -50,6 +69,7 @@ def read_labels(
         path: A JSON Lines file, or CSV if its name ends in `.csv`.
         space: The alphabet.
         claims: The claims that may have a label; `None` for any id, and then claims can be named by id only.
+        rows: Which claims the rows of the source stand for; `None` where claims cannot be named by row.
         unlabelled: Whether a label may be null or empty.
         other_columns: Whether columns that mean nothing here are ignored instead of refused.
 
@@ -57,11 +77,32 @@ def read_labels(
         SchemaError: The file is missing or malformed, names another claim, or contradicts itself.
     """
     # Files that were joined repeat lines; only lines that differ are a mistake.
-    rows: dict[ClaimId, LabelRow] = {}
-    for where, row in _read(path, space, claims, unlabelled=unlabelled, other_columns=other_columns):
-        if rows.setdefault(row.id, row) != row:
+    found: dict[ClaimId, LabelRow] = {}
+    find_claim = _claim_finder(claims, rows)
+    for where, row in _read(path, space, find_claim, claims, unlabelled=unlabelled, other_columns=other_columns):
+        if found.setdefault(row.id, row) != row:
             raise SchemaError(f"{where}: claim {row.id!r} stands twice, and the lines differ; leave one of them out")
-    return rows
+    return found
+
+
+def read_source_rows(path: Path) -> dict[int, list[ClaimId]]:
+    """Read `rows.jsonl` of a prepare stage; none where an older version of this package did not write it.
+
+    Raises:
+        SchemaError: The file is malformed.
+    """
+    found: dict[int, list[ClaimId]] = {}
+    for each in read_rows(path, SourceRow) if path.exists() else ():
+        found.setdefault(each.row, []).append(each.id)
+    return found
+
+
+def overlay(rows: Sequence[LabelRow], corrections: Mapping[ClaimId, LabelRow]) -> list[LabelRow]:
+    """Return label rows with corrections in their places; what is known of a label goes with it.
+
+    A correction that only repeats the label leaves the row as it is, and one without a label takes the label away.
+    """
+    return [row if (corrected := corrections.get(row.id, row)).label == row.label else corrected for row in rows]
 
 
 def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim]) -> list[LabelRow]:
@@ -78,7 +119,9 @@ def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim])
     return [rows[claim.id] for claim in claims]
 
 
-def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) -> NDArray[np.float64]:
+def read_anchors(
+    path: Path | None, claims: Sequence[Claim], space: LabelSpace, rows: SourceRows | None = None
+) -> NDArray[np.float64]:
     """Return the evidence of an anchors file: (N, L) log-likelihoods in nats, zeros for claims without an anchor.
 
     Several lines about one claim are independent witnesses: their log-likelihoods add up.
@@ -91,7 +134,8 @@ def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) 
         return evidence
     # Read line by line and not by claim, since here two lines about one claim are two witnesses, not a mistake.
     place = {claim.id: index for index, claim in enumerate(claims)}
-    for where, row in _read(path, space, claims, unlabelled=False, other_columns=False):
+    find_claim = _claim_finder(claims, rows)
+    for where, row in _read(path, space, find_claim, claims, unlabelled=False, other_columns=False):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
         if not 1 / len(space) < reliability < 1:
             raise SchemaError(
@@ -123,8 +167,18 @@ def label_rows(labels: Labels, claims: Sequence[Claim], space: LabelSpace) -> li
 # ---------------------------------------------------------------------------------------------------- one line
 
 
+FindClaim = Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]
+"""Returns the claim that a line is about, and its group; is told where the line stands, for messages."""
+
+
 def _read(
-    path: Path, space: LabelSpace, claims: Sequence[Claim] | None, *, unlabelled: bool, other_columns: bool
+    path: Path,
+    space: LabelSpace,
+    find_claim: FindClaim,
+    claims: Sequence[Claim] | None,
+    *,
+    unlabelled: bool,
+    other_columns: bool,
 ) -> Iterator[tuple[str, LabelRow]]:
     """Yield each line as `path:line` and a row, all checks made but those between lines."""
     try:
@@ -133,11 +187,11 @@ def _read(
         raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV") from None
     # Anything else is read as JSON Lines, whatever its name ends in.
     parse = parse_csv if path.suffix.lower() == ".csv" else parse_jsonl
-    find_claim = _claim_finder(claims)
     # The columns of `labels.jsonl` itself, and every way to name a claim.
-    known = {"text", *_PROBABILITY, *LabelRow.model_fields, *(part for claim in claims or () for part in claim.parts)}
-    for columns, line in zip(*parse(path, raw), strict=True):
+    known = {*_MEANT, *(part for claim in claims or () for part in claim.parts)}
+    for given, line in zip(*parse(path, raw), strict=True):
         where = f"{path}:{line}"
+        columns = _ours_first(given)
         if not other_columns and (unknown := sorted(columns.keys() - known)):
             raise SchemaError(
                 f"{where}: there is no column {shown(unknown[0])} in such a file; remove it, or correct it"
@@ -146,8 +200,14 @@ def _read(
             raise SchemaError(f"{where}: has no column 'label'; its columns are {', '.join(columns) or 'none'}")
         # An empty field of CSV is what null is in JSON.
         filled = {name: value for name, value in columns.items() if value not in (None, "")}
-        claim, group = find_claim(where, filled)
         label = _label(where, filled.get("label"), space, unlabelled=unlabelled)
+        try:
+            claim, group = find_claim(where, filled)
+        except SchemaError:
+            # `labels.csv` lists every row of its source; one that is no claim has no label, and says nothing.
+            if label is None and "id" not in filled:
+                continue
+            raise
         values = {name: filled[name] for name in ("margin", "last_changed", "stability") if name in filled}
         values |= {"name": None if label is None else space.names[label], "probability": _probability(where, filled)}
         try:
@@ -155,6 +215,13 @@ def _read(
         except ValidationError as error:
             raise SchemaError(f"{where}: {first_problem(error)}; correct it, or leave it out") from None
         yield where, row
+
+
+def _ours_first(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a line in which `icm_label` has taken the place of `label`, and so on."""
+    names = {name: name.removeprefix(OURS) for name in columns if name.startswith(OURS)}
+    ours = {meant: columns[name] for name, meant in names.items() if meant in _MEANT}
+    return {name: value for name, value in columns.items() if names.get(name) not in ours} | ours
 
 
 def _label(where: str, value: Any, space: LabelSpace, *, unlabelled: bool) -> int | None:
@@ -202,35 +269,59 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _claim_finder(claims: Sequence[Claim] | None) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
+def _claim_finder(claims: Sequence[Claim] | None, rows: SourceRows | None) -> FindClaim:
     """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
-    # Columns, and by their values the claims that these name: of the claim's id, of its text, and of its parts.
-    named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}
-    for claim in claims or ():
-        for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
-            columns = tuple(sorted(name))
-            # Spreadsheets drop or add spaces at the ends of a field.
-            values = tuple(name[column].strip() for column in columns)
-            named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
+    groups = {claim.id: claim.group for claim in claims or ()}
+    named = _claims_by_name(claims or (), rows)
 
     def find(where: str, filled: Mapping[str, Any]) -> tuple[ClaimId, str | None]:
         if claims is None and "id" in filled:
             return ClaimId(str(filled["id"])), None
-        ways = [columns for columns in named if columns and filled.keys() >= {*columns}]
+        ways = [columns for columns in named if filled.keys() >= {*columns}]
         # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
-        for columns in ways[:1] if "id" in filled else ways:
-            found = named[columns].get(tuple(str(filled[column]).strip() for column in columns), {})
-            # The same answer may be given to two questions; only the id tells such claims apart.
+        decisive = ways[:1] if "id" in filled else [columns for columns in ways if columns != _ROW] or ways
+        for columns in decisive:
+            found = named[columns].get(_values(filled, columns), set())
+            # The same answer may be given to two questions; then the row, or only the id, tells such claims apart.
+            if len(found) > 1 and columns != _ROW:
+                found = found & named.get(_ROW, {}).get(_values(filled, _ROW), set()) or found
             if len(found) > 1:
                 raise SchemaError(
                     f"{where}: {len(found)} claims have this {' and '.join(columns)}; give the id, from claims.jsonl"
                 )
-            for claim, group in found.items():
-                return claim, group
+            for claim in found:
+                return claim, groups[claim]
         if not ways:
-            listed = ", or ".join(" and ".join(columns) for columns in named if columns)
+            listed = ", or ".join(" and ".join(columns) for columns in named)
             raise SchemaError(f"{where}: does not say which claim it is about; give its {listed}")
-        value = shown({column: filled[column] for column in ways[0]})
+        value = shown({column: filled[column] for column in decisive[0]})
         raise SchemaError(f"{where}: there is no claim {value} in this task; the claims stand in claims.jsonl")
 
     return find
+
+
+def _claims_by_name(
+    claims: Sequence[Claim], rows: SourceRows | None
+) -> dict[tuple[str, ...], dict[tuple[str, ...], set[ClaimId]]]:
+    """Return the columns that can name a claim, and for each of these the claims by the values of the columns."""
+    named: dict[tuple[str, ...], dict[tuple[str, ...], set[ClaimId]]] = {("id",): {}, ("text",): {}}
+    for claim in claims:
+        for name in filter(None, ({"id": claim.id}, {"text": claim.text}, claim.parts)):
+            columns = tuple(sorted(name))
+            named.setdefault(columns, {}).setdefault(_values(name, columns), set()).add(claim.id)
+    if rows:
+        known = {claim.id for claim in claims}
+        # Rows may stand for held-out claims too, which are none of these.
+        named[_ROW] = {(str(row),): known & {*ids} for row, ids in rows.items()}
+    return named
+
+
+def _values(columns: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values as they are compared: as text, without what spreadsheets and data frames do to it."""
+    return tuple(_plain(columns.get(name, "")) for name in names)
+
+
+def _plain(value: Any) -> str:
+    # A column of numbers with gaps comes as 3.0; spreadsheets drop or add spaces at the ends of a field.
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    return text.removeprefix(INERT) if text[1:].startswith(FORMULA_MARKS) else text

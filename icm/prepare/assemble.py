@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from icm.claims import Claim, ClaimId
 from icm.errors import ConfigError, SchemaError
-from icm.files.records import RejectedRow
+from icm.files.records import RejectedRow, SourceRow
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import CommonSettings
 
@@ -32,6 +32,7 @@ class PreparedTask:
         claims: The claims to search, sorted by id; so are those held out, which are of other groups.
         golden: The golden labels of both, where the source has them.
         rejected: The rows that became no claim, and those whose golden labels contradict one another, by row.
+        rows: Which rows of the source the chosen claims stand in, repetitions too, by row.
         available: Number of claims that the source holds in all.
     """
 
@@ -39,6 +40,7 @@ class PreparedTask:
     held_out: list[Claim]
     golden: Mapping[ClaimId, int]
     rejected: list[RejectedRow]
+    rows: list[SourceRow]
     available: int
 
 
@@ -76,6 +78,7 @@ def assemble(
         # Only labels of chosen claims: the file must not tell how the rest of the source is labelled.
         golden={claim: label for claim, label in labels.items() if claim in chosen},
         rejected=rejected,
+        rows=_rows_of(items.items, chosen),
         available=len(claims),
     )
 
@@ -137,6 +140,12 @@ def _golden_labels(items: Iterable[TaskItem]) -> tuple[dict[ClaimId, int], list[
         if len(rows) > 1
     ]
     return labels, conflicting
+
+
+def _rows_of(items: Iterable[TaskItem], chosen: Set[ClaimId]) -> list[SourceRow]:
+    """Return the rows in which claims stand, each pair once, by row and claim."""
+    pairs = {(item.row, item.claim.id) for item in items if item.claim.id in chosen}
+    return [SourceRow(row=row, id=claim) for row, claim in sorted(pairs)]
 
 
 def _ranked_groups(claims: Iterable[Claim], seed: int) -> list[list[Claim]]:

@@ -76,7 +76,7 @@ def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
     ]
     assert read_task(out / TASK).relations == (Relation(kind="different_answer"),)
     assert manifest.inputs == {"source": sha256_of(source)}
-    assert set(manifest.outputs) == {CLAIMS, HELD_OUT, REJECTED, TASK, GOLD}
+    assert set(manifest.outputs) == {CLAIMS, HELD_OUT, REJECTED, "rows.jsonl", TASK, GOLD}
 
 
 def test_a_source_without_gold_has_no_gold_file(tmp_path: Path) -> None:
