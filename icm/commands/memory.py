@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from icm.config import Config, Places
+from icm.config import Config, Places, load
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.records import first_problem, write_json
 from icm.models.names import misplaced_model
@@ -96,6 +96,16 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
             f"{run_dir / RUN}: {first_problem(error)}; it was written by another version of icm: give the settings "
             f"once more, with out_dir={run_dir}"
         ) from None
+
+
+def remembered_run(run_dir: Path) -> tuple[Places, Config]:
+    """Return places and settings of a run as it remembers them.
+
+    Raises:
+        RunDirectoryError: The directory holds no run, or one of another version of this package.
+    """
+    places = Places(run_dir=run_dir, out_dir=run_dir)
+    return remembered(places, load(), [])
 
 
 def remember(places: Places, config: Config, command: str) -> None:

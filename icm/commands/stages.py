@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from icm.claims import TRUE_FALSE
+from icm.claims import TRUE_FALSE, LabelSpace
 from icm.commands.memory import remember
 from icm.config import Config, Places
+from icm.errors import RunDirectoryError
 from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, Manifest, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
 from icm.prepare.shown import prompt_lines
@@ -138,6 +140,25 @@ def _since(manifest: Manifest, began: datetime) -> str:
     local = created.astimezone()
     day = "" if local.date() == datetime.now().astimezone().date() else f"{local.date()} "
     return f" (already complete, from {day}{local:%H:%M})"
+
+
+def label_space(places: Places) -> LabelSpace:
+    """Return the labels of the prepared task."""
+    prepare_dir = places.out_dir / "prepare"
+    verify(prepare_dir, "prepare", TASK)
+    return read_task(prepare_dir / TASK).label_space
+
+
+def report(places: Places) -> Path:
+    """Return the report of a run.
+
+    Raises:
+        RunDirectoryError: There is none.
+    """
+    found = places.out_dir / "evaluate" / "report.html"
+    if not found.exists():
+        raise RunDirectoryError(f"{found}: no such file; run `icm evaluate run_dir={places.out_dir}` first")
+    return found
 
 
 def scorer_of(places: Places, config: Config) -> LabelScorer:

@@ -16,7 +16,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from icm.config.settings import Config, Places, Settings
-from icm.config.task_files import is_task_file, read_task_file
+from icm.config.task_files import is_task_file, literal, read_task_file
 from icm.config.typed import explain, parse, readable
 from icm.errors import ConfigError
 from icm.models.names import misplaced_model
@@ -42,7 +42,7 @@ def load_task(task: Mapping[str, Any], *overrides: str) -> tuple[Places, Config]
         ConfigError: A key is unknown, missing, of the wrong type, or out of range.
     """
     with _hydra_ready():
-        return validate(Config, _composed("run", overrides, task))
+        return validate(Config, _composed("run", [readable(each) for each in overrides], literal(dict(task))))
 
 
 def load_command(kind: type[Settings], name: str, *overrides: str) -> tuple[Places, Settings]:

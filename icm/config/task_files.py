@@ -54,7 +54,7 @@ def read_task_file(typed: str) -> dict[str, Any]:
     _check_keys(path, task)
     if isinstance(task.get("path"), str) and not Path(task["path"]).expanduser().is_absolute():
         task["path"] = str(path.parent / task["path"])
-    return _literal(task)
+    return literal(task)
 
 
 def _check_keys(path: Path, task: Mapping[str, Any]) -> None:
@@ -70,13 +70,13 @@ def _check_keys(path: Path, task: Mapping[str, Any]) -> None:
             raise ConfigError(f"task={path}: {key}: there is no such setting{nearest(str(key), known)}. There are: {keys}")
 
 
-def _literal(value: Any) -> Any:
+def literal(value: Any) -> Any:
     """Return a value in which no text means anything to OmegaConf, for which ${…} names another setting."""
     if isinstance(value, str):
         return value.replace("${", r"\${")
     if isinstance(value, dict):
-        return {key: _literal(each) for key, each in value.items()}
-    return [_literal(each) for each in value] if isinstance(value, list) else value
+        return {key: literal(each) for key, each in value.items()}
+    return [literal(each) for each in value] if isinstance(value, list) else value
 
 
 class _Loader(yaml.SafeLoader):
