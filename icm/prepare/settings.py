@@ -6,9 +6,11 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from icm.claims import LabelSpace
+from icm.errors import SchemaError
+from icm.files.tables import named_delimiter
 from icm.relations import RelationSpec
 
 
@@ -29,19 +31,34 @@ class CommonSettings(BaseModel):
 
 
 class SourceSettings(CommonSettings):
-    """The settings of every task over a data set: a local file or a Hub data set, exactly one of the two."""
+    """The settings of every task over a data set: a local file or a Hub data set, exactly one of the two.
+
+    `delimiter` and `encoding` have defaults, since task files of users were written before there were such keys.
+    """
 
     path: Path | None
+    delimiter: str | None = None
+    encoding: str | None = None
     hub_id: str | None
     hub_config: str | None
     split: str
+
+    @field_validator("delimiter")
+    @classmethod
+    def _is_a_delimiter(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                named_delimiter(value)
+            except SchemaError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.path is None) == (self.hub_id is None):
             given = "neither" if self.path is None else f"path={self.path} and hub_id={self.hub_id}"
             raise ValueError(
-                f"give either task.path=FILE (JSON, JSON Lines, CSV or Parquet) or task.hub_id=NAME, got {given}"
+                f"give either task.path=FILE (JSON, JSON Lines, CSV, TSV or Parquet) or task.hub_id=NAME, got {given}"
             )
         return self
 
