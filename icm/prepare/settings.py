@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from icm.claims import LabelSpace
+from icm.errors import SchemaError
+from icm.files.tables import named_delimiter
 from icm.relations import RelationSpec
 
 MOST_HELD_OUT: Final = 128
@@ -55,12 +57,22 @@ class SourceSettings(CommonSettings):
     hub_config: str | None
     split: str
 
+    @field_validator("delimiter")
+    @classmethod
+    def _is_a_delimiter(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                named_delimiter(value)
+            except SchemaError as error:
+                raise ValueError(str(error)) from None
+        return value
+
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.path is None) == (self.hub_id is None):
             given = "neither" if self.path is None else f"path={self.path} and hub_id={self.hub_id}"
             raise ValueError(
-                f"give either task.path=FILE (JSON, JSON Lines, CSV or Parquet) or task.hub_id=NAME, got {given}"
+                f"give either task.path=FILE (JSON, JSON Lines, CSV, TSV or Parquet) or task.hub_id=NAME, got {given}"
             )
         return self
 
