@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from icm.config import Config, Places
+from icm.config import Config, Places, load
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.records import first_problem, write_json
 from icm.models.names import misplaced_model
@@ -32,7 +32,7 @@ READ: Final = {
 TYPED: Final = "typed"
 """Key under which `run.json` keeps the command line of each stage, for people."""
 
-_PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
+PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
 
@@ -69,7 +69,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if command not in READ:
         return
     # What the default out_dir is named after is read by every stage, unless the directory is given.
-    read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
+    read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
         if _root(key) not in read:
             makers = [stage for stage, names in READ.items() if _root(key) in names]
@@ -85,7 +85,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     """
     run_dir = places.run
     # Places are never remembered, so that a run may be moved and gone on with where it is now.
-    typed = {_root(key) for key in typed_keys(overrides)} - {*_PLACES}
+    typed = {_root(key) for key in typed_keys(overrides)} - {*PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
     # Whole groups: a group that was typed in part has been composed with its other values by Hydra.
@@ -103,6 +103,16 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
         ) from None
 
 
+def remembered_run(run_dir: Path) -> tuple[Places, Config]:
+    """Return places and settings of a run as it remembers them.
+
+    Raises:
+        RunDirectoryError: The directory holds no run, or one of another version of this package.
+    """
+    places = Places(run_dir=run_dir, out_dir=run_dir)
+    return remembered(places, load(), [])
+
+
 def remember(places: Places, config: Config, command: str) -> None:
     """Write down the settings that a command has used; those of other stages stay as they were."""
     path = places.out_dir / RUN
@@ -118,9 +128,8 @@ def remember(places: Places, config: Config, command: str) -> None:
 
 def typed_line() -> str | None:
     """Return the command line of this process, `None` where the package is used without one."""
-    # Hydra is given the command as the name of the program, see `icm.cli`.
     program, *arguments = sys.argv
-    return f"{program} {shlex.join(arguments)}".strip() if program.startswith("icm ") else None
+    return f"icm {shlex.join(arguments)}" if Path(program).name == "icm" else None
 
 
 def _read(path: Path) -> dict[str, Any]:

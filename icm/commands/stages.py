@@ -6,6 +6,8 @@ Stages are loaded where they are called, since some of their libraries take a se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from icm.claims import TRUE_FALSE
+from icm.claims import TRUE_FALSE, LabelSpace
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.files.records import CLAIMS, METRICS, TASK, read_claims, read_task
+from icm.files.records import CLAIMS, METRICS, TASK, Manifest, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
+from icm.prepare.shown import prompt_lines
 from icm.problem import check_problem
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
@@ -35,7 +38,7 @@ def prepare(places: Places, config: Config, console: Console) -> None:
         # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
         return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
 
-    out_dir = places.out_dir / "prepare"
+    out_dir, began = places.out_dir / "prepare", datetime.now(UTC)
     manifest = stage.run(config.for_prepare(), out_dir, count_tokens, overwrite=places.overwrite)
     # After the stage, so that settings which it refused are not remembered.
     remember(places, config, "prepare")
@@ -43,16 +46,20 @@ def prepare(places: Places, config: Config, console: Console) -> None:
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())
     console.print(
         f"prepared {config.task.name}: {counts['claims']:,} claims in {counts['groups']:,} groups, "
-        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {rejected or 'none'}",
+        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {rejected or 'none'}"
+        f"{_since(manifest, began)}",
         soft_wrap=True,
     )
+    task, claims = read_task(out_dir / TASK), read_claims(out_dir / CLAIMS)
+    for line in prompt_lines(claims[0].text, task.label_space.verbalizers, counts.get("unused_columns", ())):
+        console.print(Text(line), soft_wrap=True)
 
 
 def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
     """Label the claims and say what came of it."""
     from icm.elicit import stage
 
-    prepare_dir, out_dir = places.out_dir / "prepare", places.out_dir / "elicit"
+    prepare_dir, out_dir, began = places.out_dir / "prepare", places.out_dir / "elicit", datetime.now(UTC)
     scorer = scorer or scorer_of(places, config)
     manifest = stage.run(config.for_elicit(), prepare_dir, out_dir, scorer, console, overwrite=places.overwrite)
     remember(places, config, "elicit")
@@ -60,7 +67,8 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
     console.print(
         f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
         f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
-        f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}",
+        f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}"
+        f"{_since(manifest, began)}",
         soft_wrap=True,
     )
     _write_views(places)
@@ -73,10 +81,15 @@ def diagnose(places: Places, config: Config, console: Console, scorer: LabelScor
     from icm.evaluate.summary import diagnosis_text
 
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "diagnose"))
-    scorer = scorer or scorer_of(places, config)
-    stage.run(config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, console=console, overwrite=places.overwrite)
+    scorer, began = scorer or scorer_of(places, config), datetime.now(UTC)
+    manifest = stage.run(
+        config.diagnose, prepare_dir, elicit_dir, out_dir, scorer, console=console, overwrite=places.overwrite
+    )
     remember(places, config, "diagnose")
-    console.print(diagnosis_text(read_result(out_dir, "diagnose", DIAGNOSIS, Diagnosis)), soft_wrap=True)
+    text = diagnosis_text(read_result(out_dir, "diagnose", DIAGNOSIS, Diagnosis))
+    console.print(text, soft_wrap=True)
+    if since := _since(manifest, began):
+        console.print(f"diagnosis{since}")
     _write_views(places)
 
 
@@ -127,6 +140,36 @@ def train_pocket(places: Places, settings: PocketTraining, console: Console) -> 
 
     train(settings, places.out_dir)
     console.print(f"trained: model.path={places.out_dir}", soft_wrap=True)
+
+
+def _since(manifest: Manifest, began: datetime) -> str:
+    """Return that a stage was complete before a command began, and since when; nothing where its work was just done."""
+    created = datetime.fromisoformat(manifest.created_at)
+    # A manifest counts whole seconds.
+    if created >= began.replace(microsecond=0):
+        return ""
+    local = created.astimezone()
+    day = "" if local.date() == datetime.now().astimezone().date() else f"{local.date()} "
+    return f" (already complete, from {day}{local:%H:%M})"
+
+
+def label_space(places: Places) -> LabelSpace:
+    """Return the labels of the prepared task."""
+    prepare_dir = places.out_dir / "prepare"
+    verify(prepare_dir, "prepare", TASK)
+    return read_task(prepare_dir / TASK).label_space
+
+
+def report(places: Places) -> Path:
+    """Make the report of a run, with all that is known so far, and return where it is.
+
+    Raises:
+        RunDirectoryError: The run has no labels.
+    """
+    from icm.show.labelled import read_run
+    from icm.show.report import write_report
+
+    return write_report(read_run(places.out_dir))
 
 
 def scorer_of(places: Places, config: Config) -> LabelScorer:

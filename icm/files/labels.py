@@ -1,6 +1,6 @@
 """Label files: elicited, golden, given by anyone, and anchors. One reader with one set of checks for all of them.
 
-A line of JSON Lines, or a row of a file that ends in `.csv`, holds:
+A row of any file that `icm.files.tables` reads (JSON Lines where the name does not say) holds:
 
 - the claim: its `id`; or its `text`; or the parts that the text was made of, such as `question` and `answer`; or `row`,
   the number of its row in the source, from 0.
@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from icm.claims import AFFIRMING, UNLABELLED, Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.errors import SchemaError
 from icm.files.records import LabelRow, SourceRow, first_problem, read_rows
-from icm.files.tables import parse_csv, parse_jsonl, shown
+from icm.files.tables import is_absent, read_table, shown
 
 ANCHOR_RELIABILITY: Final = 0.99
 """Reliability of an anchor that states none: high, but not certain, so that a slip can be outvoted."""
@@ -52,6 +52,8 @@ _PROBABILITY: Final = ("probability", "reliability")
 _ROW: Final = ("row",)
 _MEANT: Final = frozenset({"text", *_ROW, *_PROBABILITY, *LabelRow.model_fields})
 """Columns that mean something here whatever the claims are made of."""
+_KNOWN: Final = frozenset({*_PROBABILITY, *LabelRow.model_fields} - {"id"})
+"""Columns that say something of a claim, and not which claim it is."""
 
 
 def read_labels(
@@ -66,7 +68,7 @@ def read_labels(
     """Read a label file, by claim, in the order of the file; lines that repeat one another count once.
 
     Args:
-        path: A JSON Lines file, or CSV if its name ends in `.csv`.
+        path: A file of rows, JSON Lines if its name says no other type.
         space: The alphabet.
         claims: The claims that may have a label; `None` for any id, and then claims can be named by id only.
         rows: Which claims the rows of the source stand for; `None` where claims cannot be named by row.
@@ -181,16 +183,14 @@ def _read(
     other_columns: bool,
 ) -> Iterator[tuple[str, LabelRow]]:
     """Yield each line as `path:line` and a row, all checks made but those between lines."""
-    try:
-        raw = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV") from None
-    # Anything else is read as JSON Lines, whatever its name ends in.
-    parse = parse_csv if path.suffix.lower() == ".csv" else parse_jsonl
+    if not path.is_file():
+        raise SchemaError(f"{path}: no such file; name a file of labels, JSON Lines or CSV")
+    # A file of another name is read as JSON Lines.
+    rows, lines = read_table(path, untyped=".jsonl")
     # The columns of `labels.jsonl` itself, and every way to name a claim.
     known = {*_MEANT, *(part for claim in claims or () for part in claim.parts)}
-    for given, line in zip(*parse(path, raw), strict=True):
-        where = f"{path}:{line}"
+    for number, given in enumerate(rows):
+        where = f"{path}:{lines[number]}" if lines else f"{path}: row {number}"
         columns = _ours_first(given)
         if not other_columns and (unknown := sorted(columns.keys() - known)):
             raise SchemaError(
@@ -198,8 +198,12 @@ def _read(
             )
         if "label" not in columns:
             raise SchemaError(f"{where}: has no column 'label'; its columns are {', '.join(columns) or 'none'}")
-        # An empty field of CSV is what null is in JSON.
-        filled = {name: value for name, value in columns.items() if value not in (None, "")}
+        # An empty field of CSV is what null is in JSON. A word for NaN may be the text of a claim, and is no number.
+        filled = {
+            name: value
+            for name, value in columns.items()
+            if value not in (None, "") and not (name in _KNOWN and is_absent(value))
+        }
         label = _label(where, filled.get("label"), space, unlabelled=unlabelled)
         try:
             claim, group = find_claim(where, filled)

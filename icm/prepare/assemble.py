@@ -63,9 +63,10 @@ def assemble(
         [*items.rejected, *duplicates, *too_long, *conflicting], key=lambda r: (r.row, r.reason, r.detail)
     )
     groups = _ranked_groups((item.claim for item in claims), seed)
-    _check_supply(settings, groups, rejected)
+    num_held_out = settings.held_out_of(len(claims))
+    _check_supply(settings, groups, num_held_out, rejected)
     # From the far end, so that searching more claims never takes one that was held out before.
-    held_out = _take(groups[::-1], settings.num_held_out)
+    held_out = _take(groups[::-1], num_held_out)
     held_out_groups = {claim.group for claim in held_out}
     rest = [group for group in groups if group[0].group not in held_out_groups]
     searched = _take(rest, settings.num_claims)
@@ -171,16 +172,18 @@ def _take(groups: Iterable[list[Claim]], limit: int | None) -> list[Claim]:
     return sorted(taken, key=lambda claim: claim.id)
 
 
-def _check_supply(settings: CommonSettings, groups: list[list[Claim]], rejected: list[RejectedRow]) -> None:
+def _check_supply(
+    settings: CommonSettings, groups: list[list[Claim]], num_held_out: int, rejected: list[RejectedRow]
+) -> None:
     available = sum(map(len, groups))
     if not available:
         first = f"; the first: row {rejected[0].row}: {rejected[0].detail}" if rejected else ""
         raise SchemaError(f"no row of the source became a claim, {len(rejected)} were rejected{first}")
     # `None` searches all the rest, of which there must be at least one.
-    wanted = (settings.num_claims or 1) + settings.num_held_out
+    wanted = (settings.num_claims or 1) + num_held_out
     if wanted > available:
         raise ConfigError(
-            f"task.num_claims={_shown(settings.num_claims)} and task.num_held_out={settings.num_held_out} need "
+            f"task.num_claims={_shown(settings.num_claims)} and task.num_held_out={num_held_out} need "
             f"{wanted} claims, the source holds {available} in {len(groups)} groups ({len(rejected)} rows rejected); "
             f"ask for fewer, or set task.num_claims=null for all that are not held out"
         )
@@ -191,7 +194,8 @@ def _check_choice(
 ) -> None:
     smallest = min(map(len, groups))
     for key, wanted, got in (
-        ("num_held_out", settings.num_held_out, held_out),
+        # Where no number was asked for, none is what a source of few large groups can spare.
+        ("num_held_out", settings.num_held_out or 0, held_out),
         ("num_claims", settings.num_claims, searched),
     ):
         if wanted != 0 and not got:

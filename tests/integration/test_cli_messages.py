@@ -258,7 +258,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (
             ModuleNotFoundError("no trl", name="trl"),
             2,
-            "this command trains, which needs trl: pip install 'icm[train]'",
+            "this command trains, which needs trl: pip install 'icm-elicitation[train]'",
         ),
         (ModuleNotFoundError("no peft", name="peft.tuners"), 2, "needs peft"),
     ],
