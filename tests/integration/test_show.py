@@ -191,7 +191,7 @@ def test_what_stood_before_a_claim_are_all_the_others_with_their_labels(run_dir:
     ("arguments", "problem"),
     [
         (("--claim", "zz"), "no claim of this run has it"),
-        (("--claim", ""), "--claim needs a value"),
+        (("--claim", ""), "claim= is empty"),
         (("--row", "99"), "became no claim of this run"),
         (("--row", "0", "--claim", "a"), "give one of the two"),
         (("--disagrees", "nowhere.csv"), "no such file"),
