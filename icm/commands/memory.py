@@ -32,7 +32,7 @@ READ: Final = {
 TYPED: Final = "typed"
 """Key under which `run.json` keeps the command line of each stage, for people."""
 
-PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
+PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra", "labels", "corrections")
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
 
@@ -66,6 +66,12 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
     if "objective=prequential" in overrides and "contexts" in roots:
         raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
+    judged = sorted({"labels", "corrections"} & roots)
+    if judged and command in ("run", "prepare", "elicit"):
+        raise ConfigError(
+            f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
+            f"judge labels that are there; labels to search with are anchors=FILE"
+        )
     if command not in READ:
         return
     # What the default out_dir is named after is read by every stage, unless the directory is given.

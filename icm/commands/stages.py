@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from icm.claims import TRUE_FALSE, LabelSpace
+from icm.commands.given import on_given_labels
 from icm.commands.memory import remember
 from icm.config import Config, Places
 from icm.files.records import CLAIMS, METRICS, TASK, Manifest, read_claims, read_task
@@ -65,7 +66,7 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
     remember(places, config, "elicit")
     counts, cost = manifest.counts, manifest.cost
     console.print(
-        f"elicited {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
+        f"{'took' if config.search.kind == 'given' else 'elicited'} {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
         f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
         f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}"
         f"{_since(manifest, began)}",
@@ -80,6 +81,7 @@ def diagnose(places: Places, config: Config, console: Console, scorer: LabelScor
     from icm.diagnose.schema import DIAGNOSIS, Diagnosis
     from icm.evaluate.summary import diagnosis_text
 
+    places, config, scorer = _with_given(places, config, console, scorer)
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "diagnose"))
     scorer, began = scorer or scorer_of(places, config), datetime.now(UTC)
     manifest = stage.run(
@@ -99,6 +101,7 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
     from icm.evaluate.schema import Metrics
     from icm.evaluate.summary import summary_table
 
+    places, config, scorer = _with_given(places, config, console, scorer)
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "evaluate"))
     stage.run(
         config.evaluate,
@@ -112,6 +115,18 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
     remember(places, config, "evaluate")
     console.print(summary_table(read_result(out_dir, "evaluate", METRICS, Metrics)))
     _write_views(places)
+
+
+def _with_given(
+    places: Places, config: Config, console: Console, scorer: LabelScorer | None
+) -> tuple[Places, Config, LabelScorer | None]:
+    """Return the run to judge: that of labels which were given, once the model has been asked about them."""
+    given = on_given_labels(places, config)
+    if given is None:
+        return places, config, scorer
+    scorer = scorer or scorer_of(*given)
+    elicit(*given, console, scorer)
+    return *given, scorer
 
 
 def tell_views(places: Places, console: Console) -> None:

@@ -40,6 +40,7 @@ from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
 from icm.searches.build import build_search
 from icm.searches.protocol import Result, State
+from icm.searches.settings import GivenSettings
 
 JOURNAL: Final = "journal.jsonl"
 
@@ -75,8 +76,10 @@ def run(
     if settings.anchors is not None:
         # By content: the settings hold the path alone, and the file under it may change.
         inputs["anchors"] = sha256_of(settings.anchors)
-    # How often a search is saved changes no result, so it may go on with another interval.
-    what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    if isinstance(settings.search, GivenSettings):
+        inputs["labels"] = sha256_of(settings.search.labels)
+    # How often a search is saved changes no result, nor does where given labels lie.
+    what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds": True, "search": {"labels": True}})
     # The model belongs to the settings: labels by other weights are another result.
     config = {**what_counts, "model": scorer.fingerprint}
     stage = StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite)
