@@ -98,7 +98,8 @@ def _licence_keys(licence: str | None) -> list[str]:
         # In quotes, since YAML takes `yes` and `1.0` for something else than text.
         return [f'license: "{licence or "unknown"}"']
     # A JSON string is a YAML string, whatever the words hold.
-    return ["license: other", f"license_name: {json.dumps(" ".join(licence.split()), ensure_ascii=False)}"]
+    words = json.dumps(" ".join(licence.split()), ensure_ascii=False)
+    return ["license: other", f"license_name: {words}"]
 
 
 def _files(rows: Mapping[str, int], without_pairs: str | None) -> str:
