@@ -50,6 +50,9 @@ def run(settings: InitSettings, console: Console, *, overwrite: bool = False) ->
     page = task_yaml(found, settings, columns, os.path.relpath(settings.file.absolute(), out.absolute().parent))
     write_text(out, page)
     _show(found, rows, columns, console)
+    if found.gold is None and settings.labels is None:
+        told = f"no labels were named: {' and '.join(_TRUTH)} are a guess. Say which with labels=[negative,positive]"
+        console.print(Text(told), soft_wrap=True)
     console.print(Text(f"wrote {out}; correct it where it is wrong. Next:\n\n    icm run task={out}\n"), soft_wrap=True)
     return out
 
@@ -141,7 +144,9 @@ def _labels(
     if column is None:
         return tuple((name, ()) for name in _TRUTH)
     labels = guessing.label_names(list(column.counts))
-    if not 2 <= len(labels) <= guessing.MOST_LABELS:
+    # A column whose values hardly repeat holds texts or numbers, however few rows there are.
+    few = 2 <= len(labels) <= guessing.MOST_LABELS and len(labels) <= max(2, len(column.values) // 2)
+    if not few:
         raise ConfigError(
             f"gold: the column {gold!r} holds {len(labels)} different values, and labels are few; name another column "
             f"with gold=COLUMN, or the labels with labels=[a,b]"
