@@ -1,8 +1,8 @@
 """Files of rows that others wrote: JSON, JSON Lines, CSV and its kin, Parquet, Excel, gzip'd or not.
 
 The one reader of them: whoever reads rows goes through `read_table`, so a byte-order mark, a blank line, a repeated
-column or another delimiter means the same everywhere. What is ambiguous is refused; what means "no value" (null, NaN) becomes `None`.
-Knows no column's meaning.
+column or another delimiter means the same everywhere. What is ambiguous is refused; what means "no value" (null, NaN)
+becomes `None`. Knows no column's meaning.
 """
 
 from __future__ import annotations
