@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +28,9 @@ READ: Final = {
     "evaluate": ("seed", "model", "evaluate"),
 }
 """Settings that each stage reads; `icm run` reads all. The seed is that of diagnosis and evaluation by default."""
+
+TYPED: Final = "typed"
+"""Key under which `run.json` keeps the command line of each stage, for people."""
 
 PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
 _NAMING: Final = ("task", "search", "seed")
@@ -112,13 +117,30 @@ def remember(places: Places, config: Config, command: str) -> None:
     """Write down the settings that a command has used; those of other stages stay as they were."""
     path = places.out_dir / RUN
     settings = config.model_dump(mode="json")
+    typed = {command: typed_line()}
     if path.exists() and command in READ:
         # A stage run alone replaces its own settings; the others describe results that are still there.
-        settings = _read(path) | {name: settings[name] for name in READ[command]}
-    write_json(path, settings)
+        before = _load(path)
+        settings = _settings(before) | {name: settings[name] for name in READ[command]}
+        typed = before.get(TYPED, {}) | typed
+    write_json(path, settings | {TYPED: typed})
+
+
+def typed_line() -> str | None:
+    """Return the command line of this process, `None` where the package is used without one."""
+    program, *arguments = sys.argv
+    return f"icm {shlex.join(arguments)}" if Path(program).name == "icm" else None
 
 
 def _read(path: Path) -> dict[str, Any]:
+    return _settings(_load(path))
+
+
+def _settings(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name != TYPED}
+
+
+def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise RunDirectoryError(
             f"{path}: no such file, so {path.parent} holds no run that this version of icm made; give the settings "

@@ -38,3 +38,4 @@ def _label(places: Places, config: Config, console: Console) -> None:
         stages.evaluate(places, config, console, scorer)
     else:
         console.print("the task has no golden labels, so there is nothing to compare the labels with")
+    stages.tell_views(places, console)

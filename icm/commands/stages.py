@@ -18,8 +18,7 @@ from rich.text import Text
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.errors import RunDirectoryError
-from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, Manifest, read_claims, read_task
+from icm.files.records import CLAIMS, METRICS, TASK, Manifest, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
 from icm.prepare.shown import prompt_lines
 from icm.problem import check_problem
@@ -72,6 +71,7 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
         f"{_since(manifest, began)}",
         soft_wrap=True,
     )
+    _write_views(places)
 
 
 def diagnose(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
@@ -90,6 +90,7 @@ def diagnose(places: Places, config: Config, console: Console, scorer: LabelScor
     console.print(text, soft_wrap=True)
     if since := _since(manifest, began):
         console.print(f"diagnosis{since}")
+    _write_views(places)
 
 
 def evaluate(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:
@@ -99,21 +100,31 @@ def evaluate(places: Places, config: Config, console: Console, scorer: LabelScor
     from icm.evaluate.summary import summary_table
 
     prepare_dir, elicit_dir, out_dir = (places.out_dir / name for name in ("prepare", "elicit", "evaluate"))
-    diagnosed = places.out_dir / "diagnose"
     stage.run(
         config.evaluate,
         prepare_dir,
         elicit_dir,
         out_dir,
         scorer or scorer_of(places, config),
-        # A report without a diagnosis is whole; `icm evaluate` may be asked for alone.
-        diagnosed if (diagnosed / MANIFEST).exists() else None,
         console=console,
         overwrite=places.overwrite,
     )
     remember(places, config, "evaluate")
     console.print(summary_table(read_result(out_dir, "evaluate", METRICS, Metrics)))
-    console.print(f"report: {out_dir / 'report.html'}", soft_wrap=True)
+    _write_views(places)
+
+
+def tell_views(places: Places, console: Console) -> None:
+    """Say where people find the labels."""
+    labels, report = places.out_dir / "labels.csv", places.out_dir / "report.html"
+    console.print(Text(f"labels beside their texts: {labels}\nreport: {report}"), soft_wrap=True)
+
+
+def _write_views(places: Places) -> None:
+    """Write what people look at: `labels.csv` and `report.html` of the run, with all that is known so far."""
+    from icm.show.views import write_views
+
+    write_views(places.out_dir)
 
 
 def compare(places: Places, settings: CompareSettings, console: Console) -> None:
@@ -150,15 +161,15 @@ def label_space(places: Places) -> LabelSpace:
 
 
 def report(places: Places) -> Path:
-    """Return the report of a run.
+    """Make the report of a run, with all that is known so far, and return where it is.
 
     Raises:
-        RunDirectoryError: There is none.
+        RunDirectoryError: The run has no labels.
     """
-    found = places.out_dir / "evaluate" / "report.html"
-    if not found.exists():
-        raise RunDirectoryError(f"{found}: no such file; run `icm evaluate run_dir={places.out_dir}` first")
-    return found
+    from icm.show.labelled import read_run
+    from icm.show.report import write_report
+
+    return write_report(read_run(places.out_dir))
 
 
 def scorer_of(places: Places, config: Config) -> LabelScorer:

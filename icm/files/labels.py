@@ -322,7 +322,11 @@ def _claims_by_name(
 
 def _values(columns: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     """Return values as they are compared: as text, without what spreadsheets and data frames do to it."""
-    return tuple(_plain(columns.get(name, "")) for name in names)
+    given = [columns.get(name, "") for name in names]
+    # Data frames write the number of a row as 3.0 where another row has none.
+    if names == _ROW and (number := _number(given[0])) is not None and number.is_integer():
+        return (str(int(number)),)
+    return tuple(map(_plain, given))
 
 
 def _plain(value: Any) -> str:

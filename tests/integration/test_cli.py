@@ -52,10 +52,10 @@ def test_run_leaves_three_stages_and_prints_a_table(
         "elicit/labels.jsonl",
         "elicit/trace.jsonl",
         "evaluate/metrics.json",
-        "evaluate/report.html",
     ):
         assert (out_dir / file).stat().st_size > 0
         assert (out_dir / file).parent.joinpath("manifest.json").exists()
+    assert {"labels.csv", "report.html"} <= {path.name for path in out_dir.iterdir()}
 
 
 def test_the_stages_one_by_one_leave_the_same_labels_as_run(
