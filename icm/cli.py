@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from icm.commands.arguments import Arguments, read_arguments
-from icm.errors import ConfigError, IcmError, Interrupted
+from icm.errors import IcmError, Interrupted
 
 # Libraries are loaded where they are used: `icm --version`, help and completion must answer at once.
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _main(typed: list[str]) -> None:
     elif arguments.help:
         from icm.commands.help import help_text
 
-        sys.stdout.write(help_text(command.words, command.config_name, arguments.overrides))
+        sys.stdout.write(help_text(command.words, command.config_name, command.told, arguments.overrides))
     else:
         _run(command, arguments)
 
@@ -216,12 +217,16 @@ def _main(typed: list[str]) -> None:
 def usage() -> str:
     """Return the list of commands."""
     width = max(len(command.words) for command in COMMANDS) + 2
-    rows = "".join(f"  {command.words:<{width}}{command.told}\n" for command in COMMANDS)
+    rows = "".join(
+        textwrap.fill(f"  {command.words:<{width}}{command.told}", 80, subsequent_indent=" " * (width + 2)) + "\n"
+        for command in COMMANDS
+    )
     return (
         f"usage: icm COMMAND [key=value ...]\n\n{rows}\n"
-        f"icm COMMAND --help shows the settings of a command; icm COMMAND --cfg job prints them as they stand.\n"
-        f"run_dir=DIR goes on with an existing run: its settings are taken again. -m runs a sweep: seed=0,1,2.\n"
-        f"--json prints the result as one line of JSON. Begin with your own file: icm init FILE\n"
+        f"icm COMMAND --help shows its settings, icm COMMAND --cfg job prints them.\n"
+        f"run_dir=DIR goes on with an existing run: its settings are taken again.\n"
+        f"-m runs a sweep: seed=0,1,2. --json prints the result as a line of JSON.\n"
+        f"Begin with your own file: icm init FILE\n"
     )
 
 

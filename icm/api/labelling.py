@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -132,14 +134,31 @@ def _run(
     overrides: Sequence[str],
     anchors: Mapping[int, Any] | None,
 ) -> Result:
+    """Label in a directory of the caller's, or in one that goes when the result goes."""
+    if out_dir is not None:
+        return _in(Path(out_dir), rows, task, model, seed, overrides, anchors)
+    run_dir = Path(tempfile.mkdtemp(prefix="icm-"))
+    try:
+        result = _in(run_dir, rows, task, model, seed, overrides, anchors)
+    except BaseException:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+    weakref.finalize(result, shutil.rmtree, run_dir, ignore_errors=True)
+    return result
+
+
+def _in(
+    run_dir: Path,
+    rows: Sequence[Row],
+    task: Mapping[str, Any],
+    model: Model,
+    seed: int,
+    overrides: Sequence[str],
+    anchors: Mapping[int, Any] | None,
+) -> Result:
     """Prepare and elicit, as the commands do, and open what they left."""
-    kept = None
-    if out_dir is None:
-        kept = tempfile.TemporaryDirectory(prefix="icm-")
-        out_dir = kept.name
-    run_dir = Path(out_dir)
-    write_source(run_dir / SOURCE, rows, overwrite="overwrite=true" in overrides)
     anchored = [f"anchors={json.dumps(str(run_dir / ANCHORS))}"] if anchors else []
+    # Settings first: what does not fit leaves no file.
     places, config = load_task(
         {**task, "path": str(run_dir / SOURCE)},
         f"seed={seed}",
@@ -148,13 +167,14 @@ def _run(
         *anchored,
         *overrides,
     )
+    write_source(run_dir / SOURCE, rows, overwrite=places.overwrite)
     console = quiet_console()
     stages.prepare(places, config, console)
     if anchors:
         _write_anchors(run_dir, anchors, rows)
     scorer = scorer_of(model, stages.label_space(places)) or stages.scorer_of(places, config)
     stages.elicit(places, config, console, scorer)
-    return Result(run_dir, config=config, scorer=scorer, kept=kept)
+    return Result(run_dir, config=config, scorer=scorer)
 
 
 def quiet_console() -> Console:
@@ -219,5 +239,3 @@ def _write_anchors(run_dir: Path, anchors: Mapping[int, Any], rows: Sequence[Row
         line = {"id": claims[row], "label": named}
         lines[claims[row]] = line | ({"reliability": reliability[0]} if reliability else {})
     write_rows(run_dir / ANCHORS, lines.values())
-
-

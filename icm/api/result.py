@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -62,7 +61,6 @@ class Result:
         *,
         config: Config | None = None,
         scorer: LabelScorer | None = None,
-        kept: TemporaryDirectory[str] | None = None,
     ) -> None:
         """Open a run; `label` and `load` are the usual ways.
 
@@ -70,12 +68,10 @@ class Result:
             run_dir: Directory of the run.
             config: Its settings, read from it if left out.
             scorer: The model that was asked, where it is still loaded.
-            kept: A directory that goes when the result goes.
         """
         self.run_dir = run_dir
         self._config = config
         self._scorer = scorer
-        self._kept = kept
         self.run: LabelledRun = read_run(run_dir)
 
     @property
@@ -282,7 +278,9 @@ def _source_rows(run: LabelledRun) -> list[dict[str, Any]]:
     # The source is gone, or was none: the claims still have the parts that they were made of.
     parts = {claim.id: dict(claim.parts) for claim in run.claims}
     last = max(run.source_rows, default=-1)
-    return [next((parts[each] for each in run.source_rows.get(row, ()) if each in parts), {}) for row in range(last + 1)]
+    return [
+        next((parts[each] for each in run.source_rows.get(row, ()) if each in parts), {}) for row in range(last + 1)
+    ]
 
 
 def _percent(share: float | None) -> str:

@@ -12,8 +12,12 @@ from icm.commands.conf_files import command_text
 from icm.errors import ConfigError
 
 _SWITCHES: Final = {
-    **{"--help": "help", "-h": "help", "--version": "version", "--json": "json"},
-    **{"-m": "sweep", "--multirun": "sweep"},
+    "--help": "help",
+    "-h": "help",
+    "--version": "version",
+    "--json": "json",
+    "-m": "sweep",
+    "--multirun": "sweep",
 }
 _KEY: Final = re.compile(r"[+~]*[A-Za-z_][\w.@]*$")
 _WITH_VALUE: Final = {"--cfg": "config", "-c": "config", "--config-dir": "config_dir", "-cd": "config_dir"}

@@ -63,9 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     from pydantic import ConfigDict, create_model
 
-    return create_model(
-        name, __config__=ConfigDict(frozen=True, extra="forbid"), shell=(Literal["bash", "zsh", "fish"], ...)
-    )
+    fields: dict[str, Any] = {"shell": (Literal["bash", "zsh", "fish"], ...)}
+    return create_model(name, __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
 
 
 def run(_places: Places, settings: Any, console: Console) -> None:
@@ -92,7 +91,9 @@ def words_for(typed: Sequence[str], config_names: Mapping[str, str]) -> list[str
 def _commands(bare: Sequence[str], config_names: Mapping[str, str]) -> list[str]:
     """Return the next word of every command that begins with the words so far."""
     parted = (command.split() for command in config_names)
-    return list(dict.fromkeys(words[len(bare)] for words in parted if words[: len(bare)] == [*bare] and words[len(bare) :]))
+    return list(
+        dict.fromkeys(words[len(bare)] for words in parted if words[: len(bare)] == [*bare] and words[len(bare) :])
+    )
 
 
 def _settings(config_name: str, before: Iterable[str], last: str) -> list[str]:

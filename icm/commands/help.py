@@ -11,12 +11,13 @@ from icm.commands.conf_files import command_text, groups_of, option_text, option
 from icm.commands.memory import PLACES, READ
 
 
-def help_text(words: str, config_name: str, overrides: Sequence[str]) -> str:
+def help_text(words: str, config_name: str, told: str, overrides: Sequence[str]) -> str:
     """Return the help of a command.
 
     Args:
         words: The command.
         config_name: Its file in `conf/command/`.
+        told: What it does.
         overrides: What was typed beside `--help`; it chooses the options of the groups.
     """
     settings, usage = _without_plumbing(command_text(config_name))
@@ -24,6 +25,7 @@ def help_text(words: str, config_name: str, overrides: Sequence[str]) -> str:
     if words in READ:
         # Four commands share one file; each shows what it reads.
         read = (*READ[words], *PLACES)
+        usage = f"icm {words}: {told}\n\nusage: icm {words} [run_dir=DIR] [key=value ...]"
         settings = _only(settings, read)
         groups = {group: option for group, option in groups.items() if group in read}
     typed = dict(each.split("=", 1) for each in overrides if "=" in each)

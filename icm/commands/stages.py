@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ from icm.scoring.protocol import LabelScorer
 if TYPE_CHECKING:
     from icm.compare.settings import CompareSettings
     from icm.pocket.recipe import PocketTraining
+
+
+FIRST: Final = 5
+"""Labels that are shown beside their texts when a search has ended."""
 
 
 def prepare(places: Places, config: Config, console: Console) -> None:
@@ -73,6 +77,18 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
         soft_wrap=True,
     )
     _write_views(places)
+    _show_first(places, console)
+
+
+def _show_first(places: Places, console: Console) -> None:
+    """Show a few labels beside their texts: what a person looks for first."""
+    from icm.show.labelled import read_run
+    from icm.show.text import claims_list
+
+    run = read_run(places.out_dir)
+    shown = range(min(FIRST, len(run.claims)))
+    console.print(claims_list(run, shown, console.width))
+    console.print(Text(f"{len(shown)} of {len(run.claims):,}; all: icm show {places.out_dir}"), soft_wrap=True)
 
 
 def diagnose(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:

@@ -67,7 +67,9 @@ def _check_keys(path: Path, task: Mapping[str, Any]) -> None:
     for key in task:
         if key not in known:
             keys = ", ".join(known)
-            raise ConfigError(f"task={path}: {key}: there is no such setting{nearest(str(key), known)}. There are: {keys}")
+            raise ConfigError(
+                f"task={path}: {key}: there is no such setting{nearest(str(key), known)}. There are: {keys}"
+            )
 
 
 def literal(value: Any) -> Any:
@@ -84,10 +86,6 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag != "tag:yaml.org,2002:bool" or first in "tTfF"
-    ]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from icm.errors import ConfigError
 from icm.files.tables import is_absent
+from icm.prepare.shapes import VERDICT as _VERDICT
 
 MOST_LABELS: Final = 12
 """Distinct values of a column of labels that nobody named, at the most."""
@@ -24,13 +25,26 @@ _GOLD_NAMES: Final = (
     *("rating", "polarity", "preference", "preferred", "winner", "better", "etikett", "klasse", "stimmung"),
     *("etiqueta", "clase", "sentimiento", "étiquette", "classe", "метка", "класс", "标签", "类别", "ラベル"),
 )
+# Names that say nothing of what true and false are about, or that it is the claim itself.
+_OF_CLAIMS: Final = ("label", "gold", "golden", "target", "class", "correct", "truth", "true", "verdict", "is_true")
 _TEXT_NAMES: Final = ("text", "review", "sentence", "statement", "claim", "comment", "content", "body", "message")
-_QUESTION_NAMES: Final = ("question", "prompt", "instruction", "query", "problem", "frage", "pregunta", "вопрос", "问题")
+_QUESTION_NAMES: Final = (
+    "question",
+    "prompt",
+    "instruction",
+    "query",
+    "problem",
+    "frage",
+    "pregunta",
+    "вопрос",
+    "问题",
+)
 _ANSWER_NAMES: Final = ("answer", "response", "reply", "solution", "choice", "antwort", "respuesta", "réponse", "答案")
 # Two columns of one pair, by how their names end.
 _PAIR_ENDS: Final = (("_1", "_2"), ("_a", "_b"), ("1", "2"), ("a", "b"))
 _AFFIRMING: Final = frozenset(
     {"true", "yes", "1", "1.0", "positive", "pos", "correct", "right", "good", "t", "y", "ja", "si", "sí", "oui", "да"}
+    | {"gut", "positiv", "bueno", "positivo", "bon", "positif", "хорошо", "好", "正面", "是"}
 )
 _TRUTH_PAIRS: Final = ({"true", "false"}, {"0", "1"}, {"0.0", "1.0"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 
@@ -172,13 +186,12 @@ def label_names(values: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...
         ordered = sorted(spellings, key=lambda plain: plain in _AFFIRMING)
         names = ("False", "True") if spellings.keys() != {"yes", "no"} else ("no", "yes")
         return tuple((name, tuple(spellings[plain])) for name, plain in zip(names, ordered, strict=True))
-    ordered = sorted(spellings, key=lambda plain: (plain in _AFFIRMING, plain))
+    # Of two labels the second affirms; of more none does.
+    ordered = sorted(spellings, key=lambda plain: (len(spellings) == 2 and plain in _AFFIRMING, plain))
     return tuple((spellings[plain][0], tuple(spellings[plain])) for plain in ordered)
 
 
-def given_labels(
-    names: Sequence[str], column: Column | None
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def given_labels(names: Sequence[str], column: Column | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return labels that the user named, each with the spellings of the gold column that mean it.
 
     Raises:
@@ -218,15 +231,13 @@ def guess_template(text: Sequence[str], labels: Sequence[str], gold: str | None,
     if pair is not None:
         question = "".join(f"{_title(name)}: {{{name}}}\n" for name in text if name not in pair)
         responses = "".join(f"Response {n}: {{{name}}}\n" for n, name in enumerate(pair, start=1))
-        return f"{question}{responses}{_asked(labels, 'Claim: Response 1 is better than Response 2.', 'Better')}"
+        asked = f"Claim: Response 1 is better than Response 2.\n{_VERDICT}" if _is_truth(labels) else "Better:"
+        return f"{question}{responses}{asked}"
     shown = "".join(f"{_title(name)}: {{{name}}}\n" for name in text)
-    statement = "I think this claim is"
-    about = gold if gold and _plain(gold) not in ("label", "gold", "golden", "target") else "label"
-    return shown + (statement if _is_truth(labels) else f"{_title(about)}:")
-
-
-def _asked(labels: Sequence[str], statement: str, about: str) -> str:
-    return f"{statement}\nI think this claim is" if _is_truth(labels) else f"{about}:"
+    # True and false are said of a claim, or of what the column is called: `pleased`.
+    if _is_truth(labels) and (gold is None or _plain(gold) in _OF_CLAIMS):
+        return f"{shown}{_VERDICT}"
+    return f"{shown}{_title(gold or 'label')}:"
 
 
 def _is_truth(labels: Sequence[str]) -> bool:

@@ -20,6 +20,8 @@ from icm.init import guess as guessing
 from icm.init.guess import Column, Guess
 from icm.init.page import task_yaml
 from icm.init.settings import InitSettings
+from icm.models.catalogue import PACKAGED_MODELS
+from icm.models.fetch import get_command, weights_of
 from icm.prepare.settings import template_pieces
 from icm.prepare.shown import prompt_lines
 
@@ -50,8 +52,24 @@ def run(settings: InitSettings, console: Console, *, overwrite: bool = False) ->
     page = task_yaml(found, settings, columns, os.path.relpath(settings.file.absolute(), out.absolute().parent))
     write_text(out, page)
     _show(found, rows, columns, console)
-    console.print(Text(f"wrote {out}; correct it where it is wrong. Next:\n\n    icm run task={out}\n"), soft_wrap=True)
+    if found.gold is None and settings.labels is None:
+        told = f"no labels were named: {' and '.join(_TRUTH)} are a guess. Say which with labels=[negative,positive]"
+        console.print(Text(told), soft_wrap=True)
+    console.print(Text(f"wrote {out}; correct it where it is wrong. Next:\n\n    {_next(out)}\n"), soft_wrap=True)
     return out
+
+
+def _next(out: Path) -> str:
+    """Return the command that labels the file, with a model that can read it: the embedded one knows no such texts."""
+    packaged = PACKAGED_MODELS[0]
+    if weights_of(packaged) is not None:
+        return (
+            f"icm run task={out} model={packaged.group}     (or a larger model: model.path=DIR, FILE.gguf or a Hub id)"
+        )
+    return (
+        f"icm run task={out} model.path=MODEL     (a directory, a GGUF file or a Hub id)\n\n"
+        f"A small model to try it with: {get_command(packaged)}, and then model={packaged.group}"
+    )
 
 
 def look_at(settings: InitSettings, columns: Mapping[str, Column], console: Console | None) -> Guess:
@@ -141,7 +159,9 @@ def _labels(
     if column is None:
         return tuple((name, ()) for name in _TRUTH)
     labels = guessing.label_names(list(column.counts))
-    if not 2 <= len(labels) <= guessing.MOST_LABELS:
+    # A column whose values hardly repeat holds texts or numbers, however few rows there are.
+    few = 2 <= len(labels) <= guessing.MOST_LABELS and len(labels) <= max(2, len(column.values) // 2)
+    if not few:
         raise ConfigError(
             f"gold: the column {gold!r} holds {len(labels)} different values, and labels are few; name another column "
             f"with gold=COLUMN, or the labels with labels=[a,b]"

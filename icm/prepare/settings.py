@@ -184,11 +184,11 @@ class CustomSettings(SourceSettings):
         # Golden labels must not reach a text, a group or a key: these are what a search sees.
         if self.gold_column in self.claim_columns:
             raise ValueError(f"gold_column {self.gold_column!r} must not be a part of the claims")
+        _ = self.label_space  # raises where the alphabet is unsound
         # One value that means two labels would make the golden label depend on the order of the labels.
         values = [value for label in self.labels for value in label.gold_values]
         if len(set(values)) < len(values):
             raise ValueError(f"labels share a value of the gold column, got {values}")
-        _ = self.label_space  # raises where the alphabet is unsound
         return self
 
 

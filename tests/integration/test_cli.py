@@ -154,8 +154,10 @@ def test_help_lists_commands_groups_and_settings(icm: Callable[..., tuple[int, s
     assert all(f"  {command.words} " in icm("--help")[1] for command in cli.COMMANDS)
     status, out, _ = icm("run", "--help")
     assert status == 0
-    assert "search: annealing, answer_frequency, bootstrap" in out
+    # The files of the chosen groups, with their comments, and what else could be chosen.
+    assert "also: annealing, answer_frequency, bootstrap" in out
     assert "alpha: 30.0" in out
+    assert "# Sweeps from several starts" in icm("run", "--help", "search=multistart")[1]
     assert icm()[0] == 2
     assert icm("--version")[1].startswith("icm 0.")
 
