@@ -120,11 +120,11 @@ def response_id(text: str) -> str:
 
 
 def composed(text: str) -> str:
-    """Return a text as keys are compared: accented letters as one character each (NFC), lines ending in a line feed.
+    """Return a text as keys are compared: accented letters as one character each (NFC).
 
     Texts themselves are never changed: a model reads what the file holds.
     """
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
+    return unicodedata.normalize("NFC", text)
 
 
 def claim_id(group: str, text: str) -> ClaimId:

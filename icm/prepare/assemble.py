@@ -92,7 +92,7 @@ def _by_text(items: Iterable[TaskItem]) -> list[list[TaskItem]]:
     """
     by_text: dict[str, list[TaskItem]] = defaultdict(list)
     for item in items:
-        by_text[composed(item.claim.text)].append(item)
+        by_text[composed(item.claim.text.replace("\r\n", "\n"))].append(item)
     # By content before row number: equal claims may differ in their parts, and the order of the source must not decide
     # between them.
     return [sorted(same, key=lambda item: (repr(item.claim), item.row)) for same in by_text.values()]
