@@ -83,16 +83,19 @@ def read_elicited_labels(path: Path, space: LabelSpace, claims: Sequence[Claim])
 def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) -> NDArray[np.float64]:
     """Return the evidence of an anchors file: (N, L) log-likelihoods in nats, zeros for claims without an anchor.
 
-    Several lines about one claim are independent witnesses: their log-likelihoods add up.
+    Several lines that give a claim one label are independent witnesses: their log-likelihoods add up. Lines that give
+    it different labels contradict one another, and what they leave of the evidence would be nobody's word.
 
     Raises:
-        SchemaError: The file is missing or malformed, names another claim, or a reliability is at or below chance or 1.
+        SchemaError: The file is missing, empty or malformed, names another claim, gives a claim two labels, or a
+            reliability is at or below chance or 1.
     """
     evidence = np.zeros((len(claims), len(space)))
     if path is None:
         return evidence
     # Read line by line and not by claim, since here two lines about one claim are two witnesses, not a mistake.
     place = {claim.id: index for index, claim in enumerate(claims)}
+    first: dict[ClaimId, tuple[str, int | None]] = {}
     for where, row in _read(path, space, claims, unlabelled=False, other_columns=False):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
         if not 1 / len(space) < reliability < 1:
@@ -100,11 +103,32 @@ def read_anchors(path: Path | None, claims: Sequence[Claim], space: LabelSpace) 
                 f"{where}: reliability must be above chance, {1 / len(space):.3g}, and below 1, got {reliability}; "
                 f"name the label that is the likelier one"
             )
+        earlier, label = first.setdefault(row.id, (where, row.label))
+        if label != row.label:
+            raise SchemaError(
+                f"{where}: claim {row.id!r} is given the label {row.name!r} here and another one in {earlier}; an "
+                f"anchor is a label that you vouch for, so leave one of them out"
+            )
         # What is left of the probability is shared equally by the other labels.
         others = math.log((1 - reliability) / (len(space) - 1))
         evidence[place[row.id]] += others
         evidence[place[row.id], row.label] += math.log(reliability) - others
+    if not first:
+        raise SchemaError(f"{path}: holds no anchor; give it a line, or leave anchors= out")
     return evidence
+
+
+def num_unlabelled(labels: Mapping[ClaimId, LabelRow], claims: Sequence[Claim]) -> int:
+    """Return how many claims have no label."""
+    return sum(claim.id not in labels or labels[claim.id].label is None for claim in claims)
+
+
+def told_of_unlabelled(path: Path, without: int, total: int) -> str | None:
+    """Return what a user should know of a label file that leaves claims without a label; `None` if it leaves none."""
+    if not without:
+        return None
+    weight = "most claims have no label here: " if 2 * without > total else ""
+    return f"{path}: {weight}{without:,} of {total:,} claims are without a label and take no part"
 
 
 def label_vector(labels: Mapping[ClaimId, int | None], claims: Sequence[Claim]) -> Labels:
@@ -208,22 +232,17 @@ def _number(value: Any) -> float | None:
 
 def _claim_finder(claims: Sequence[Claim] | None) -> Callable[[str, Mapping[str, Any]], tuple[ClaimId, str | None]]:
     """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
-    # Columns, and by their values the claims that these name: of the claim's id, of its text, and of its parts.
-    named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}
-    for claim in claims or ():
-        for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
-            columns = tuple(sorted(name))
-            # Spreadsheets drop or add spaces at the ends of a field.
-            values = tuple(name[column].strip() for column in columns)
-            named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
+    # Spreadsheets drop or add spaces at the ends of a field, but two claims may differ in these alone.
+    exactly, loosely = _by_name(claims or (), str), _by_name(claims or (), str.strip)
 
     def find(where: str, filled: Mapping[str, Any]) -> tuple[ClaimId, str | None]:
         if claims is None and "id" in filled:
             return ClaimId(str(filled["id"])), None
-        ways = [columns for columns in named if columns and filled.keys() >= {*columns}]
+        ways = [columns for columns in exactly if columns and filled.keys() >= {*columns}]
         # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
         for columns in ways[:1] if "id" in filled else ways:
-            found = named[columns].get(tuple(str(filled[column]).strip() for column in columns), {})
+            values = tuple(str(filled[column]) for column in columns)
+            found = exactly[columns].get(values) or loosely[columns].get(tuple(map(str.strip, values)), {})
             # The same answer may be given to two questions; only the id tells such claims apart.
             if len(found) > 1:
                 raise SchemaError(
@@ -232,9 +251,22 @@ def _claim_finder(claims: Sequence[Claim] | None) -> Callable[[str, Mapping[str,
             for claim, group in found.items():
                 return claim, group
         if not ways:
-            listed = ", or ".join(" and ".join(columns) for columns in named if columns)
+            listed = ", or ".join(" and ".join(columns) for columns in exactly if columns)
             raise SchemaError(f"{where}: does not say which claim it is about; give its {listed}")
         value = shown({column: filled[column] for column in ways[0]})
         raise SchemaError(f"{where}: there is no claim {value} in this task; the claims stand in claims.jsonl")
 
     return find
+
+
+def _by_name(
+    claims: Sequence[Claim], spelt: Callable[[str], str]
+) -> dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]]:
+    """Return columns, and by their values the claims that these name, with their groups: by id, text and parts."""
+    named: dict[tuple[str, ...], dict[tuple[str, ...], dict[ClaimId, str]]] = {("id",): {}, ("text",): {}}
+    for claim in claims:
+        for name in ({"id": claim.id}, {"text": claim.text}, claim.parts):
+            columns = tuple(sorted(name))
+            values = tuple(spelt(name[column]) for column in columns)
+            named.setdefault(columns, {}).setdefault(values, {})[claim.id] = claim.group
+    return named
