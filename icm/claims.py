@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NewType
@@ -105,14 +106,25 @@ TRUE_FALSE: Final = LabelSpace(names=("False", "True"), verbalizers=(" False", "
 
 
 def group_id(*parts: str) -> str:
-    """Return the content hash that names a group, from what its claims are about (the question, say)."""
+    """Return the content hash that names a group, from what its claims are about (the question, say).
+
+    An accented letter is the same letter however a file composes it.
+    """
     # Each hash begins with its kind, so that a group, a response and a claim of one text have three ids.
-    return _content_hash("group", *parts)
+    return _content_hash("group", *map(composed, parts))
 
 
 def response_id(text: str) -> str:
     """Return the content hash that stands for a response in a `ComparisonKey`."""
-    return _content_hash("response", text)
+    return _content_hash("response", composed(text))
+
+
+def composed(text: str) -> str:
+    """Return a text as keys are compared: accented letters as one character each (NFC).
+
+    Texts themselves are never changed: a model reads what the file holds.
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def claim_id(group: str, text: str) -> ClaimId:

@@ -5,7 +5,7 @@ Stages are loaded where they are called, since some of their libraries take a se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ from icm.claims import TRUE_FALSE, LabelSpace
 from icm.commands.given import on_given_labels
 from icm.commands.memory import remember
 from icm.config import Config, Places
-from icm.files.records import CLAIMS, METRICS, TASK, Manifest, read_claims, read_task
+from icm.files.records import CLAIMS, METRICS, NOTED, REJECTED, TASK, Manifest, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
 from icm.prepare.shown import prompt_lines
 from icm.problem import check_problem
@@ -48,16 +48,22 @@ def prepare(places: Places, config: Config, console: Console) -> None:
     # After the stage, so that settings which it refused are not remembered.
     remember(places, config, "prepare")
     counts = manifest.counts
-    rejected = ", ".join(f"{count:,} {reason}" for reason, count in counts["rejected"].items())
+    left_out, noted = (_counted(counts["rejected"], noted=noted) for noted in (False, True))
+    told = f"; noted: {noted}, see {out_dir / REJECTED}" if noted else ""
     console.print(
         f"prepared {config.task.name}: {counts['claims']:,} claims in {counts['groups']:,} groups, "
-        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {rejected or 'none'}"
+        f"{counts['held_out']:,} held out, of {counts['available']:,}; rejected: {left_out or 'none'}{told}"
         f"{_since(manifest, began)}",
         soft_wrap=True,
     )
     task, claims = read_task(out_dir / TASK), read_claims(out_dir / CLAIMS)
     for line in prompt_lines(claims[0].text, task.label_space.verbalizers, counts.get("unused_columns", ())):
         console.print(Text(line), soft_wrap=True)
+
+
+def _counted(reasons: Mapping[str, int], *, noted: bool) -> str:
+    """Return how many rows were left out for which reason, or noted while their claims stay."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if (reason in NOTED) is noted)
 
 
 def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer | None = None) -> None:

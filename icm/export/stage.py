@@ -22,7 +22,7 @@ from icm.evaluate.schema import Metrics
 from icm.export.card import render_card
 from icm.export.formats import Kind, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
-from icm.files.labels import read_labels, read_source_rows
+from icm.files.labels import num_unlabelled, read_labels, read_source_rows
 from icm.files.records import (
     CLAIMS,
     HELD_OUT,
@@ -121,7 +121,12 @@ def run(
         without_pairs=without_pairs,
     )
     write_text(out_dir / CARD, card)
-    counts = {"rows": written, "without_pairs": without_pairs}
+    counts = {
+        "rows": written,
+        "without_pairs": without_pairs,
+        "all_claims": len(claims),
+        "claims_without_label": num_unlabelled(labels, claims),
+    }
     return stage.finish(counts, outputs=_files(out_dir))
 
 

@@ -126,16 +126,19 @@ def read_anchors(
 ) -> NDArray[np.float64]:
     """Return the evidence of an anchors file: (N, L) log-likelihoods in nats, zeros for claims without an anchor.
 
-    Several lines about one claim are independent witnesses: their log-likelihoods add up.
+    Several lines that give a claim one label are independent witnesses: their log-likelihoods add up. Lines that give
+    it different labels contradict one another, and what they leave of the evidence would be nobody's word.
 
     Raises:
-        SchemaError: The file is missing or malformed, names another claim, or a reliability is at or below chance or 1.
+        SchemaError: The file is missing, empty or malformed, names another claim, gives a claim two labels, or a
+            reliability is at or below chance or 1.
     """
     evidence = np.zeros((len(claims), len(space)))
     if path is None:
         return evidence
     # Read line by line and not by claim, since here two lines about one claim are two witnesses, not a mistake.
     place = {claim.id: index for index, claim in enumerate(claims)}
+    first: dict[ClaimId, tuple[str, int | None]] = {}
     find_claim = _claim_finder(claims, rows)
     for where, row in _read(path, space, find_claim, claims, unlabelled=False, other_columns=False):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
@@ -144,11 +147,32 @@ def read_anchors(
                 f"{where}: reliability must be above chance, {1 / len(space):.3g}, and below 1, got {reliability}; "
                 f"name the label that is the likelier one"
             )
+        earlier, label = first.setdefault(row.id, (where, row.label))
+        if label != row.label:
+            raise SchemaError(
+                f"{where}: claim {row.id!r} is given the label {row.name!r} here and another one in {earlier}; an "
+                f"anchor is a label that you vouch for, so leave one of them out"
+            )
         # What is left of the probability is shared equally by the other labels.
         others = math.log((1 - reliability) / (len(space) - 1))
         evidence[place[row.id]] += others
         evidence[place[row.id], row.label] += math.log(reliability) - others
+    if not first:
+        raise SchemaError(f"{path}: holds no anchor; give it a line, or leave anchors= out")
     return evidence
+
+
+def num_unlabelled(labels: Mapping[ClaimId, LabelRow], claims: Sequence[Claim]) -> int:
+    """Return how many claims have no label."""
+    return sum(claim.id not in labels or labels[claim.id].label is None for claim in claims)
+
+
+def told_of_unlabelled(path: Path, without: int, total: int) -> str | None:
+    """Return what a user should know of a label file that leaves claims without a label; `None` if it leaves none."""
+    if not without:
+        return None
+    weight = "most claims have no label here: " if 2 * without > total else ""
+    return f"{path}: {weight}{without:,} of {total:,} claims are without a label and take no part"
 
 
 def label_vector(labels: Mapping[ClaimId, int | None], claims: Sequence[Claim]) -> Labels:
@@ -276,60 +300,65 @@ def _number(value: Any) -> float | None:
 def _claim_finder(claims: Sequence[Claim] | None, rows: SourceRows | None) -> FindClaim:
     """Return what finds the claim that a line is about, and its group; any id will do where claims are not given."""
     groups = {claim.id: claim.group for claim in claims or ()}
-    named = _claims_by_name(claims or (), rows)
+    # Spreadsheets drop or add spaces at the ends of a field, but two claims may differ in these alone.
+    exactly, loosely = _by_name(claims or (), str), _by_name(claims or (), _plain)
+    of_rows = {str(row): {*ids} & groups.keys() for row, ids in (rows or {}).items()}
 
     def find(where: str, filled: Mapping[str, Any]) -> tuple[ClaimId, str | None]:
         if claims is None and "id" in filled:
             return ClaimId(str(filled["id"])), None
-        ways = [columns for columns in named if filled.keys() >= {*columns}]
+        ways = [columns for columns in exactly if filled.keys() >= {*columns}]
+        of_row = of_rows.get(_number_of_row(filled), set())
         # An id decides alone. A text that fits no claim may be a column of another meaning beside the parts.
-        decisive = ways[:1] if "id" in filled else [columns for columns in ways if columns != _ROW] or ways
-        for columns in decisive:
-            found = named[columns].get(_values(filled, columns), set())
+        for columns in ways[:1] if "id" in filled else ways:
+            values = tuple(str(filled[column]) for column in columns)
+            found = exactly[columns].get(values) or loosely[columns].get(tuple(map(_plain, values)), set())
             # The same answer may be given to two questions; then the row, or only the id, tells such claims apart.
-            if len(found) > 1 and columns != _ROW:
-                found = found & named.get(_ROW, {}).get(_values(filled, _ROW), set()) or found
+            found = found & of_row or found if len(found) > 1 else found
             if len(found) > 1:
                 raise SchemaError(
                     f"{where}: {len(found)} claims have this {' and '.join(columns)}; give the id, from claims.jsonl"
                 )
             for claim in found:
                 return claim, groups[claim]
+        if not ways and len(of_row) == 1:
+            return next(((claim, groups[claim]) for claim in of_row))
+        if not ways and of_row:
+            raise SchemaError(
+                f"{where}: row {filled['row']} of the source stands for {len(of_row)} claims; give the id, from "
+                f"claims.jsonl"
+            )
+        if not ways and rows and "row" in filled:
+            raise SchemaError(f"{where}: row {filled['row']} (from 0) of the source is no claim of this task")
         if not ways:
-            listed = ", or ".join(" and ".join(columns) for columns in named)
+            listed = ", or ".join(" and ".join(columns) for columns in exactly)
             raise SchemaError(f"{where}: does not say which claim it is about; give its {listed}")
-        value = shown({column: filled[column] for column in decisive[0]})
+        value = shown({column: filled[column] for column in ways[0]})
         raise SchemaError(f"{where}: there is no claim {value} in this task; the claims stand in claims.jsonl")
 
     return find
 
 
-def _claims_by_name(
-    claims: Sequence[Claim], rows: SourceRows | None
+def _number_of_row(filled: Mapping[str, Any]) -> str:
+    # Data frames write the number of a row as 3.0 where another row has none.
+    number = _number(filled.get("row"))
+    return str(int(number)) if number is not None and number.is_integer() else ""
+
+
+def _by_name(
+    claims: Sequence[Claim], spelt: Callable[[str], str]
 ) -> dict[tuple[str, ...], dict[tuple[str, ...], set[ClaimId]]]:
-    """Return the columns that can name a claim, and for each of these the claims by the values of the columns."""
+    """Return columns, and by their values the claims that these name: by id, by text and by parts."""
     named: dict[tuple[str, ...], dict[tuple[str, ...], set[ClaimId]]] = {("id",): {}, ("text",): {}}
     for claim in claims:
         for name in filter(None, ({"id": claim.id}, {"text": claim.text}, claim.parts)):
             columns = tuple(sorted(name))
-            named.setdefault(columns, {}).setdefault(_values(name, columns), set()).add(claim.id)
-    if rows:
-        known = {claim.id for claim in claims}
-        # Rows may stand for held-out claims too, which are none of these.
-        named[_ROW] = {(str(row),): known & {*ids} for row, ids in rows.items()}
+            values = tuple(spelt(name[column]) for column in columns)
+            named.setdefault(columns, {}).setdefault(values, set()).add(claim.id)
     return named
 
 
-def _values(columns: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return values as they are compared: as text, without what spreadsheets and data frames do to it."""
-    given = [columns.get(name, "") for name in names]
-    # Data frames write the number of a row as 3.0 where another row has none.
-    if names == _ROW and (number := _number(given[0])) is not None and number.is_integer():
-        return (str(int(number)),)
-    return tuple(map(_plain, given))
-
-
-def _plain(value: Any) -> str:
-    # A column of numbers with gaps comes as 3.0; spreadsheets drop or add spaces at the ends of a field.
-    text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+def _plain(text: str) -> str:
+    """Return a text without what spreadsheets do to it: spaces at its ends, and what keeps a formula from being one."""
+    text = text.strip()
     return text.removeprefix(INERT) if text[1:].startswith(FORMULA_MARKS) else text

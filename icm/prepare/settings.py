@@ -96,7 +96,7 @@ class AlpacaSettings(SourceSettings):
     """Is the first of two responses the better one? `conf/task/alpaca.yaml` explains each key."""
 
     kind: Literal["alpaca"]
-    format: Literal["auto", "authors", "pairs", "alpaca_farm", "prompted", "dialogues"]
+    format: Literal["auto", "authors", "pairs", "alpaca_farm", "llmbar", "prompted", "dialogues"]
     quality: str = Field(min_length=1)
 
 

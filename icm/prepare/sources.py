@@ -5,14 +5,12 @@ Knows no meaning of any column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from icm.errors import ConfigError, SchemaError
 from icm.files.tables import read_table, without_nan
 from icm.prepare.settings import SourceSettings
-from icm.prepare.tables import Table
+from icm.prepare.tables import Table, columns_of
 
 
 def read(settings: SourceSettings) -> Table:
@@ -39,7 +37,7 @@ def _read_file(settings: SourceSettings, path: Path) -> Table:
             f"{path}: {what}; task.path names a JSON, JSON Lines, CSV, TSV or Parquet file (or .gz of one)"
         )
     rows, lines = read_table(path, delimiter=settings.delimiter, encoding=settings.encoding)
-    return Table(str(path), _columns_of(rows), rows, lines)
+    return Table(str(path), columns_of(rows), rows, lines)
 
 
 def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
@@ -57,8 +55,4 @@ def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
             f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
         ) from error
     rows = [without_nan(dict(row)) for row in dataset]
-    return Table(name, _columns_of(rows), rows, [])
-
-
-def _columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(column for row in rows for column in row))
+    return Table(name, columns_of(rows), rows, [])

@@ -72,7 +72,9 @@ class _OurCells:
         self._rows = _claims_of_rows(run)
         self._place: dict[ClaimId, int] = {claim.id: place for place, claim in enumerate(run.claims)}
         prepare_dir = run.directory / "prepare"
-        self._rejected = {row.row: row for row in _optional(prepare_dir / REJECTED, RejectedRow)}
+        self._rejected: dict[int, list[RejectedRow]] = {}
+        for row in _optional(prepare_dir / REJECTED, RejectedRow):
+            self._rejected.setdefault(row.row, []).append(row)
         self._held_out = {claim.id: claim for claim in _optional(prepare_dir / HELD_OUT, Claim)}
 
     def of(self, number: int) -> list[list[str]]:
@@ -85,7 +87,7 @@ class _OurCells:
     def _labelled(self, number: int, claim_id: ClaimId) -> list[str]:
         place = self._place[claim_id]
         claim, row = self._run.claims[place], self._run.rows[place]
-        note = "duplicate" if number in self._rejected and self._rejected[number].reason == "duplicate" else ""
+        note = ", ".join(each.reason.replace("_", " ") for each in self._rejected.get(number, ()))
         numbers = map(_number, (row.probability, row.margin, row.stability))
         # A run of an older version does not say in which row a claim stood.
         where = str(number) if self._run.source_rows else ""
@@ -97,8 +99,7 @@ class _OurCells:
         return ["", str(number), claim.text if claim else "", "", "", "", "", "", "held out"]
 
     def _why_none(self, number: int) -> str:
-        row = self._rejected.get(number)
-        return "not chosen" if row is None else f"{row.reason}: {row.detail}"
+        return "; ".join(f"{each.reason}: {each.detail}" for each in self._rejected.get(number, ())) or "not chosen"
 
 
 def _source(run: LabelledRun) -> Table | None:

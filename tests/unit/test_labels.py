@@ -12,7 +12,15 @@ from consistency.builders import TRUE
 from icm import golden
 from icm.claims import AFFIRMING, TRUE_FALSE, UNLABELLED, Claim, ClaimId, LabelSpace, claim_id, freeze
 from icm.errors import SchemaError
-from icm.files.labels import label_rows, label_vector, read_anchors, read_elicited_labels, read_labels
+from icm.files.labels import (
+    label_rows,
+    label_vector,
+    num_unlabelled,
+    read_anchors,
+    read_elicited_labels,
+    read_labels,
+    told_of_unlabelled,
+)
 from icm.files.records import LabelRow, dump_row, write_rows
 from tests.worlds import make_claims
 from tests.worlds.files import write_all
@@ -185,6 +193,26 @@ def test_a_text_of_several_claims_needs_an_id(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r":1: 2 claims have this text; give the id"):
         read_labels(path, TRUE_FALSE, twins)
     assert read_labels(label_file(tmp_path, f'{{"id": "{twins[1].id}", "label": 1}}'), TRUE_FALSE, twins)
+
+
+def test_claims_that_differ_in_white_space_are_told_apart_by_their_text(tmp_path: Path) -> None:
+    texts = ["  return x so", "return x so"]
+    claims = [Claim(id=claim_id(text, text), group=text, text=text, parts={"text": text[:-3]}) for text in texts]
+    for way, named in (("text", texts), ("parts", [text[:-3] for text in texts])):
+        lines = [json.dumps({"text": text, "label": label}) for label, text in enumerate(named)]
+        read = read_labels(label_file(tmp_path, *lines), TRUE_FALSE, claims)
+        assert [read[claim.id].label for claim in claims] == [0, 1], way
+
+
+def test_how_many_claims_are_without_a_label_is_said(tmp_path: Path) -> None:
+    path = label_file(tmp_path, f'{{"id": "{FIRST.id}", "label": 1}}', f'{{"id": "{SECOND.id}", "label": null}}')
+    without = num_unlabelled(read_labels(path, TRUE_FALSE, CLAIMS), CLAIMS)
+    assert without == 3
+    assert told_of_unlabelled(path, 3, 4) == (
+        f"{path}: most claims have no label here: 3 of 4 claims are without a label and take no part"
+    )
+    assert told_of_unlabelled(path, 1, 4) == f"{path}: 1 of 4 claims are without a label and take no part"
+    assert told_of_unlabelled(path, 0, 4) is None
 
 
 def test_a_part_may_have_the_name_of_another_column(tmp_path: Path) -> None:
