@@ -4,10 +4,10 @@
 
 Clones this repository, builds the wheel, installs it into an empty environment, and does there what the README says:
 the demo, its Python, five lines as in a notebook, and `icm init` and `icm run` on eight files (every format, three
-languages, one without golden labels, one of three labels, one of pairs, one with groups, one of Excel). A file counts as
-labelled when the command has shown labels beside their texts and `labels.csv` has a label in every row that was searched.
-The model has to be there before (`icm models get smollm2-135m`); with `--quick` nothing is installed, and the model is
-one that answers at once. Prints a table and, last, one JSON object:
+languages, one without golden labels, one of three labels, one of pairs, one with groups, one of Excel). A file counts
+as labelled when the command has shown labels beside their texts and `labels.csv` has a label for every claim. The model
+has to be there before (`icm models get smollm2-135m`); with `--quick` nothing is installed, and the model is one that
+answers at once. Prints a table and, last, one JSON object:
 
     files          files that were tried
     labelled       files that came out with labels beside their texts
@@ -120,7 +120,7 @@ def _as_lines(path: Path, table: pd.DataFrame) -> None:
 
 
 def empty_environment(directory: Path) -> Path:
-    """Clone the repository, build its wheel, install it into a new environment, and return its directory of programs."""
+    """Clone the repository, build and install its wheel in a new environment, and return its directory of programs."""
     clone, venv = directory / "clone", directory / "venv"
     _run(["git", "clone", "--quiet", str(ROOT), str(clone)], directory)
     _run([sys.executable, "-m", "build", "--wheel", "--outdir", str(directory / "dist"), str(clone)], directory)
@@ -139,7 +139,10 @@ def _run(command: Sequence[str], directory: Path, environment: Mapping[str, str]
     Raises:
         RuntimeError: It failed.
     """
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    # The commands are those of this file.
+    done = subprocess.run(  # noqa: S603
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         told = (done.stdout + done.stderr).strip()[-2000:]
         raise RuntimeError(f"{' '.join(command)} ended with status {done.returncode}:\n{told}")
