@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-import conf
+from icm.config.conf_dir import conf_dir
 from icm.errors import ConfigError
 
 PATHS: Final = frozenset(
@@ -83,7 +83,7 @@ def options_of(group: str) -> list[str]:
     return sorted(path.stem for path in (_CONF / group).glob("*.yaml"))
 
 
-_CONF: Final = Path(conf.__path__[0])
+_CONF: Final = conf_dir()
 
 
 def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
