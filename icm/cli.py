@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from icm.commands.arguments import Arguments, read_arguments
+from icm.commands.neighbours import check_neighbours
 from icm.errors import IcmError, Interrupted
 from icm.report.streams import close_streams, prepare_streams
 
@@ -189,6 +190,8 @@ _TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 def main() -> NoReturn:
     """Run one command of the command line and exit with its status."""
     prepare_streams()
+    # First of all: with a stranger in their places, ours fail with errors that name neither.
+    _guarded(check_neighbours)
     _guarded(lambda: _main(sys.argv[1:]))
     sys.exit(0)
 

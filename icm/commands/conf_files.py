@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from icm.config.conf_dir import conf_dir
+from icm.files.conf_dir import conf_dir
 
 
 @cache

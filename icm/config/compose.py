@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from icm.config.conf_dir import conf_dir
 from icm.config.settings import Config, Places, Settings
 from icm.config.task_files import is_task_file, literal, read_task_file
 from icm.config.typed import explain, parse, readable
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 from icm.models.names import misplaced_model
 
 

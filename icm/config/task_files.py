@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import yaml
 
-from icm.config.conf_dir import conf_dir
 from icm.config.typed import nearest, options_of
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 
 _ENDINGS: Final = (".yaml", ".yml")
 _DATA: Final = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")

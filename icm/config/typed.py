@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from icm.config.conf_dir import conf_dir
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 
 PATHS: Final = frozenset(
     {"out_dir", "run_dir", "labels", "corrections", "reward_dir", "anchors", "other", "disagrees", "claim", "directory"}

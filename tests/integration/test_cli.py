@@ -12,9 +12,9 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from icm import cli
-from icm.config.conf_dir import conf_dir
 from icm.elicit.session import Session
 from icm.errors import IcmError
+from icm.files.conf_dir import conf_dir
 from icm.pocket.recipe import PHASES, PocketTraining
 from icm.pocket.weights import pocket_model_dir
 from tests.worlds import read_by

@@ -8,9 +8,9 @@ import pytest
 
 from icm.compare.settings import CompareSettings
 from icm.config import Config, load, load_command
-from icm.config.conf_dir import conf_dir
 from icm.errors import ConfigError
 from icm.export.settings import ExportConfig
+from icm.files.conf_dir import conf_dir
 
 CONF = conf_dir()
 

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from icm import golden
 from icm.claims import TRUE_FALSE
-from icm.config.conf_dir import conf_dir
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
+from icm.files.conf_dir import conf_dir
 from icm.files.records import (
     CLAIMS,
     GOLD,

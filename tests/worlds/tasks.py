@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from icm.config.conf_dir import conf_dir
+from icm.files.conf_dir import conf_dir
 from icm.pocket.recipe import PocketTraining
 from icm.prepare.settings import TaskSettings
 
