@@ -19,13 +19,28 @@ class PlainConsole(Console):
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print; a table for which the console is too narrow is printed as wide as its numbers need."""
-        tables = [each for each in objects if isinstance(each, Table)]
-        if tables and settings.get("width") is None:
-            unbounded = self.options.update(max_width=10_000)
-            needed = max(Measurement.get(self, unbounded, table).minimum for table in tables)
-            # The terminal breaks longer lines, which is ugly; cut digits would be wrong.
-            settings = {**settings, "width": max(self.width, needed), "crop": False}
-        super().print(*objects, **settings)
+        needed = max((self._needed(each) for each in objects if isinstance(each, Table)), default=0)
+        if needed <= self.width:
+            super().print(*objects, **settings)
+            return
+        # The terminal breaks longer lines, which is ugly; cut digits would be wrong. Rich takes no larger width for one
+        # print, and `None` in this attribute means to ask the terminal, which the public one cannot be set back to.
+        width, self._width = self._width, needed
+        try:
+            super().print(*objects, **settings, crop=False)
+        finally:
+            self._width = width
+
+    def _needed(self, table: Table) -> int:
+        """Return the least width of a table at which no word is broken, nor a column that is not to be wrapped."""
+        options = self.options.update(max_width=10_000)
+        widths = []
+        for column in table.columns:
+            cells = [Measurement.get(self, options, cell) for cell in (column.header, *column.cells)]
+            widths.append(max(cell.maximum if column.no_wrap else cell.minimum for cell in cells))
+        _, right, _, left = table.padding
+        # A line between any two columns and at both ends, with the padding of each column.
+        return sum(widths) + (left + right + 1) * len(widths) + 1
 
     def on_broken_pipe(self) -> None:
         """Say to the caller that nobody reads on, instead of ending the process."""

@@ -23,7 +23,7 @@ HOME = Path(icm.__file__).parents[1]
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     # What Numba finds in a read-only installation for a user without a home: no place at all.
-    monkeypatch.setattr(caching._CacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
 
     def double(number: int) -> int:
         return 2 * number
@@ -61,6 +61,8 @@ def started(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": path},
+        # The directory that a command is started in comes first on the path.
+        cwd=directory,
         capture_output=True,
         text=True,
         check=False,
