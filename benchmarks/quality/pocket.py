@@ -93,11 +93,12 @@ def run(job: Row) -> Row:
     """Prepare, elicit and compare with the golden labels, in a directory that is thrown away.
 
     Returns:
-        `accuracy`: share of the claims with the golden label. `right`: whether it is at least 95 %. `coverage`:
-        share of the claims with a label. `utility` and `golden_utility`: U of the labels and of the golden ones, nats, under the same contexts. `violations`.
-        `tokens`: forwarded. `naive_tokens`: asked, without sharing. `cached_tokens`: the same questions in one fixed
-        order behind a perfect cache. `seconds`: wall time of the search. `course`: tokens and accuracy after each step
-        that changed the accuracy. `concept`: what the labels agree with most, `not …` in the opposite sense.
+        `accuracy`: share of the claims with the golden label. `right`: whether it is at least 95 %. `coverage`: share
+        of the claims with a label. `utility` and `golden_utility`: U of the labels and of the golden ones, nats, under
+        the same contexts. `violations`. `tokens`: forwarded. `naive_tokens`: asked, without sharing. `cached_tokens`:
+        the same questions in one fixed order behind a perfect cache. `seconds`: wall time of the search. `course`:
+        tokens and accuracy after each step that changed the accuracy. `concept`: what the labels agree with most,
+        `not …` in the opposite sense.
     """
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, *ARMS[job["search"]], *job["overrides"])
