@@ -11,6 +11,7 @@ _DOOR = ("Evaluation", "Result", "compare_pairs", "evaluate", "label", "load", "
 def __getattr__(name: str) -> object:
     """Load the Python door when it is first used: `import icm` itself must cost nothing."""
     if name in _DOOR:
+        _import_module("icm.commands.neighbours").check_neighbours()
         return getattr(_import_module("icm.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from icm.commands.arguments import Arguments, read_arguments
+from icm.commands.neighbours import check_neighbours
 from icm.errors import IcmError, Interrupted
+from icm.report.streams import close_streams, prepare_streams
 
 # Libraries are loaded where they are used: `icm --version`, help and completion must answer at once.
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from icm.config import Places
+
+PIPE_CLOSED: Final = 141
+"""128 + 13, what a shell reports of a program whose output nobody reads any more."""
 
 FILE_WIDTH: Final = 132
 """Columns of a table that goes to a file or a pipe."""
@@ -184,6 +189,9 @@ _TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 
 def main() -> NoReturn:
     """Run one command of the command line and exit with its status."""
+    prepare_streams()
+    # First of all: with a stranger in their places, ours fail with errors that name neither.
+    _guarded(check_neighbours)
     _guarded(lambda: _main(sys.argv[1:]))
     sys.exit(0)
 
@@ -252,10 +260,9 @@ def _run(command: Command, arguments: Arguments) -> None:
 
 
 def _call(command: Command, overrides: list[str], *, as_json: bool) -> None:
-    from rich.console import Console
-
     from icm.commands.memory import remembered
     from icm.config import load_command
+    from icm.report.console import PlainConsole
 
     places, settings = load_command(_load(command.settings), command.config_name, *overrides)
     if command.config_name == "run" and places.run_dir is not None:
@@ -264,7 +271,7 @@ def _call(command: Command, overrides: list[str], *, as_json: bool) -> None:
     # A file has no width of its own, and tables squeezed into 80 columns lose their words.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     # With --json the output is for a program, and what people read goes beside it.
-    run(places, settings, Console(highlight=False, width=None if has_width else FILE_WIDTH, stderr=as_json))
+    run(places, settings, PlainConsole(width=None if has_width else FILE_WIDTH, stderr=as_json))
     if as_json:
         from icm.commands.result import result_json
 
@@ -280,6 +287,11 @@ def _guarded(action: Callable[[], None]) -> None:
     """Do something; print the errors that a user can do something about, and exit."""
     try:
         action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `icm … | head`: nobody reads on, so there is nothing to say and nobody to say it to.
+        close_streams()
+        sys.exit(PIPE_CLOSED)
     except ModuleNotFoundError as error:
         # The name may be that of a module inside the library.
         library = (error.name or "").partition(".")[0]
@@ -297,11 +309,12 @@ def _guarded(action: Callable[[], None]) -> None:
 
 
 def _print(message: str) -> None:
-    from rich.console import Console
     from rich.text import Text
 
+    from icm.report.console import PlainConsole
+
     # As `Text`, because square brackets in a message would be read as markup.
-    Console(stderr=True, highlight=False).print(Text(message), soft_wrap=True)
+    PlainConsole(stderr=True).print(Text(message), soft_wrap=True)
 
 
 def _message(error: BaseException) -> str:

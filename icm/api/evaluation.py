@@ -10,8 +10,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from icm.api.result import Result
 from icm.api.rows import plain
 from icm.config import load as load_settings
@@ -22,6 +20,7 @@ from icm.evaluate.stage import evaluate as compare
 from icm.evaluate.summary import summary_table
 from icm.files.labels import read_labels
 from icm.files.records import TRACE, TraceRow, read_rows, write_text
+from icm.report.console import PlainConsole
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,7 +45,7 @@ class Evaluation:
         return None if found is None else (found.low, found.high)
 
     def __repr__(self) -> str:
-        console = Console(file=StringIO(), width=110, force_terminal=False)
+        console = PlainConsole(file=StringIO(), width=110, force_terminal=False)
         console.print(summary_table(self.metrics))
         assert isinstance(console.file, StringIO)
         return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip()

@@ -23,6 +23,7 @@ from icm.files.labels import read_source_rows
 from icm.files.records import CLAIMS, ROWS, read_claims, write_rows
 from icm.init.guess import guess_template, guess_text, profile
 from icm.prepare.settings import template_pieces
+from icm.report.console import PlainConsole
 
 ANCHORS: Final = "anchors.jsonl"
 
@@ -179,7 +180,7 @@ def _in(
 
 def quiet_console() -> Console:
     """Return a console that shows progress where somebody looks, at a terminal or in a notebook, and else nothing."""
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     console.quiet = not (console.is_terminal or console.is_jupyter)
     return console
 

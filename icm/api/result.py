@@ -14,8 +14,6 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-
 from icm.claims import Claim, ClaimId
 from icm.commands import stages
 from icm.commands.memory import remembered_run
@@ -25,6 +23,7 @@ from icm.errors import ConfigError, RunDirectoryError
 from icm.files.records import MANIFEST, LabelRow
 from icm.files.stage_dir import read_result
 from icm.files.tables import read_table
+from icm.report.console import PlainConsole
 from icm.scoring.protocol import LabelScorer
 from icm.show.explain import explain
 from icm.show.labelled import LabelledRun, read_run
@@ -125,7 +124,7 @@ class Result:
         if claim is None:
             held = "was held out, or became no claim" if 0 <= row < len(self.rows) else "does not exist"
             raise ConfigError(f"row {row} (from 0, of {len(self.rows):,}) {held}, so there is nothing to explain")
-        console = Console(file=StringIO(), width=100, highlight=False, force_terminal=False)
+        console = PlainConsole(file=StringIO(), width=100, force_terminal=False)
         console.print(explanation_text(self.run, explain(self.run, positions[claim]), SHOWN_ROWS), soft_wrap=True)
         assert isinstance(console.file, StringIO)
         return Page(console.file.getvalue().rstrip())

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
-import conf
-
-
-def conf_dir() -> Path:
-    """Return the directory of the shipped settings."""
-    return Path(conf.__path__[0])
+from icm.files.conf_dir import conf_dir
 
 
 @cache

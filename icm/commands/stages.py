@@ -75,9 +75,9 @@ def elicit(places: Places, config: Config, console: Console, scorer: LabelScorer
     manifest = stage.run(config.for_elicit(), prepare_dir, out_dir, scorer, console, overwrite=places.overwrite)
     remember(places, config, "elicit")
     counts, cost = manifest.counts, manifest.cost
-    done = "took" if config.search.kind == "given" else "elicited"
+    verb = "took" if config.search.kind == "given" else "elicited"
     console.print(
-        f"{done} {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
+        f"{verb} {counts['labelled']:,} labels of {counts['claims']:,} claims in {manifest.seconds:,.1f} s: "
         f"U {counts['utility']:.2f}, {counts['violations']:,} of {counts['constraints']:,} constraints violated; "
         f"{cost['forwarded_tokens']:,.0f} tokens forwarded for {cost['naive_tokens']:,.0f} asked; in {out_dir}"
         f"{_since(manifest, began)}",

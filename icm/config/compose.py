@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +19,7 @@ from icm.config.settings import Config, Places, Settings
 from icm.config.task_files import is_task_file, literal, read_task_file
 from icm.config.typed import explain, parse, readable
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 from icm.models.names import misplaced_model
 
 
@@ -118,7 +119,7 @@ def _composed(name: str, overrides: Sequence[str], task: Mapping[str, Any] | Non
 def _hydra_ready() -> Iterator[None]:
     # Whoever composes inside of another composition finds Hydra set up already, and it refuses to be set up again.
     ready = GlobalHydra.instance().is_initialized()
-    with nullcontext() if ready else initialize_config_module("conf", version_base="1.3"):
+    with nullcontext() if ready else initialize_config_dir(str(conf_dir()), version_base="1.3"):
         yield
 
 

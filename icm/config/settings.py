@@ -19,6 +19,7 @@ from icm.objective import ObjectiveSettings
 from icm.prepare.settings import PrepareConfig, TaskSettings
 from icm.scoring.open import ModelSettings
 from icm.searches.settings import SearchSettings
+from icm.statistics.streams import Seed
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -94,9 +95,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: Literal["labels", "all"]
-    # A seed is one word, of 64 bits, of the key of a generator.
-    seed: int = Field(ge=0, lt=2**64)
-    data_seed: int = Field(ge=0, lt=2**64)
+    seed: Seed
+    data_seed: Seed
     task: TaskSettings
     model: ModelSettings
     objective: ObjectiveSettings

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import yaml
 
-import conf
 from icm.config.typed import nearest, options_of
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 
 _ENDINGS: Final = (".yaml", ".yml")
 _DATA: Final = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx")
@@ -63,7 +63,7 @@ def _check_keys(path: Path, task: Mapping[str, Any]) -> None:
     # The kind `pocket` has a file for each of its tasks, and none of its own.
     if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError(f"task={path}: kind: there is no kind {kind!r} of task; there are {', '.join(kinds)}")
-    known = yaml.safe_load(Path(conf.__path__[0], "task", f"{kind}.yaml").read_text(encoding="utf-8"))
+    known = yaml.safe_load(conf_dir().joinpath("task", f"{kind}.yaml").read_text(encoding="utf-8"))
     for key in task:
         if key not in known:
             keys = ", ".join(known)

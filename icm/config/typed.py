@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-import conf
 from icm.errors import ConfigError
+from icm.files.conf_dir import conf_dir
 
 PATHS: Final = frozenset(
     {"out_dir", "run_dir", "labels", "corrections", "reward_dir", "anchors", "other", "disagrees", "claim", "directory"}
@@ -83,7 +83,7 @@ def options_of(group: str) -> list[str]:
     return sorted(path.stem for path in (_CONF / group).glob("*.yaml"))
 
 
-_CONF: Final = Path(conf.__path__[0])
+_CONF: Final = conf_dir()
 
 
 def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:

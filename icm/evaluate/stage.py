@@ -183,12 +183,8 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
     """
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     golden = gold.load(prepare_dir / GOLD, task.label_space)
-    # Golden labels of held-out claims alone would leave every metric of the search empty.
-    if not any(claim.id in golden for claim in claims):
-        raise SchemaError(
-            f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "
-            f"nothing to compare the labels with; prepare the task from a source with golden labels"
-        )
+    if problem := why_not_comparable(prepare_dir):
+        raise SchemaError(f"{prepare_dir / GOLD}: {problem}; prepare the task from a source with golden labels")
     held_out_path = prepare_dir / HELD_OUT
     return Elicitation(
         task=task,
@@ -198,6 +194,21 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
         rows=read_elicited_labels(elicit_dir / LABELS, task.label_space, claims),
         trace=_read_trace(elicit_dir / TRACE, claims),
     )
+
+
+def why_not_comparable(prepare_dir: Path) -> str | None:
+    """Return why the labels of a task cannot be compared with golden ones, `None` if they can.
+
+    Raises:
+        SchemaError: A file is malformed.
+    """
+    if not (prepare_dir / GOLD).exists():
+        return "the source has no golden labels, so there is nothing to compare the labels with"
+    golden = gold.load(prepare_dir / GOLD, read_task(prepare_dir / TASK).label_space)
+    # Golden labels of held-out claims alone would leave every metric of the search empty.
+    if not any(claim.id in golden for claim in read_claims(prepare_dir / CLAIMS)):
+        return "none of the searched claims has a golden label, so there is nothing to compare the labels with"
+    return None
 
 
 def _read_trace(path: Path, claims: Sequence[Claim]) -> list[TraceRow]:

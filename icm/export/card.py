@@ -93,7 +93,7 @@ def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
 
 
 def _licence_keys(licence: str | None) -> list[str]:
-    """Return the licence as the Hub reads it: an identifier as it stands, any other words as the name of another one."""
+    """Return the licence as the Hub reads it: an identifier as it stands, other words as the name of another one."""
     if licence is None or IDENTIFIER.fullmatch(licence):
         # In quotes, since YAML takes `yes` and `1.0` for something else than text.
         return [f'license: "{licence or "unknown"}"']
@@ -126,8 +126,8 @@ def _provenance(task: Mapping[str, Any], labels_file: str, elicited: Manifest | 
     # Nothing may be claimed of the making of a file that somebody else wrote.
     if elicited is None:
         lines.append(
-            f"The labels come from the file {_code(labels_file)}, which no elicitation of this package made; how they were "
-            f"made is for its authors to say."
+            f"The labels come from the file {_code(labels_file)}, which no elicitation of this package made; how they "
+            f"were made is for its authors to say."
         )
         return "\n".join(lines)
     config, counts = elicited.config, elicited.counts

@@ -49,8 +49,7 @@ SourceRows = Mapping[int, Sequence[ClaimId]]
 
 _TRUTH_WORDS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 _PROBABILITY: Final = ("probability", "reliability")
-_ROW: Final = ("row",)
-_MEANT: Final = frozenset({"text", *_ROW, *_PROBABILITY, *LabelRow.model_fields})
+_MEANT: Final = frozenset({"text", "row", *_PROBABILITY, *LabelRow.model_fields})
 """Columns that mean something here whatever the claims are made of."""
 _KNOWN: Final = frozenset({*_PROBABILITY, *LabelRow.model_fields} - {"id"})
 """Columns that say something of a claim, and not which claim it is."""
@@ -322,7 +321,7 @@ def _claim_finder(claims: Sequence[Claim] | None, rows: SourceRows | None) -> Fi
             for claim in found:
                 return claim, groups[claim]
         if not ways and len(of_row) == 1:
-            return next(((claim, groups[claim]) for claim in of_row))
+            return next((claim, groups[claim]) for claim in of_row)
         if not ways and of_row:
             raise SchemaError(
                 f"{where}: row {filled['row']} of the source stands for {len(of_row)} claims; give the id, from "

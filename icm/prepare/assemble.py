@@ -20,7 +20,7 @@ from icm.errors import ConfigError, SchemaError
 from icm.files.records import RejectedRow, SourceRow
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import CommonSettings
-from icm.relations import check_size
+from icm.relations import check_groups, check_size
 
 TokenCounter = Callable[[Sequence[str]], NDArray[np.int64]]
 """Returns the tokens of each segment, as `LabelScorer.count_tokens` does."""
@@ -77,6 +77,7 @@ def assemble(
     searched = _take(rest, settings.num_claims)
     _check_choice(settings, groups, searched, held_out)
     check_size(settings.relations, searched)
+    check_groups(settings.relations, searched)
     chosen = {claim.id for claim in (*searched, *held_out)}
     return PreparedTask(
         claims=searched,

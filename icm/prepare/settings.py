@@ -12,6 +12,7 @@ from icm.claims import LabelSpace
 from icm.errors import SchemaError
 from icm.files.tables import named_delimiter
 from icm.relations import RelationSpec
+from icm.statistics.streams import Seed
 
 MOST_HELD_OUT: Final = 128
 """Claims held out where no number is asked for: enough for an interval of ± 9 points."""
@@ -105,7 +106,7 @@ class PocketSettings(CommonSettings):
 
     kind: Literal["pocket"]
     task: str = Field(min_length=1)
-    world_seed: int = Field(ge=0)
+    world_seed: Seed
 
 
 class LabelSettings(BaseModel):
@@ -222,4 +223,4 @@ class PrepareConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: TaskSettings
-    seed: int = Field(ge=0)
+    seed: Seed

@@ -16,8 +16,8 @@ from icm.evaluate.against_golden import disagreements
 from icm.evaluate.figures import STYLE, captions, trace_figure
 from icm.evaluate.replay import replay
 from icm.evaluate.schema import Metrics
-from icm.evaluate.stage import read_elicitation
-from icm.files.records import GOLD, LABELS, MANIFEST, METRICS, TRACE, Manifest, TraceRow, read_rows, write_text
+from icm.evaluate.stage import read_elicitation, why_not_comparable
+from icm.files.records import LABELS, MANIFEST, METRICS, TRACE, Manifest, TraceRow, read_rows, write_text
 from icm.files.stage_dir import read_manifest, read_result
 from icm.show.figures import as_svg, dark, data_url, sureness_figure
 from icm.show.labelled import RUN, LabelledRun
@@ -86,9 +86,9 @@ def _bounds(diagnosed: Manifest | None) -> Mapping[str, Bounds]:
 
 
 def _why_no_metrics(run: LabelledRun) -> str:
-    if (run.directory / "prepare" / GOLD).exists():
-        return "The labels have not been compared with the golden labels of the source yet: icm evaluate does it."
-    return "The source has no golden labels, so there is nothing to compare these labels with."
+    if reason := why_not_comparable(run.directory / "prepare"):
+        return f"{reason[0].upper()}{reason[1:]}."
+    return "The labels have not been compared with the golden labels of the source yet: icm evaluate does it."
 
 
 def _command(run: LabelledRun) -> str | None:

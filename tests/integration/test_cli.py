@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
-import conf
 from icm import cli
 from icm.elicit.session import Session
 from icm.errors import IcmError
+from icm.files.conf_dir import conf_dir
 from icm.pocket.recipe import PHASES, PocketTraining
 from icm.pocket.weights import pocket_model_dir
 from tests.worlds import read_by
@@ -169,7 +169,7 @@ def test_cfg_job_prints_the_settings(icm: Callable[..., tuple[int, str, str]]) -
 
 
 def test_every_setting_of_the_pocket_training_stands_in_its_file() -> None:
-    written = yaml.safe_load(Path(conf.__file__).with_name("command").joinpath("pocket_train.yaml").read_text())
+    written = yaml.safe_load(conf_dir().joinpath("command").joinpath("pocket_train.yaml").read_text())
     stated = {key: value for key, value in written.items() if key not in ("defaults", "hydra", "out_dir")}
     assert set(stated) == set(PocketTraining.model_fields)
     assert PocketTraining.model_validate(stated).phases == PHASES
