@@ -1,4 +1,4 @@
-"""The comforts of the command line: JSON for programs, no colour where none is wanted, what is complete, what is left."""
+"""The comforts of the command line: JSON for programs, no colour where none is wanted, what is complete or left over."""
 
 from __future__ import annotations
 
