@@ -82,7 +82,7 @@ COMMANDS: Final = (
         "run",
         "icm.config:Config",
         "icm.commands.stages:evaluate",
-        "labels against golden labels -> metrics.json, report.html",
+        "labels against golden labels -> metrics.json, figures, and the report",
     ),
     Command(
         "run",

@@ -15,10 +15,12 @@ from icm.elicit.checkpoint import load_checkpoint
 from icm.elicit.forecast import forecast
 from icm.elicit.session import CHECKPOINT, Session
 from icm.elicit.settings import ElicitSettings
+from icm.files.labels import read_source_rows
 from icm.files.records import (
     ALTERNATIVES,
     CLAIMS,
     LABELS,
+    ROWS,
     TASK,
     TRACE,
     AlternativeRow,
@@ -95,7 +97,7 @@ def run(
         fresh=stage.begins_anew,
         before_first_write=stage.claim,
     )
-    problem = build_problem(claims, task, journal, settings)
+    problem = build_problem(claims, task, journal, settings, read_source_rows(prepare_dir / ROWS))
     search = build_search(settings.search, problem, settings.seed)
     # Before the search, so that prompts that do not fit are refused before the model is asked.
     ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)

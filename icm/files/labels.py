@@ -19,8 +19,9 @@ Knows no search, and never opens `gold.jsonl` by itself.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -139,7 +140,7 @@ def read_anchors(
     place = {claim.id: index for index, claim in enumerate(claims)}
     first: dict[ClaimId, tuple[str, int | None]] = {}
     find_claim = _claim_finder(claims, rows)
-    for where, row in _read(path, space, find_claim, claims, unlabelled=False, other_columns=False):
+    for where, row in _read(path, space, find_claim, claims, unlabelled=False, other_columns=True):
         reliability = ANCHOR_RELIABILITY if row.probability is None else row.probability
         if not 1 / len(space) < reliability < 1:
             raise SchemaError(
@@ -219,6 +220,9 @@ def _read(
             raise SchemaError(
                 f"{where}: there is no column {shown(unknown[0])} in such a file; remove it, or correct it"
             )
+        # Ignored, it would leave every label as reliable as one that states nothing.
+        if misspelt := _misspelt(columns.keys() - known):
+            raise SchemaError(f"{where}: column {shown(misspelt[0])} is probably meant as {misspelt[1]!r}; rename it")
         if "label" not in columns:
             raise SchemaError(f"{where}: has no column 'label'; its columns are {', '.join(columns) or 'none'}")
         # An empty field of CSV is what null is in JSON. A word for NaN may be the text of a claim, and is no number.
@@ -242,6 +246,14 @@ def _read(
         except ValidationError as error:
             raise SchemaError(f"{where}: {first_problem(error)}; correct it, or leave it out") from None
         yield where, row
+
+
+def _misspelt(unknown: Iterable[str]) -> tuple[str, str] | None:
+    """Return a column that is called nearly as one of those that say how sure a label is, and the name of that one."""
+    for column in sorted(unknown):
+        for meant in difflib.get_close_matches(column.strip().lower(), _PROBABILITY, n=1, cutoff=0.8):
+            return column, meant
+    return None
 
 
 def _ours_first(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _contexts(run: LabelledRun, position: int) -> tuple[Sequence[Sequence[str]],
         )
         # The orders follow from the settings; a tokenizer says how many claims fit the context.
         scorer = open_counter(TypeAdapter(ModelSettings).validate_python(told), run.task.label_space)
-        problem = build_problem(run.claims, run.task, scorer, settings)
+        problem = build_problem(run.claims, run.task, scorer, settings, run.source_rows)
     except ValidationError:
         return [], "the run was made by another version of icm"
     except IcmError as error:

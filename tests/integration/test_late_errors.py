@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from icm.config import load, load_command
+from icm.commands import stages
+from icm.config import Config, load, load_command
 from icm.errors import ConfigError
 from icm.training.arms.settings import ArmsConfig
 from icm.training.policy.settings import PolicyConfig
@@ -30,22 +32,46 @@ def rows(number: int, **values: object) -> list[dict[str, object]]:
     return [{"text": f"Statement {index} is", "label": index % 2, **values} for index in range(number)]
 
 
-@pytest.mark.parametrize(
-    "name", ["a=b", "[x]", "[/bold]", "Übung äöü", "a b", "it's", "a,b", "$x", "{y}", "#z", "~q", "日本"]
-)
-def test_a_directory_may_have_any_name(icm: Icm, tmp_path: Path, name: str) -> None:
+NAMES = [
+    "a=b",
+    "[x]",
+    "[/bold]",
+    "Übung äöü",
+    "a b",
+    "it's",
+    "a,b",
+    "$x",
+    "{y}",
+    "#z",
+    "~q",
+    "日本",
+    "a\\b",
+    "null",
+    "'q'",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_may_have_any_name(tmp_path: Path, name: str) -> None:
+    places, config = load_command(Config, "run", f"out_dir={tmp_path}/{name}/r", f"anchors={tmp_path}/{name}.jsonl")
+    assert (places.out_dir, config.anchors) == (tmp_path / name / "r", tmp_path / f"{name}.jsonl")
+
+
+def test_every_command_takes_a_directory_of_any_name(icm: Icm, tmp_path: Path) -> None:
+    name = "[/bold] a=b Übung, it's {y} #z"
     source = write_source(tmp_path / name / "data.jsonl", rows(6))
     out_dir = tmp_path / name / "run"
-    prepared = [each for each in ALL if each.startswith(("task", "model"))]
-    status, out, err = icm("prepare", *prepared, f"task.path={source}", f"out_dir={out_dir}")
+    status, out, err = icm("run", *ALL, f"task.path={source}", f"out_dir={out_dir}")
     assert status == 0, err
-    assert (out_dir / "prepare" / "claims.jsonl").is_file()
-    status, out, err = icm("elicit", "search=random", f"run_dir={out_dir}", "model=fake")
+    assert f"report: {out_dir / 'report.html'}" in out
+    status, _, err = icm("show", str(out_dir))
+    assert status == 0, err
+    status, out, err = icm("diff", str(out_dir), str(out_dir))
     assert status == 0, err
     assert str(out_dir) in out
-    status, out, err = icm("show", str(out_dir))
+    status, out, err = icm("export", f"run_dir={out_dir}", "formats=[trl]")
     assert status == 0, err
-    assert icm("diff", str(out_dir), f"{out_dir}")[0] == 0
+    assert f"exported to {out_dir / 'export'}" in out
 
 
 def test_a_path_may_begin_at_home(icm: Icm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,28 +165,32 @@ def test_a_seed_that_the_training_libraries_do_not_take_is_refused(kind: type, s
         '{"text": [[["a"]]]}',
     ],
 )
-@pytest.mark.parametrize("role", ["task.path", "anchors", "labels", "other"])
+@pytest.mark.parametrize("role", ["task.path", "anchors", "other"])
 def test_numbers_and_nesting_beyond_bounds_are_errors_with_their_place(
-    icm: Icm, tmp_path: Path, line: str, role: str
+    icm: Icm, made: Path, tmp_path: Path, line: str, role: str
 ) -> None:
-    source = write_source(tmp_path / "data.jsonl", rows(4))
     hostile = tmp_path / "hostile.jsonl"
-    hostile.write_text('{"id": "x", "text": "Statement 0 is", "label": 1}\n' + line + "\n")
-    run_dir = tmp_path / "r"
-    if role == "task.path":
-        status, _, err = icm("run", *ALL, f"task.path={hostile}", f"out_dir={run_dir}")
-    elif role == "anchors":
-        status, _, err = icm("run", *ALL, f"task.path={source}", f"anchors={hostile}", f"out_dir={run_dir}")
-    else:
-        assert icm("run", *ALL, f"task.path={source}", f"out_dir={run_dir}")[0] == 0
-        command = {
-            "labels": ("diagnose", f"run_dir={run_dir}", f"labels={hostile}"),
-            "other": ("diff", str(run_dir), str(hostile)),
-        }
-        status, _, err = icm(*command[role])
-    # A number of 400 digits is a text like any other; all others name the file and the line.
+    hostile.write_text('{"text": "Statement 0 is so", "label": 1}\n' + line + "\n")
+    prepared = [each for each in ALL if each.startswith(("task", "model"))]
+    command = {
+        "task.path": ("prepare", *prepared, f"task.path={hostile}", f"out_dir={tmp_path / 'p'}"),
+        "anchors": ("elicit", f"run_dir={made}", f"anchors={hostile}", "overwrite=true"),
+        "other": ("diff", str(made), str(hostile)),
+    }
+    status, _, err = icm(*command[role])
+    # As a source, a number of 400 digits is a text like any other; all else names the file and the line.
     assert "Traceback" not in err
-    assert status in (0, 2)
+    assert status == 2 or role == "task.path", err
     if status == 2:
-        assert "hostile.jsonl" in err
+        assert "hostile.jsonl:2" in err
         assert len(err) < 2000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("made")
+    source = write_source(directory / "data.jsonl", rows(4))
+    places, config = load_command(Config, "run", *ALL, f"task.path={source}", f"out_dir={directory / 'r'}")
+    stages.prepare(places, config, Console(quiet=True))
+    stages.elicit(places, config, Console(quiet=True))
+    return directory / "r"

@@ -54,9 +54,9 @@ def test_nor_is_anything_beside_a_progress_bar() -> None:
 def test_no_number_of_a_table_is_cut(width: int) -> None:
     of = elicitation(num_groups=3, num_wrong=1, num_unlabelled=0)
     metrics = compare(of, QUICK, num_bins=5, max_trace_points=5)
-    numbers = re.compile(r"\d+\.\d %|\d+\.\d – \d+\.\d")
+    numbers = re.compile(r"\d+\.\d")
     wide, narrow = (numbers.findall(printed(summary_table(metrics), width=columns)) for columns in (300, width))
-    assert narrow == wide
+    assert sorted(narrow) == sorted(wide)
     assert "…" not in printed(summary_table(metrics), width=width)
 
 
