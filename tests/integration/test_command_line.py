@@ -1,4 +1,4 @@
-"""The comforts of the command line: JSON for programs, no colour where none is wanted, what is complete or left over."""
+"""The comforts of the command line: JSON for programs, no colour where none is wanted, what is complete, leftovers."""
 
 from __future__ import annotations
 
