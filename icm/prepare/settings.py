@@ -6,12 +6,16 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from icm.claims import LabelSpace
 from icm.errors import SchemaError
 from icm.files.tables import named_delimiter
+from icm.prompts import real_line_breaks
 from icm.relations import RelationSpec
+
+ReadText = Annotated[str, AfterValidator(real_line_breaks)]
+"""A text of the settings that a model reads."""
 
 
 class CommonSettings(BaseModel):
@@ -83,7 +87,7 @@ class AlpacaSettings(SourceSettings):
 
     kind: Literal["alpaca"]
     format: Literal["auto", "authors", "pairs", "alpaca_farm", "llmbar", "prompted", "dialogues"]
-    quality: str = Field(min_length=1)
+    quality: ReadText = Field(min_length=1)
 
 
 class PocketSettings(CommonSettings):
@@ -103,7 +107,7 @@ class LabelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    verbalizer: str
+    verbalizer: ReadText
     gold: tuple[str | int | float | bool, ...] = ()
 
     @property
@@ -116,7 +120,7 @@ class CustomSettings(SourceSettings):
     """Any table of claims. `conf/task/custom.yaml` explains each key."""
 
     kind: Literal["custom"]
-    template: str = Field(min_length=1)
+    template: ReadText = Field(min_length=1)
     group_columns: tuple[str, ...]
     answer_column: str | None
     labels: tuple[LabelSettings, ...]

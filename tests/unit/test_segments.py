@@ -52,7 +52,7 @@ def test_a_tokenizer_that_cannot_read_a_control_token_as_text_refuses_it() -> No
             return getattr(self._inner, name)
 
     segments = SegmentTokenizer(Deaf(by_characters()), TRUE_FALSE)
-    with pytest.raises(ScoringError, match="'</s>' in 'is </s> so' is a control token .* cannot read it as plain text"):
+    with pytest.raises(ScoringError, match=r"'</s>' in 'is </s> so' is a control token .* cannot read it as plain"):
         segments.encode("is </s> so", True)
 
 

@@ -94,9 +94,9 @@ class SegmentTokenizer:
         for verbalizer, tokens in zip(self._space.verbalizers, self.verbalizers, strict=True):
             if self._tokens(query + verbalizer, first=False) != (*alone, *tokens):
                 raise ScoringError(
-                    f"the tokenizer merges the end of the claim {query[-40:]!r} with {verbalizer!r}: it would not become "
-                    f"the same tokens alone and with its verdict; end claims in a letter or a mark that it keeps apart, "
-                    f"or choose other verbalizers"
+                    f"the tokenizer merges the end of the claim {query[-40:]!r} with {verbalizer!r}: alone it would "
+                    f"not become the same tokens as with its verdict; end claims in a letter or a mark that the tokenizer "
+                    f"keeps apart, or choose other verbalizers"
                 )
 
     def _check_beginning(self, query: str, beginning: str) -> None:
