@@ -171,7 +171,8 @@ def refuse_control_tokens(policy: Policy, texts: Sequence[str]) -> None:
         if found := [text for text in texts if control in text]:
             raise TrainingError(
                 f"{len(found):,} texts hold {control!r}, a control token of {policy.name}, which would be trained on "
-                f"as a command; the first: {found[0][:100]!r}; write it otherwise in the source, or leave these rows out"
+                f"as a command; the first: {found[0][:100]!r}; write it otherwise in the source, or leave these rows "
+                f"out"
             )
 
 

@@ -95,8 +95,8 @@ class SegmentTokenizer:
             if self._tokens(query + verbalizer, first=False) != (*alone, *tokens):
                 raise ScoringError(
                     f"the tokenizer merges the end of the claim {query[-40:]!r} with {verbalizer!r}: alone it would "
-                    f"not become the same tokens as with its verdict; end claims in a letter or a mark that the tokenizer "
-                    f"keeps apart, or choose other verbalizers"
+                    f"not become the same tokens as with its verdict; end claims in a letter or a mark that the "
+                    f"tokenizer keeps apart, or choose other verbalizers"
                 )
 
     def _check_beginning(self, query: str, beginning: str) -> None:
