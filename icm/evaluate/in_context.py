@@ -65,7 +65,7 @@ def in_context_accuracy(
     # Drawn once for the largest number: a smaller number shows the first of the same shots.
     largest = min(max(wanted, default=0), len(candidates))
     draws = [draw_shots(len(candidates), largest, len(space), resampling.seed, index) for index in range(num_draws)]
-    counts, skipped = _fitting(scorer, space, candidates, draws, asked, wanted)
+    counts, skipped = fitting(scorer, space, candidates, draws, asked, wanted)
     batches: list[tuple[Arm, Draw]] = [(arm, draw) for arm in ARMS_WITH_SHOTS for draw in draws]
     with ProgressDisplay(console or Console(quiet=True), "evaluating in context", "batch") as display:
         display.show(0, 1 + len(batches))
@@ -118,7 +118,7 @@ def _fits_without_shots(scorer: LabelScorer, space: LabelSpace, queries: Sequenc
     return _tokens(scorer, space, queries) <= scorer.context_length
 
 
-def _fitting(
+def fitting(
     scorer: LabelScorer,
     space: LabelSpace,
     candidates: Sequence[Claim],

@@ -21,6 +21,10 @@ ARMS: Final[tuple[Arm, ...]] = ("zero_shot", "random", "elicited", "golden")
 ARMS_WITH_SHOTS: Final[tuple[Arm, ...]] = ("random", "elicited", "golden")
 
 
+Calibrated = Literal["none", "contextual", "pmi", "batch", "prior"]
+"""How a label's word is kept from speaking for the label, see `icm.evaluate.controls`."""
+
+
 class TracePoint(Record):
     """The search after one step.
 
@@ -73,6 +77,23 @@ class BaselineResult(Record):
     held_out: Accuracy | None = None
     agreement: float | None = None
     not_applicable: str | None = None
+
+
+class ControlResult(Record):
+    """The searched claims labelled by other means.
+
+    Attributes:
+        context: What stands before each claim: nothing (`zero_shot`), or held-out claims with `golden` labels.
+        num_shots: How many.
+        accuracy: Share of right labels, over all draws of shots; `None` where the control cannot be had.
+        missing: Why it cannot be had.
+    """
+
+    context: Literal["zero_shot", "golden"]
+    calibration: Calibrated
+    num_shots: int
+    accuracy: Estimate | None
+    missing: str | None = None
 
 
 class ArmResult(Record):
