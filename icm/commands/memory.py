@@ -27,6 +27,9 @@ READ: Final = {
 }
 """Settings that each stage reads; `icm run` reads all. The seed is that of diagnosis and evaluation by default."""
 
+RENAMED: Final = {"evaluate.num_draws": "evaluate.draws"}
+"""Settings that had another name before, and are still typed so."""
+
 _PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
@@ -53,6 +56,9 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if problem := misplaced_model(overrides):
         raise ConfigError(problem)
     keys = typed_keys(overrides)
+    for key in keys:
+        if key in RENAMED:
+            raise ConfigError(f"{key} is called {RENAMED[key]} now; type that")
     roots = {_root(key) for key in keys}
     # Of the other commands, run_dir names what is read and out_dir where they write.
     if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:

@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import ScoringError
-from icm.evaluate.in_context import demonstrations, draw_shots, fitting
+from icm.evaluate.in_context import Rows, demonstrations, draw_shots, fitting, without_mean
 from icm.evaluate.schema import Calibrated, ControlResult
 from icm.prequential import match_prior
 from icm.prompts import NO_CONTEXT, Prompt
@@ -29,9 +28,6 @@ from icm.statistics.estimates import Resampling, estimate
 
 CONTENT_FREE: Final = ("N/A", "[MASK]", "")
 """What stands in place of a claim's content; those of Zhao et al."""
-
-Rows = NDArray[np.float64]
-"""Log-probabilities (N, L) of the labels of N claims, nats, normalised; or (D, N, L) over D draws of shots."""
 
 
 def controls(
@@ -43,7 +39,7 @@ def controls(
     shown_golden: Labels,
     *,
     num_shots: int,
-    num_draws: int,
+    draws: int,
     resampling: Resampling,
 ) -> tuple[ControlResult, ...]:
     """Label claims without shots and after shots with golden labels, with each calibration.
@@ -56,13 +52,13 @@ def controls(
         shown: Other claims, of which shots are drawn.
         shown_golden: (M,) their golden labels.
         num_shots: Shots, if so many have golden labels and fit the context.
-        num_draws: Random draws of shots.
+        draws: Random draws of shots.
         resampling: How the intervals are made, and the seed of the draws.
     """
     results = []
     rows, missing = zero_shot(scorer, claims)
     results += _results("zero_shot", 0, rows, missing, golden, claims, resampling)
-    rows, asked = golden_context(scorer, space, claims, shown, shown_golden, num_shots, num_draws, resampling.seed)
+    rows, asked = golden_context(scorer, space, claims, shown, shown_golden, num_shots, draws, resampling.seed)
     reason = {} if rows else {"none": "no claim apart from the labelled ones has a golden label and fits the context"}
     results += _results("golden", asked, rows, reason, golden, claims, resampling)
     return tuple(results)
@@ -93,7 +89,7 @@ def golden_context(
     shown: Sequence[Claim],
     shown_golden: Labels,
     num_shots: int,
-    num_draws: int,
+    draws: int,
     seed: int,
 ) -> tuple[dict[Calibrated, Rows], int]:
     """Return what the model says of each claim after shots with golden labels, by calibration, and how many shots.
@@ -103,14 +99,14 @@ def golden_context(
     chosen = np.flatnonzero(shown_golden != UNLABELLED)
     candidates, labels = [shown[int(k)] for k in chosen], shown_golden[chosen]
     count = min(num_shots, len(candidates))
-    draws = [draw_shots(len(candidates), count, len(space), seed, draw) for draw in range(num_draws)]
+    drawn = [draw_shots(len(candidates), count, len(space), seed, draw) for draw in range(draws)]
     # Halved until they fit: a smaller number still tells something.
-    while count and not fitting(scorer, space, candidates, draws, claims, [count])[0]:
+    while count and not fitting(scorer, space, candidates, drawn, claims, [count])[0]:
         count //= 2
     if not count:
         return {}, 0
     found: dict[Calibrated, list[Rows]] = {"none": [], "batch": [], "prior": []}
-    for order, noise in draws:
+    for order, noise in drawn:
         draw = (order[:count], noise[:count])
         demos = demonstrations(space, candidates, {"golden": labels}, draw, "golden")
         context = NO_CONTEXT.extend(demos)
@@ -119,12 +115,6 @@ def golden_context(
         found["batch"].append(without_mean(rows))
         found["prior"].append(match_prior(rows, _shares(labels[draw[0]], len(space))))
     return {calibration: np.stack(each) for calibration, each in found.items()}, count
-
-
-def without_mean(rows: Rows) -> Rows:
-    """Return log-probabilities (N, L) less the logarithm of each label's mean probability, normalised."""
-    # The log-sum exceeds the log-mean by log N, which is the same for all labels and cancels.
-    return log_softmax(rows - logsumexp(rows, axis=0), axis=1)
 
 
 def content_free(claims: Sequence[Claim]) -> list[str]:

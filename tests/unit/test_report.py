@@ -24,7 +24,7 @@ from icm.files.records import METRICS
 from icm.files.stage_dir import read_result
 from tests.worlds import QUICK, concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = evaluate_settings(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8, 99), draws=2, num_resamples=100)
 
 
 class Reader(HTMLParser):
