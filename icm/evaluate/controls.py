@@ -11,10 +11,11 @@ what the model likes of a label's word whatever the claim says; the ways differ 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import numpy as np
+from rich.console import Console
 from scipy.special import log_softmax, logsumexp
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
@@ -23,6 +24,7 @@ from icm.evaluate.in_context import Rows, demonstrations, draw_shots, fitting, w
 from icm.evaluate.schema import Calibrated, ControlResult
 from icm.prequential import match_prior
 from icm.prompts import NO_CONTEXT, Prompt
+from icm.report.progress import ProgressDisplay
 from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import Resampling, estimate
 
@@ -41,6 +43,7 @@ def controls(
     num_shots: int,
     draws: int,
     resampling: Resampling,
+    console: Console | None = None,
 ) -> tuple[ControlResult, ...]:
     """Label claims without shots and after shots with golden labels, with each calibration.
 
@@ -54,11 +57,26 @@ def controls(
         num_shots: Shots, if so many have golden labels and fit the context.
         draws: Random draws of shots.
         resampling: How the intervals are made, and the seed of the draws.
+        console: Where progress is shown; `None` for nowhere.
     """
     results = []
-    rows, missing = zero_shot(scorer, claims)
-    results += _results("zero_shot", 0, rows, missing, golden, claims, resampling)
-    rows, asked = golden_context(scorer, space, claims, shown, shown_golden, num_shots, draws, resampling.seed)
+    with ProgressDisplay(console or Console(quiet=True), "asking by other means", "reading") as display:
+        # All claims are read once without shots and once after each draw of them.
+        display.show(0, 1 + draws)
+        rows, missing = zero_shot(scorer, claims)
+        display.show(1, 1 + draws)
+        results += _results("zero_shot", 0, rows, missing, golden, claims, resampling)
+        rows, asked = golden_context(
+            scorer,
+            space,
+            claims,
+            shown,
+            shown_golden,
+            num_shots,
+            draws,
+            resampling.seed,
+            tell=lambda done: display.show(1 + done, 1 + draws),
+        )
     reason = {} if rows else {"none": "no claim apart from the labelled ones has a golden label and fits the context"}
     results += _results("golden", asked, rows, reason, golden, claims, resampling)
     return tuple(results)
@@ -91,10 +109,12 @@ def golden_context(
     num_shots: int,
     draws: int,
     seed: int,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[Calibrated, Rows], int]:
     """Return what the model says of each claim after shots with golden labels, by calibration, and how many shots.
 
-    All claims stand behind one shared path of shots in each draw. There is nothing where no shot can be shown.
+    All claims stand behind one shared path of shots in each draw. There is nothing where no shot can be shown. `tell`
+    is called after each draw with the number of draws that are done.
     """
     chosen = np.flatnonzero(shown_golden != UNLABELLED)
     candidates, labels = [shown[int(k)] for k in chosen], shown_golden[chosen]
@@ -106,7 +126,7 @@ def golden_context(
     if not count:
         return {}, 0
     found: dict[Calibrated, list[Rows]] = {"none": [], "batch": [], "prior": []}
-    for order, noise in drawn:
+    for number, (order, noise) in enumerate(drawn, start=1):
         draw = (order[:count], noise[:count])
         demos = demonstrations(space, candidates, {"golden": labels}, draw, "golden")
         context = NO_CONTEXT.extend(demos)
@@ -114,6 +134,7 @@ def golden_context(
         found["none"].append(rows)
         found["batch"].append(without_mean(rows))
         found["prior"].append(match_prior(rows, _shares(labels[draw[0]], len(space))))
+        tell(number)
     return {calibration: np.stack(each) for calibration, each in found.items()}, count
 
 

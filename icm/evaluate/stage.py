@@ -168,6 +168,7 @@ def evaluate(
         # They stand beside the labels and need no more precision than those have.
         draws=min(config.draws, FEWEST_DRAWS),
         resampling=config.resampling,
+        console=console,
     )
     most_tokens = None if config.budget is None or search_tokens is None else config.budget * search_tokens
     in_context, missing = _in_context(elicitation, config, scorer, most_tokens, console)

@@ -54,7 +54,7 @@ def _ask(
 
 
 def test_a_model_that_learns_in_context_ranks_the_arms() -> None:
-    of = elicitation(num_groups=20)
+    of = elicitation(num_groups=40)
     golden = gold.as_labels(of.golden, of.claims)
     elicited = np.where(np.arange(len(golden)) % 5 == 0, 1 - golden, golden).astype(np.int8)
     result = _ask(of, concept_scorer(of), shots=(0, 8, 32), draws=5, elicited=elicited)
