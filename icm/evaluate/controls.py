@@ -32,6 +32,9 @@ CONTENT_FREE: Final = ("N/A", "[MASK]", "")
 """What stands in place of a claim's content; those of Zhao et al."""
 
 
+NO_SHOTS: Final = "no claim apart from the labelled ones has a golden label and fits the context"
+
+
 def controls(
     scorer: LabelScorer,
     space: LabelSpace,
@@ -77,8 +80,8 @@ def controls(
             resampling.seed,
             tell=lambda done: display.show(1 + done, 1 + draws),
         )
-    reason = {} if rows else {"none": "no claim apart from the labelled ones has a golden label and fits the context"}
-    results += _results("golden", asked, rows, reason, golden, claims, resampling)
+    lacking: dict[Calibrated, str] = {} if rows else {"none": NO_SHOTS}
+    results += _results("golden", asked, rows, lacking, golden, claims, resampling)
     return tuple(results)
 
 

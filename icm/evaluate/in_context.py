@@ -163,7 +163,7 @@ def affordable(
 def without_mean(rows: Rows) -> Rows:
     """Return log-probabilities (N, L) less the logarithm of each label's mean probability, normalised."""
     # The log-sum exceeds the log-mean by log N, which is the same for all labels and cancels.
-    return log_softmax(rows - logsumexp(rows, axis=0), axis=1)
+    return log_softmax(rows - np.asarray(logsumexp(rows, axis=0)), axis=1)
 
 
 def draw_shots(num_candidates: int, num_shots: int, num_labels: int, seed: int, index: int) -> Draw:

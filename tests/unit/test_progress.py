@@ -16,11 +16,11 @@ def _told(monkeypatch: Any, seconds: Any) -> list[str]:
     """Return the lines told of 100 units of work, one of which is done after each of the seconds."""
     now = iter([0.0, *seconds])
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
-    console = Console(file=io.StringIO(), width=200)
-    with ProgressDisplay(console, "working", "unit") as display:
+    output = io.StringIO()
+    with ProgressDisplay(Console(file=output, width=200), "working", "unit") as display:
         for done in range(len(seconds) + 1):
             display.show(done, 100)
-    return console.file.getvalue().splitlines()
+    return output.getvalue().splitlines()
 
 
 def test_long_work_is_forecast_after_its_first_unit(monkeypatch: pytest.MonkeyPatch) -> None:
