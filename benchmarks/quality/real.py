@@ -24,42 +24,63 @@ import io
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import RESULTS_DIR, Row, add_pool_options, half_width, option_parser, run_jobs, with_interval
+from benchmarks.harness import (
+    LEVEL,
+    RESULTS_DIR,
+    Row,
+    add_pool_options,
+    half_width,
+    option_parser,
+    run_jobs,
+    with_interval,
+)
 from benchmarks.quality.pocket_runs import read_labels, read_prepared, settings_hash
 from icm import golden
-from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace
+from icm.claims import TRUE_FALSE, UNLABELLED, Claim, ClaimId, Labels, LabelSpace
 from icm.config import Config, load
+from icm.diagnose import stage as diagnose
+from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.evaluate.controls import golden_context, zero_shot
-from icm.files.records import GOLD, HELD_OUT, LABELS, LabelRow, Manifest, read_rows
+from icm.files.records import GOLD, HELD_OUT, LABELS, LabelRow, Manifest, TaskRecord, read_rows
+from icm.files.stage_dir import read_result
 from icm.prepare import stage as prepare
 from icm.prepare.build import build
 from icm.scoring.journal import JournalScorer
 from icm.scoring.open import open_scorer
 from icm.scoring.protocol import LabelScorer
+from icm.statistics.estimates import wilson_interval
 from icm.statistics.scores import calibration
 
 RESULTS: Final = RESULTS_DIR / "real"
+PROGRESS: Final = Console(stderr=True, highlight=False)
 MODELS: Final = {"gemma": "gemma3_270m", "smollm2": "smollm2"}
 FILES: Final = {
-    "sst2": ("sst2", "sst2.csv"),
-    "ag_news": ("ag_news", "ag_news.csv.gz"),
-    "cities": ("true_false_cities", "cities.csv"),
-    "companies": ("true_false", "companies_true_false.csv"),
-    "larger_than": ("true_false", "larger_than.csv"),
-    "sp_en_trans": ("true_false", "sp_en_trans.csv"),
+    "sst2": ("sst2", "real_tasks/sst2.csv"),
+    "ag_news": ("ag_news", "real_tasks/ag_news.csv.gz"),
+    "cities": ("true_false_cities", "real_tasks/cities.csv"),
+    "companies": ("true_false", "real_tasks/companies_true_false.csv"),
+    "larger_than": ("true_false", "real_tasks/larger_than.csv"),
+    "sp_en_trans": ("true_false", "real_tasks/sp_en_trans.csv"),
+    "gsm8k": ("gsm8k", "gsm8k/icm_official_test.jsonl.gz"),
+    "truthfulqa": ("truthfulqa", "truthfulqa/icm_official_train.jsonl.gz"),
+    "alpaca": ("alpaca", "alpaca/icm_official_test.jsonl.gz"),
 }
 """The preset and the file of each task."""
+
+PAPER: Final = ("gsm8k", "truthfulqa", "alpaca")
+"""The tasks of the paper."""
 
 TUNED_ON: Final = ("sst2", "ag_news")
 """Tasks on whose even rows settings were chosen."""
@@ -84,11 +105,36 @@ QUICK_CLAIMS: Final = 32
 NUM_HELD_OUT: Final = 64
 """Claims whose golden labels are shown as context: the number of labels that a small budget buys."""
 
+LONGEST_CLAIM: Final = 512
+"""Tokens of a claim, at the most."""
+
 NUM_DRAWS: Final = 2
 """Random orders of them."""
 
 GOLDEN_NAMES: Final = {"none": "golden_context_raw", "batch": "golden_context", "prior": "golden_context_prior"}
 ZERO_SHOT_NAMES: Final = {"none": "zero_shot", "contextual": "contextual", "batch": "batch", "pmi": "pmi"}
+
+
+class Cell(NamedTuple):
+    """A cell that has been prepared: where it lies, what it is told, and what is known of its claims.
+
+    Attributes:
+        truth: (N,) golden labels.
+        fresh: (N,) whether nothing was tuned on a claim.
+    """
+
+    directory: Path
+    config: Config
+    task: TaskRecord
+    claims: list[Claim]
+    truth: Labels
+    fresh: NDArray[np.bool_]
+    scorer: LabelScorer
+
+    @property
+    def prepare_dir(self) -> Path:
+        """The prepare stage, which all methods of these claims share."""
+        return self.directory / "prepare"
 
 
 def run(job: Row, data: Path, runs: Path) -> Row:
@@ -100,27 +146,62 @@ def run(job: Row, data: Path, runs: Path) -> Row:
         runs: Where searches keep their directories.
 
     Returns:
-        `methods`: for each method of the cell the figures of `_figures`. `claims`: how many. `rows`: which rows of the
-        file they are from, `odd` or `all`. `seconds`: wall time, all parts of a run that was stopped together.
+        `methods`: for each method of the cell the figures of `_figures`. `rows`: which rows of the file they are from,
+        `odd` or `all`. `seconds`: wall time, all parts of a run that was stopped together.
     """
-    name = job["method"]
-    base = runs / job["model"] / job["task"] / f"claims-{job['claims']}" / f"seed-{job['seed']}"
-    config = _config(job, data, runs, METHODS.get(name, ()))
-    prepare_dir = base / "prepare"
-    prepare.run(config.for_prepare(), prepare_dir)
-    task, claims, truth = read_prepared(prepare_dir)
-    scorer = _scorer(job["model"], task.label_space)
-    fresh = _fresh(job["task"], config, claims)
+    cell = _prepared(job, data, runs)
     rows = "odd" if job["task"] in ODD_ROWS_ALONE else "all"
-    if name == CONTROLS:
+    if job["method"] == CONTROLS:
         started = time.perf_counter()
-        journal = JournalScorer(scorer, base / "controls.jsonl")
-        methods = _controls(journal, task.label_space, claims, truth, fresh, prepare_dir, job["seed"])
+        methods = _controls(cell, job["seed"])
         return {"methods": methods, "rows": rows, "seconds": time.perf_counter() - started}
-    elicit_dir = base / f"{name}-{job['settings']}"
-    manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorer, Console(stderr=True, highlight=False))
-    figures = _of_search(elicit_dir, manifest, truth, fresh)
-    return {"methods": {name: figures}, "rows": rows, "seconds": manifest.seconds}
+    elicit_dir, manifest = _elicited(job, cell)
+    figures = _of_search(elicit_dir, manifest, cell.truth, cell.fresh)
+    return {"methods": {job["method"]: figures}, "rows": rows, "seconds": manifest.seconds}
+
+
+def diagnosed(job: Row, data: Path, runs: Path) -> Row:
+    """Diagnose the labels of one cell, eliciting them first if they are not there.
+
+    Returns:
+        `verdict` and its `reasons`. `values`: of each check. `accuracy`: share of right labels. `at_chance`: whether it
+        is no better than the most frequent label, by the Wilson interval. `tokens` and `elicit_tokens`: forwarded by
+        the diagnosis and by the search. `seconds`: of the diagnosis.
+    """
+    cell = _prepared(job, data, runs)
+    elicit_dir, manifest = _elicited(job, cell)
+    out_dir = elicit_dir.with_name(f"{elicit_dir.name}-diagnosis-{job['diagnosis']}")
+    of = diagnose.run(cell.config.diagnose, cell.prepare_dir, elicit_dir, out_dir, cell.scorer, console=PROGRESS)
+    found = read_result(out_dir, "diagnose", DIAGNOSIS, Diagnosis)
+    right = read_labels(elicit_dir) == cell.truth
+    majority = np.bincount(cell.truth[cell.truth != UNLABELLED]).max() / len(cell.truth)
+    return {
+        "verdict": found.verdict,
+        "reasons": list(found.reasons),
+        "values": {check.name: check.value for check in found.checks},
+        "accuracy": float(right.mean()),
+        "at_chance": bool(wilson_interval(int(right.sum()), right.size, LEVEL)[0] <= majority),
+        "tokens": int(of.cost["forwarded_tokens"]),
+        "elicit_tokens": int(manifest.cost["forwarded_tokens"]),
+        "seconds": of.seconds,
+    }
+
+
+def _prepared(job: Row, data: Path, runs: Path) -> Cell:
+    directory = runs / job["model"] / job["task"] / f"claims-{job['claims']}" / f"seed-{job['seed']}"
+    config = _config(job, data, runs, METHODS.get(job["method"], ()))
+    prepare.run(
+        config.for_prepare(), directory / "prepare", lambda texts: _scorer(job["model"], TRUE_FALSE).count_tokens(texts)
+    )
+    task, claims, truth = read_prepared(directory / "prepare")
+    scorer = _scorer(job["model"], task.label_space)
+    return Cell(directory, config, task, claims, truth, _fresh(job["task"], config, claims), scorer)
+
+
+def _elicited(job: Row, cell: Cell) -> tuple[Path, Manifest]:
+    """Do the search of a cell, or go on with it, or find it done."""
+    elicit_dir = cell.directory / f"{job['method']}-{job['settings']}"
+    return elicit_dir, elicit.run(cell.config.for_elicit(), cell.prepare_dir, elicit_dir, cell.scorer, PROGRESS)
 
 
 def _config(job: Row, data: Path, runs: Path, overrides: Sequence[str]) -> Config:
@@ -136,6 +217,8 @@ def _config(job: Row, data: Path, runs: Path, overrides: Sequence[str]) -> Confi
         f"model={MODELS[job['model']]}",
         f"seed={job['seed']}",
         f"data_seed={job['seed']}",
+        # Some claims of the paper's tasks are as long as a block; what is left out is listed by the prepare stage.
+        *([f"task.max_claim_tokens={LONGEST_CLAIM}"] if job["task"] in PAPER else []),
         *overrides,
     )
 
@@ -169,17 +252,11 @@ def _fresh(task: str, config: Config, claims: Sequence[Claim]) -> NDArray[np.boo
     return np.array([row_of[claim.id] % 2 == 1 for claim in claims])
 
 
-def _controls(
-    scorer: LabelScorer,
-    space: LabelSpace,
-    claims: Sequence[Claim],
-    truth: Labels,
-    fresh: NDArray[np.bool_],
-    prepare_dir: Path,
-    seed: int,
-) -> Row:
-    shown = read_rows(prepare_dir / HELD_OUT, Claim)
-    shown_truth = golden.as_labels(golden.load(prepare_dir / GOLD, space), shown)
+def _controls(cell: Cell, seed: int) -> Row:
+    scorer = JournalScorer(cell.scorer, cell.directory / "controls.jsonl")
+    space, claims, truth, fresh = cell.task.label_space, cell.claims, cell.truth, cell.fresh
+    shown = read_rows(cell.prepare_dir / HELD_OUT, Claim)
+    shown_truth = golden.as_labels(golden.load(cell.prepare_dir / GOLD, space), shown)
     by_calibration, missing = zero_shot(scorer, claims)
     once = scorer.count_tokens([claim.text for claim in claims]).sum() / len(claims)
     found = {
@@ -284,20 +361,29 @@ def _keys(summary: Mapping[tuple[str, str, str], Row]) -> Row:
 def cells(options: argparse.Namespace) -> list[Row]:
     """Return the cells that the options ask for, seed by seed."""
     num_seeds = options.seeds or (1 if options.quick else 5)
-    methods = options.methods.split(",")
+    most = options.claims or (QUICK_CLAIMS if options.quick else MOST_CLAIMS)
     return [
         {
             "model": model,
             "task": task,
             "method": method,
-            "claims": QUICK_CLAIMS if options.quick else NUM_CLAIMS.get(method, MOST_CLAIMS),
+            "claims": min(NUM_CLAIMS.get(method, most), most),
             "seed": options.first_seed + seed,
             "settings": "" if method == CONTROLS else settings_hash((*METHODS[method], f"model={MODELS[model]}")),
         }
         for seed in range(num_seeds)
         for model in options.models.split(",")
         for task in options.tasks.split(",")
-        for method in methods
+        for method in options.methods.split(",")
+    ]
+
+
+def diagnoses(jobs: Sequence[Row]) -> list[Row]:
+    """Return the diagnoses of cells; controls have no labels to diagnose."""
+    return [
+        {**job, "diagnosis": settings_hash((f"model={MODELS[job['model']]}", *METHODS[job["method"]]), "diagnose")}
+        for job in jobs
+        if job["method"] != CONTROLS
     ]
 
 
@@ -307,10 +393,45 @@ def data_dir(chosen: Path | None) -> Path:
     Raises:
         SystemExit: There is no such directory.
     """
-    directory = chosen or Path(os.environ.get("ICM_SHARED_DIR", "../shared")) / "data" / "real_tasks"
+    directory = chosen or Path(os.environ.get("ICM_SHARED_DIR", "../shared")) / "data"
     if not directory.is_dir():
-        raise SystemExit(f"{directory}: no such directory; name the one that holds sst2.csv with --data")
+        raise SystemExit(f"{directory}: no such directory; name the one that holds real_tasks/sst2.csv with --data")
     return directory.resolve()
+
+
+def _verdict_table(rows: Sequence[Row]) -> Table:
+    table = Table("model", "task", "method", "seed", "accuracy, %", "at chance", "verdict", "tokens, of the search's")
+    for row in rows:
+        table.add_row(
+            row["model"],
+            row["task"],
+            row["method"],
+            str(row["seed"]),
+            f"{100 * row['accuracy']:.1f}",
+            "yes" if row["at_chance"] else "",
+            row["verdict"],
+            f"{row['tokens'] / row['elicit_tokens']:.2f}",
+        )
+    return table
+
+
+def _verdict_keys(rows: Sequence[Row]) -> Row:
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(f"{row['model']}.{row['task']}.{row['method']}.verdicts", Counter())[row["verdict"]] += 1
+    trusted = sum(row["at_chance"] and row["verdict"] == "trust" for row in rows)
+    return {**{key: dict(counts) for key, counts in found.items()}, "trusted_at_chance": trusted}
+
+
+def _results(options: argparse.Namespace, name: str) -> Path | None:
+    """Return the file of results, beside the one of the cells if that is named."""
+    if options.outcomes is None:
+        return None if options.quick else RESULTS / f"{name}.jsonl"
+    return options.outcomes if name == "cells" else options.outcomes.with_name(f"{name}.jsonl")
+
+
+def _judged(row: Row) -> str:
+    return f"{row['model']}, {row['task']}, {row['method']}, seed {row['seed']}: {row['verdict']}"
 
 
 def _described(row: Row) -> str:
@@ -332,20 +453,27 @@ def main() -> None:
     parser.add_argument("--methods", default="")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, help="directory of sst2.csv, ag_news.csv.gz …")
+    parser.add_argument("--claims", type=int, help=f"claims of a cell at the most, {MOST_CLAIMS} if left out")
+    parser.add_argument("--diagnose", action="store_true", help="diagnose the labels of the cells as well, at the end")
+    parser.add_argument("--data", type=Path, help="directory of real_tasks, gsm8k …")
     parser.add_argument("--runs", type=Path, default=Path("runs/real"), help="where searches keep their directories")
     add_pool_options(parser)
     options = parser.parse_args()
-    options.methods = options.methods or ",".join(
-        (CONTROLS, "shuffled_sweeps") if options.quick else (CONTROLS, *METHODS)
-    )
-    data, runs = data_dir(options.data), options.runs.resolve()
-    path = options.outcomes or (None if options.quick else RESULTS / "cells.jsonl")
-    started = time.perf_counter()
-    rows = run_jobs(partial(run, data=data, runs=runs), cells(options), options.workers, path, _described)
+    options.methods = options.methods or ",".join((CONTROLS, "default") if options.quick else (CONTROLS, *METHODS))
+    started, jobs = time.perf_counter(), cells(options)
+    places = {"data": data_dir(options.data), "runs": options.runs.resolve()}
+    rows = run_jobs(partial(run, **places), jobs, options.workers, _results(options, "cells"), _described)
     summary = summarise(rows)
-    Console(width=max(Console().width, 150)).print(_table(summary))
-    print(json.dumps({**_keys(summary), "wall_seconds": time.perf_counter() - started}))
+    console = Console(width=max(Console().width, 150))
+    console.print(_table(summary))
+    keys = _keys(summary)
+    if options.diagnose:
+        verdicts = run_jobs(
+            partial(diagnosed, **places), diagnoses(jobs), options.workers, _results(options, "diagnoses"), _judged
+        )
+        console.print(_verdict_table(verdicts))
+        keys |= _verdict_keys(verdicts)
+    print(json.dumps({**keys, "wall_seconds": time.perf_counter() - started}))
 
 
 if __name__ == "__main__":
