@@ -93,10 +93,10 @@ METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
     "bootstrap": ("search=bootstrap",),
     "gibbs": ("search=gibbs",),
-    "reference": ("search=reference",),
-    "annealing": ("search=annealing",),
+    "reference": ("search=reference", "objective=released_code"),
+    "annealing": ("search=annealing", "objective=released_code"),
 }
-"""Each search under the objective that it is published with, as its file in `conf/search` says."""
+"""The settings of each search. The chains run under the objective that they were published with."""
 
 NUM_CLAIMS: Final = {"reference": 32, "annealing": 32, "bootstrap": 64, "gibbs": 64}
 """Fewer claims where the cost grows faster than their number; all others have `MOST_CLAIMS`."""
