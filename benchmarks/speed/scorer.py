@@ -108,8 +108,8 @@ def random_claims(shortest: int, longest: int) -> Callable[[int], Claims]:
 
 def reviews(size: int) -> Claims:
     """Return short reviews, each a group of its own."""
-    with REVIEWS.open(encoding="utf-8", newline="") as file:
-        texts = [f"Review: {row['sentence']}\nSentiment:" for row in csv.DictReader(file)][:size]
+    rows = csv.DictReader(REVIEWS.read_text(encoding="utf-8").splitlines())
+    texts = [f"Review: {row['sentence']}\nSentiment:" for row in rows][:size]
     return Claims(texts, [str(place) for place in range(size)], MOODS)
 
 
