@@ -172,11 +172,11 @@ def _liking(scorer: LabelScorer, texts: Sequence[str]) -> Rows | str:
     if not texts:
         return "the prompts of these claims do not part into content and the words around it"
     try:
-        scorer.count_tokens(texts)
+        rows = log_softmax(scorer.label_logprobs([Prompt(NO_CONTEXT, text) for text in texts]), axis=1)
     except ScoringError as error:
-        # A model of a closed vocabulary has no word for nothing; that is an outcome, and the report says it.
-        return str(error)
-    rows = log_softmax(scorer.label_logprobs([Prompt(NO_CONTEXT, text) for text in texts]), axis=1)
+        # A model of a closed vocabulary has no word for nothing. The claims themselves it has answered, so that is an
+        # outcome, which the report tells; what to do about a claim, after the semicolon, does not apply.
+        return str(error).partition(";")[0]
     return logsumexp(rows, axis=0) - np.log(len(texts))
 
 

@@ -101,10 +101,10 @@ def test_as_many_shots_are_shown_as_fit() -> None:
 
 def test_a_model_without_a_word_for_nothing_says_so() -> None:
     class Closed(LikingScorer):
-        def count_tokens(self, segments: Any) -> Any:
-            if any("N/A" in segment for segment in segments):
-                raise ScoringError("no word for 'N/A'")
-            return super().count_tokens(segments)
+        def _answer(self, prompts: Any) -> Any:
+            if any("N/A" in prompt.query for prompt in prompts):
+                raise ScoringError("no word for 'N/A'; take another model")
+            return super()._answer(prompts)
 
     of = elicitation()
     found = _controls(of, Closed(_truth(of)))
