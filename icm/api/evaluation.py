@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -51,13 +51,13 @@ class Evaluation:
         return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip()
 
 
-def evaluate(result: Result, gold: str | Sequence[Any] | Mapping[int, Any], *, seed: int = 0) -> Evaluation:
+def evaluate(result: Result, gold: Any, *, seed: int = 0) -> Evaluation:
     """Compare the labels of a result with golden labels.
 
     Args:
         result: The labels.
-        gold: Golden labels: one for each row, by number of the row, or the column that holds them. A name of a label,
-            its index, or true and false; `None` where there is none.
+        gold: Golden labels: one for each row (a list, array or series), a mapping from the number of a row, or the
+            name of the column that holds them. A name of a label, its index, or true and false; `None` for none.
         seed: Of the bootstrap.
 
     Raises:
@@ -88,7 +88,7 @@ def evaluate(result: Result, gold: str | Sequence[Any] | Mapping[int, Any], *, s
     return Evaluation(compare(elicitation, load_settings(f"seed={seed}").evaluate, None))
 
 
-def _by_row(result: Result, gold: str | Sequence[Any] | Mapping[int, Any]) -> dict[int, Any]:
+def _by_row(result: Result, gold: Any) -> dict[int, Any]:
     """Return the golden label of each row that has one."""
     if isinstance(gold, str):
         if not any(gold in row for row in result.rows):

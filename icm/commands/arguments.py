@@ -58,10 +58,10 @@ def read_arguments(
     """
     words = [each for each in typed if not each.startswith("-") and not _is_setting(each)]
     command = _command(words, positional)
-    switches = {_SWITCHES[each]: True for each in typed if each in _SWITCHES}
+    told = {_SWITCHES[each] for each in typed if each in _SWITCHES}
     if command is None:
-        _refuse_unknown(typed, words, positional, told=bool(switches.keys() & {"help", "version"}))
-        return Arguments(None, [], **switches)
+        _refuse_unknown(typed, words, positional, told=bool(told & {"help", "version"}))
+        return Arguments(None, [], help="help" in told, version="version" in told)
     # From here on only what belongs to the command; its own words are taken out once each.
     rest = list(typed)
     for word in command.split():
@@ -74,7 +74,15 @@ def read_arguments(
     given = [f"{key}={word}" for key, word in zip(keys, bare, strict=False)]
     if "config_dir" in values:
         given.append(f"hydra.searchpath=[file://{values.pop('config_dir')}]")
-    return Arguments(command, [*given, *overrides], **switches, config=values.get("config"))
+    return Arguments(
+        command,
+        [*given, *overrides],
+        help="help" in told,
+        version="version" in told,
+        json="json" in told,
+        sweep="sweep" in told,
+        config=values.get("config"),
+    )
 
 
 def _command(words: Sequence[str], positional: Mapping[str, Sequence[str]]) -> str | None:

@@ -11,7 +11,7 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from icm.errors import ConfigError
 from icm.files.conf_dir import conf_dir
@@ -136,7 +136,7 @@ def _has(known: DictConfig, key: str) -> bool:
     return key in _keys(known)
 
 
-def _keys(known: DictConfig) -> list[str]:
+def _keys(known: DictConfig | ListConfig) -> list[str]:
     """Return all keys of a configuration, dotted, those of groups too."""
     plain = OmegaConf.to_container(known, resolve=False)
     assert isinstance(plain, dict)
