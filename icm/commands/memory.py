@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,14 +73,21 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
     if "objective=prequential" in overrides and "contexts" in roots:
         raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
-    judged = sorted({"labels", "corrections"} & roots)
-    if judged and command in ("run", "prepare", "elicit"):
+    if command in ("run", "prepare", "elicit"):
+        _refuse_given_labels(command, roots)
+    if command in READ:
+        _refuse_unread(command, keys, roots)
+
+
+def _refuse_given_labels(command: str, roots: Set[str]) -> None:
+    for key in sorted({"labels", "corrections"} & roots):
         raise ConfigError(
-            f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
-            f"judge labels that are there; labels to search with are anchors=FILE"
+            f"`icm {command}` makes labels and reads no {key}=…; `icm diagnose`, `icm evaluate` and `icm export` judge "
+            f"labels that are there; labels to search with are anchors=FILE"
         )
-    if command not in READ:
-        return
+
+
+def _refuse_unread(command: str, keys: Sequence[str], roots: Set[str]) -> None:
     # What the default out_dir is named after is read by every stage, unless the directory is given.
     read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
