@@ -56,7 +56,7 @@ def run(
     prepared = assemble(items, config.task, config.seed, count_tokens)
     stage.claim()
     task = TaskRecord(name=config.task.name, label_space=items.label_space, relations=config.task.relations)
-    return stage.finish({**_counts(prepared), "unused_columns": items.unused}, _write(out_dir, task, prepared))
+    return stage.finish({**_counts(prepared), "unused_columns": list(items.unused)}, _write(out_dir, task, prepared))
 
 
 def _inputs(task: TaskSettings, out_dir: Path) -> dict[str, str]:

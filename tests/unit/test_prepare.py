@@ -65,6 +65,7 @@ def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
         "available": 20,
         "golden": 12,
         "rejected": {"duplicate": 1, "empty": 1},
+        "unused_columns": [],
     }
     assert (len(claims), len(held_out)) == (8, 4)
     assert labels.keys() == {claim.id for claim in (*claims, *held_out)}
