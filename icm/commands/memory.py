@@ -33,6 +33,10 @@ TYPED: Final = "typed"
 """Key under which `run.json` keeps the command line of each stage, for people."""
 
 PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra", "labels", "corrections")
+
+RENAMED: Final = {"evaluate.num_draws": "evaluate.draws"}
+"""Settings that had another name before, and are still typed so."""
+
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
 
@@ -58,6 +62,9 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if problem := misplaced_model(overrides):
         raise ConfigError(problem)
     keys = typed_keys(overrides)
+    for key in keys:
+        if key in RENAMED:
+            raise ConfigError(f"{key} is called {RENAMED[key]} now; type that")
     roots = {_root(key) for key in keys}
     # Of the other commands, run_dir names what is read and out_dir where they write.
     if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:

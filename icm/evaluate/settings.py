@@ -18,7 +18,8 @@ class EvaluateConfig(BaseModel):
     seed: Seed
     # 0 shots are asked in any case: the other numbers are read beside it.
     shots: tuple[Annotated[int, Field(ge=0)], ...]
-    num_draws: int = Field(ge=1)
+    draws: int = Field(ge=1)
+    budget: float | None = Field(gt=0)
     # With fewer the ends of an interval, which are quantiles, would rest on two or three resamples.
     num_resamples: int = Field(ge=100)
     confidence_level: float = Field(gt=0, lt=1)

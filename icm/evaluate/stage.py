@@ -17,7 +17,8 @@ from icm import golden as gold
 from icm.claims import UNLABELLED, Claim
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
 from icm.evaluate.against_golden import Elicitation, compare
-from icm.evaluate.in_context import in_context_accuracy
+from icm.evaluate.controls import controls
+from icm.evaluate.in_context import FEWEST_DRAWS, in_context_accuracy
 from icm.evaluate.schema import InContext, Metrics
 from icm.evaluate.settings import EvaluateConfig
 from icm.files.labels import read_elicited_labels
@@ -86,7 +87,8 @@ def run(
     journal = None
     if scorer is not None:
         journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    metrics = evaluate(elicitation, config, journal, console)
+    spent = read_manifest(elicit_dir, "elicit").cost.get("forwarded_tokens")
+    metrics = evaluate(elicitation, config, journal, console, search_tokens=spent)
     cost = asdict(journal.cost) if journal else {}
     stage.claim()
     write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
@@ -105,9 +107,21 @@ def run(
 
 
 def evaluate(
-    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None = None
+    elicitation: Elicitation,
+    config: EvaluateConfig,
+    scorer: LabelScorer | None,
+    console: Console | None = None,
+    *,
+    search_tokens: float | None = None,
 ) -> Metrics:
-    """Return all metrics of an elicitation, accuracy in context included where there is a model to ask.
+    """Return all metrics of an elicitation, controls and accuracy in context included where there is a model to ask.
+
+    Args:
+        elicitation: What is compared.
+        config: How.
+        scorer: The model.
+        console: Where progress is shown; `None` for nowhere.
+        search_tokens: What the search forwarded, of which `config.budget` is a share; `None` where it is not known.
 
     Raises:
         ConfigError: The scorer has another number of labels than the task.
@@ -123,16 +137,34 @@ def evaluate(
     metrics = compare(
         elicitation, config.resampling, num_bins=config.num_bins, max_trace_points=config.max_trace_points
     )
-    in_context, missing = _in_context(elicitation, config, scorer, console)
-    return metrics.model_copy(update={"in_context": in_context, "in_context_missing": missing})
+    if scorer is None:
+        return metrics.model_copy(update={"in_context_missing": "no model was given"})
+    found = controls(
+        scorer,
+        space,
+        elicitation.claims,
+        gold.as_labels(elicitation.golden, elicitation.claims),
+        elicitation.held_out,
+        gold.as_labels(elicitation.golden, elicitation.held_out),
+        num_shots=max(config.shots, default=0),
+        # They stand beside the labels and need no more precision than those have.
+        draws=min(config.draws, FEWEST_DRAWS),
+        resampling=config.resampling,
+        console=console,
+    )
+    most_tokens = None if config.budget is None or search_tokens is None else config.budget * search_tokens
+    in_context, missing = _in_context(elicitation, config, scorer, most_tokens, console)
+    return metrics.model_copy(update={"controls": found, "in_context": in_context, "in_context_missing": missing})
 
 
 def _in_context(
-    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None
+    elicitation: Elicitation,
+    config: EvaluateConfig,
+    scorer: LabelScorer,
+    most_tokens: float | None,
+    console: Console | None,
 ) -> tuple[InContext | None, str | None]:
     """Return accuracy in context, or why there is none."""
-    if scorer is None:
-        return None, "no model was given"
     golden = gold.as_labels(elicitation.golden, elicitation.claims)
     # Shots are drawn from claims that have both labels, so that every arm can show the same ones.
     chosen = np.flatnonzero((elicitation.labels != UNLABELLED) & (golden != UNLABELLED))
@@ -144,8 +176,9 @@ def _in_context(
         elicitation.held_out,
         gold.as_labels(elicitation.golden, elicitation.held_out),
         shots=config.shots,
-        num_draws=config.num_draws,
+        draws=config.draws,
         resampling=config.resampling,
+        most_tokens=most_tokens,
         console=console,
     )
     return result, None if result else _why_not_in_context(elicitation)

@@ -6,16 +6,20 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from icm.claims import LabelSpace
 from icm.errors import SchemaError
 from icm.files.tables import named_delimiter
+from icm.prompts import real_line_breaks
 from icm.relations import RelationSpec
 from icm.statistics.streams import Seed
 
 MOST_HELD_OUT: Final = 128
 """Claims held out where no number is asked for: enough for an interval of ± 9 points."""
+
+ReadText = Annotated[str, AfterValidator(real_line_breaks)]
+"""A text of the settings that a model reads."""
 
 
 class CommonSettings(BaseModel):
@@ -98,7 +102,7 @@ class AlpacaSettings(SourceSettings):
 
     kind: Literal["alpaca"]
     format: Literal["auto", "authors", "pairs", "alpaca_farm", "llmbar", "prompted", "dialogues"]
-    quality: str = Field(min_length=1)
+    quality: ReadText = Field(min_length=1)
 
 
 class PocketSettings(CommonSettings):
@@ -126,7 +130,7 @@ class LabelSettings(BaseModel):
         return given
 
     name: str
-    verbalizer: str
+    verbalizer: ReadText
     gold: tuple[str | int | float | bool, ...] = ()
 
     @property
@@ -139,7 +143,7 @@ class CustomSettings(SourceSettings):
     """Any table of claims. `conf/task/custom.yaml` explains each key."""
 
     kind: Literal["custom"]
-    template: str = Field(min_length=1)
+    template: ReadText = Field(min_length=1)
     group_columns: tuple[str, ...]
     answer_column: str | None
     labels: tuple[LabelSettings, ...]

@@ -22,7 +22,7 @@ SMALL = (
     "task.num_held_out=16",
     "model=fake",
     "evaluate.shots=[0]",
-    "evaluate.num_draws=1",
+    "evaluate.draws=1",
     "training.reward=['model.steps=30','model.checkpoint_every=5']",
     "training.policy=['method.steps=12','method.batch_size=32','method.checkpoint_every=2','sampling.num_prompts=4',"
     "'sampling.samples_per_prompt=8','sampling.best_of_n=[1,8]']",

@@ -34,7 +34,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def truthfulqa(source: Path, out_dir: Path) -> list[str]:
-    size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.num_draws=2"]
+    size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.draws=2"]
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]
 
 

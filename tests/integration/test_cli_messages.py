@@ -42,7 +42,7 @@ def settings(source: Path, tmp_path: Path) -> list[str]:
         "model=fake",
         "search=zero_shot",
         "evaluate.shots=[0]",
-        "evaluate.num_draws=1",
+        "evaluate.draws=1",
         f"out_dir={tmp_path / 'run'}",
     ]
 

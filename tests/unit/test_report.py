@@ -27,7 +27,7 @@ from icm.show.page import Found, render_page
 from icm.show.report import what_is_known, write_report
 from tests.worlds import concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = evaluate_settings(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8, 99), draws=2, num_resamples=100)
 
 
 class Reader(HTMLParser):
