@@ -149,9 +149,13 @@ def test_a_seed_that_no_generator_takes_is_refused(typed: str) -> None:
 @pytest.mark.parametrize("kind", [RewardConfig, PolicyConfig, ArmsConfig])
 @pytest.mark.parametrize("seed", [2**32, HUGE])
 def test_a_seed_that_the_training_libraries_do_not_take_is_refused(kind: type, seed: int) -> None:
-    command = {RewardConfig: "reward", PolicyConfig: "policy", ArmsConfig: "arms"}[kind]
+    command, key = {
+        RewardConfig: ("reward", "model.seed"),
+        PolicyConfig: ("policy", "seed"),
+        ArmsConfig: ("arms", "seed"),
+    }[kind]
     with pytest.raises(ConfigError, match="seed: Input should be less than 4294967296"):
-        load_command(kind, command, "run_dir=any", f"seed={seed}")
+        load_command(kind, command, "run_dir=any", f"{key}={seed}")
 
 
 @pytest.mark.parametrize(
