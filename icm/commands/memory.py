@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,6 +66,20 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         if key in RENAMED:
             raise ConfigError(f"{key} is called {RENAMED[key]} now; type that")
     roots = {_root(key) for key in keys}
+    _check_together(command, overrides, roots)
+    if command not in READ:
+        return
+    # What the default out_dir is named after is read by every stage, unless the directory is given.
+    read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
+    for key in keys:
+        if _root(key) not in read:
+            makers = [stage for stage, names in READ.items() if _root(key) in names]
+            where = f"`icm {makers[0]}` reads it" if makers else "`icm run` reads it"
+            raise ConfigError(f"`icm {command}` does not read {key}: {where}; leave it out, or use `icm run`")
+
+
+def _check_together(command: str, overrides: Sequence[str], roots: Set[str]) -> None:
+    """Refuse settings that a command reads, but not beside the others that were typed."""
     # Of the other commands, run_dir names what is read and out_dir where they write.
     if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
         raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
@@ -79,15 +93,6 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
             f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
             f"judge labels that are there; labels to search with are anchors=FILE"
         )
-    if command not in READ:
-        return
-    # What the default out_dir is named after is read by every stage, unless the directory is given.
-    read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
-    for key in keys:
-        if _root(key) not in read:
-            makers = [stage for stage, names in READ.items() if _root(key) in names]
-            where = f"`icm {makers[0]}` reads it" if makers else "`icm run` reads it"
-            raise ConfigError(f"`icm {command}` does not read {key}: {where}; leave it out, or use `icm run`")
 
 
 def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tuple[Places, Config]:
