@@ -148,10 +148,10 @@ def test_claims_can_be_filtered_and_sorted(opened: Open) -> None:
     page.get_by_role("button", name="probability").click()
     assert [float(text.split()[0]) for text in column(page, 4)] == rising[::-1]
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("probability")
-    page.get_by_label("Label").select_option("True")
+    page.locator("select[name=label]").select_option("True")
     page.wait_for_function("document.querySelectorAll('#claims-body tr').length < 16")
     assert set(column(page, 3)) == {"True"}
-    page.get_by_label("Find").fill("no such words")
+    page.locator("input[name=text]").fill("no such words")
     page.wait_for_function("document.querySelectorAll('#claims-body tr').length === 0")
     assert said.inner_text() == "0–0 of 0, 16 in all"
 
@@ -160,10 +160,10 @@ def test_ten_thousand_rows_stay_usable(opened: Open) -> None:
     began = time.perf_counter()
     page = opened("large")
     assert page.locator("#claims-said").inner_text() == "1–50 of 10000"
-    page.get_by_label("Find").fill("number 2499?")
+    page.locator("input[name=text]").fill("number 2499?")
     page.wait_for_function("document.querySelectorAll('#claims-body tr').length === 4")
     page.get_by_role("button", name="margin").click()
-    page.get_by_label("Find").fill("")
+    page.locator("input[name=text]").fill("")
     page.wait_for_function("document.querySelectorAll('#claims-body tr').length === 50")
     page.get_by_role("button", name="on", exact=True).click()
     assert page.locator("#claims-said").inner_text() == "51–100 of 10000"
