@@ -17,6 +17,9 @@ ClaimId = NewType("ClaimId", str)
 Labels = NDArray[np.int8]
 """(N,) index into the label space per claim, `UNLABELLED` where the claim carries no label."""
 
+MOST_LABELS: Final = 127
+"""Label vectors hold indices as 8-bit numbers, and -1."""
+
 UNLABELLED: Final = -1
 AFFIRMING: Final = 1
 """Of the two labels of a binary space, the one that affirms the claim; the other one, 0, denies it."""
@@ -67,8 +70,9 @@ class LabelSpace:
         verbalizers: What follows the text of a claim, with the leading space (" True"), one for each label.
 
     Raises:
-        ValueError: There are fewer than two labels, a name or verbalizer is blank or repeated, or one verbalizer
-            begins another, so that the model could not tell which of the two it is about to say.
+        ValueError: There are fewer than two labels or more than `MOST_LABELS`, a name or verbalizer is blank or
+            repeated, or one verbalizer begins another, so that the model could not tell which of the two it is about
+            to say.
     """
 
     names: tuple[str, ...]
@@ -77,6 +81,10 @@ class LabelSpace:
     def __post_init__(self) -> None:
         if len(self.names) < 2:
             raise ValueError(f"a label space needs at least two labels, got {list(self.names)}")
+        if len(self.names) > MOST_LABELS:
+            raise ValueError(
+                f"a label space holds at most {MOST_LABELS} labels, got {len(self.names)}; merge some of them"
+            )
         if len(self.names) != len(self.verbalizers):
             raise ValueError(
                 f"each label needs one verbalizer: got {len(self.names)} names {list(self.names)} "

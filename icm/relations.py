@@ -161,6 +161,19 @@ def check_size(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> No
             )
 
 
+def check_groups(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> None:
+    """Check that no group of claims is too large for a relation, without making its constraints.
+
+    Raises:
+        ConfigError: One is.
+    """
+    for relation in relations:
+        # Of all relations this one alone binds a whole group in one constraint.
+        if relation.kind == "exactly_one":
+            for _ in _in_groups(claims, AnswerKey, lambda group: [_one_answer(group, claims)]):
+                pass
+
+
 def num_constraints(relation: RelationSpec, claims: Sequence[Claim]) -> dict[str, int]:
     """Return how many constraints a relation makes of each group, by arithmetic."""
     kind = ComparisonKey if relation.kind in ("mirrored", "transitive") else AnswerKey

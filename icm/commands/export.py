@@ -26,7 +26,14 @@ def run(places: Places, settings: ExportConfig, console: Console) -> None:
     if places.hub_id is not None:
         _check_hub(places, settings)
     labels_path = places.labels or places.run / "elicit" / LABELS
-    manifest = export.run(settings, places.run, labels_path, places.out_dir, overwrite=places.overwrite)
+    manifest = export.run(
+        settings,
+        places.run,
+        labels_path,
+        places.out_dir,
+        corrections=places.corrections,
+        overwrite=places.overwrite,
+    )
     rows = ", ".join(f"{name} ({count:,})" for name, count in manifest.counts["rows"].items())
     console.print(f"exported to {places.out_dir}: {rows}", soft_wrap=True)
     without, total = (manifest.counts.get(name, 0) for name in ("claims_without_label", "all_claims"))

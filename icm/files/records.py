@@ -24,6 +24,7 @@ CLAIMS: Final = "claims.jsonl"
 HELD_OUT: Final = "held_out.jsonl"
 GOLD: Final = "gold.jsonl"
 REJECTED: Final = "rejected.jsonl"
+ROWS: Final = "rows.jsonl"
 TASK: Final = "task.json"
 LABELS: Final = "labels.jsonl"
 TRACE: Final = "trace.jsonl"
@@ -72,6 +73,16 @@ class RejectedRow(Record):
         "near_duplicate",
     ]
     detail: str
+
+
+class SourceRow(Record):
+    """A line of `rows.jsonl`: a row of the source, by its number from 0, and a claim that it stands for.
+
+    A row may stand for several claims, and rows that repeat one another stand for one.
+    """
+
+    row: int
+    id: ClaimId
 
 
 class LabelRow(Record):

@@ -1,8 +1,8 @@
-"""Files of rows that others wrote: JSON, JSON Lines, CSV and its kin, Parquet, gzip'd or not. The one reader of them.
+"""Files of rows that others wrote: JSON, JSON Lines, CSV and its kin, Parquet, Excel, gzip'd or not.
 
-Every reader of rows goes through `read_table`, so a byte-order mark, a blank line, a repeated column or another
-delimiter means the same everywhere. What is ambiguous is refused; what means "no value" (null, NaN) becomes `None`.
-Knows no column's meaning.
+The one reader of them: whoever reads rows goes through `read_table`, so a byte-order mark, a blank line, a repeated
+column or another delimiter means the same everywhere. What is ambiguous is refused; what means "no value" (null, NaN)
+becomes `None`. Knows no column's meaning.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from icm.errors import SchemaError
+from icm.files.excel import parse_excel
 
 _CSV_FIELD_LIMIT: Final = 1 << 24  # characters; the csv module's own limit of 128 KiB is below a long solution
 
@@ -64,7 +65,7 @@ def read_table(
             f"{path}: unknown file type; use one of {', '.join(FILE_TYPES)}, each also with .gz added, or say which "
             f"delimiter parts the fields"
         )
-    if delimiter is not None and suffix in (".jsonl", ".ndjson", ".json", ".parquet"):
+    if delimiter is not None and suffix in (".jsonl", ".ndjson", ".json", ".parquet", ".xlsx"):
         raise SchemaError(f"{path}: a delimiter, {delimiter!r}, is for CSV files; leave it out, or rename the file")
     raw = _unpacked(path, _read_bytes(path))
     # Whatever the name, a delimiter says that the file is CSV.
@@ -75,11 +76,13 @@ def read_table(
             return parse_csv(path, raw, None if kind == ".csv" else "\t", encoding)
         case ".parquet":
             return _parse_parquet(path, raw)
+        case ".xlsx":
+            return parse_excel(path, raw)
         case _:
             return parse_json_rows(path, raw, encoding)
 
 
-FILE_TYPES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".parquet")
+FILE_TYPES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tab", ".parquet", ".xlsx")
 """What the name of a file of rows may end in, before `.gz`."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from icm.claims import Claim, ClaimId, composed
 from icm.errors import ConfigError, SchemaError
-from icm.files.records import RejectedRow
+from icm.files.records import RejectedRow, SourceRow
 from icm.prepare.items import TaskItem, TaskItems
 from icm.prepare.settings import CommonSettings
-from icm.relations import check_size
+from icm.relations import check_groups, check_size
 
 TokenCounter = Callable[[Sequence[str]], NDArray[np.int64]]
 """Returns the tokens of each segment, as `LabelScorer.count_tokens` does."""
@@ -34,6 +34,7 @@ class PreparedTask:
         claims: The claims to search, sorted by id; so are those held out, which are of other groups.
         golden: The golden labels of both, where the source has them.
         rejected: The rows that became no claim, and what was noted of claims that stay, by row.
+        rows: Which rows of the source the chosen claims stand in, repetitions too, by row.
         available: Number of claims that the source holds in all.
     """
 
@@ -41,6 +42,7 @@ class PreparedTask:
     held_out: list[Claim]
     golden: Mapping[ClaimId, int]
     rejected: list[RejectedRow]
+    rows: list[SourceRow]
     available: int
 
 
@@ -66,14 +68,16 @@ def assemble(
         key=lambda r: (r.row, r.reason, r.detail),
     )
     groups = _ranked_groups((item.claim for item in claims), seed)
-    _check_supply(settings, groups, rejected)
+    num_held_out = settings.held_out_of(len(claims))
+    _check_supply(settings, groups, num_held_out, rejected)
     # From the far end, so that searching more claims never takes one that was held out before.
-    held_out = _take(groups[::-1], settings.num_held_out)
+    held_out = _take(groups[::-1], num_held_out)
     held_out_groups = {claim.group for claim in held_out}
     rest = [group for group in groups if group[0].group not in held_out_groups]
     searched = _take(rest, settings.num_claims)
     _check_choice(settings, groups, searched, held_out)
     check_size(settings.relations, searched)
+    check_groups(settings.relations, searched)
     chosen = {claim.id for claim in (*searched, *held_out)}
     return PreparedTask(
         claims=searched,
@@ -81,6 +85,7 @@ def assemble(
         # Only labels of chosen claims: the file must not tell how the rest of the source is labelled.
         golden={claim: label for claim, label in labels.items() if claim in chosen},
         rejected=rejected,
+        rows=_rows_of(same, chosen),
         available=len(claims),
     )
 
@@ -172,6 +177,12 @@ def _golden_labels(same: Iterable[Sequence[TaskItem]]) -> tuple[dict[ClaimId, in
     return labels, conflicting
 
 
+def _rows_of(same: Iterable[Sequence[TaskItem]], chosen: Set[ClaimId]) -> list[SourceRow]:
+    """Return the rows in which claims stand, repetitions under the claim that was kept, by row and claim."""
+    pairs = {(item.row, items[0].claim.id) for items in same for item in items if items[0].claim.id in chosen}
+    return [SourceRow(row=row, id=claim) for row, claim in sorted(pairs)]
+
+
 def _ranked_groups(claims: Iterable[Claim], seed: int) -> list[list[Claim]]:
     """Return the claims by group, groups in an order drawn from the seed and their names."""
     groups: dict[str, list[Claim]] = defaultdict(list)
@@ -196,16 +207,18 @@ def _take(groups: Iterable[list[Claim]], limit: int | None) -> list[Claim]:
     return sorted(taken, key=lambda claim: claim.id)
 
 
-def _check_supply(settings: CommonSettings, groups: list[list[Claim]], rejected: list[RejectedRow]) -> None:
+def _check_supply(
+    settings: CommonSettings, groups: list[list[Claim]], num_held_out: int, rejected: list[RejectedRow]
+) -> None:
     available = sum(map(len, groups))
     if not available:
         first = f"; the first: row {rejected[0].row}: {rejected[0].detail}" if rejected else ""
         raise SchemaError(f"no row of the source became a claim, {len(rejected)} were rejected{first}")
     # `None` searches all the rest, of which there must be at least one.
-    wanted = (settings.num_claims or 1) + settings.num_held_out
+    wanted = (settings.num_claims or 1) + num_held_out
     if wanted > available:
         raise ConfigError(
-            f"task.num_claims={_shown(settings.num_claims)} and task.num_held_out={settings.num_held_out} need "
+            f"task.num_claims={_shown(settings.num_claims)} and task.num_held_out={num_held_out} need "
             f"{wanted} claims, the source holds {available} in {len(groups)} groups ({reasons_of(rejected)}); "
             f"ask for fewer, or set task.num_claims=null for all that are not held out"
         )
@@ -216,7 +229,8 @@ def _check_choice(
 ) -> None:
     smallest = min(map(len, groups))
     for key, wanted, got in (
-        ("num_held_out", settings.num_held_out, held_out),
+        # Where no number was asked for, none is what a source of few large groups can spare.
+        ("num_held_out", settings.num_held_out or 0, held_out),
         ("num_claims", settings.num_claims, searched),
     ):
         if wanted != 0 and not got:

@@ -42,7 +42,8 @@ def build(settings: CustomSettings, table: Table) -> TaskItems:
         items.append(TaskItem(claim=claim, golden_label=_golden_label(settings, row), row=row.number))
     # After reading, because only the table tells which answers there are; a misspelled one would bind nothing.
     check_answers_occur(settings.relations, [item.claim for item in items])
-    return TaskItems(items, rejected, settings.label_space)
+    unused = tuple(column for column in table.columns if column not in (*settings.claim_columns, *gold))
+    return TaskItems(items, rejected, settings.label_space, unused)
 
 
 def _claim(settings: CustomSettings, row: Row) -> Claim:

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from icm.errors import TrainingError
 from icm.files.records import Record
+from icm.models.names import local_directory
 from icm.pocket.weights import pocket_model_dir
 from icm.prepare.settings import ReadText
 from icm.scoring.local.loading import load_model
@@ -70,8 +71,12 @@ class Completion:
 
 
 def base_name(base: str | None) -> str:
-    """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model."""
-    return base or str(pocket_model_dir())
+    """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model.
+
+    Raises:
+        ScoringError: There is no such model, or it has not been fetched.
+    """
+    return str(pocket_model_dir() if base is None else local_directory(base) or base)
 
 
 def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:

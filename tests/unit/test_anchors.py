@@ -60,6 +60,22 @@ def test_a_file_without_anchors_is_refused(tmp_path: Path) -> None:
         read_anchors(anchors_file(tmp_path), CLAIMS, TRUE_FALSE)
 
 
+def test_anchors_have_the_format_of_every_label_file(tmp_path: Path) -> None:
+    claim = CLAIMS[2]
+    lines = ({"id": claim.id}, {"text": claim.text}, claim.parts, {"row": 7}, {"row": 7.0, "note": "by hand"})
+    expected = read_anchors(anchors_file(tmp_path, {"id": claim.id, "label": "True"}), CLAIMS, TRUE_FALSE)
+    for line in lines:
+        path = anchors_file(tmp_path, {**line, "label": "True"})
+        assert np.array_equal(read_anchors(path, CLAIMS, TRUE_FALSE, {7: [claim.id]}), expected)
+
+
+@pytest.mark.parametrize("column", ["relability", "Reliabilty", "probabilty", "probabilities"])
+def test_a_misspelt_reliability_is_not_ignored(tmp_path: Path, column: str) -> None:
+    path = anchors_file(tmp_path, {"id": CLAIMS[0].id, "label": 1, column: 0.6})
+    with pytest.raises(SchemaError, match=r"anchors.jsonl:1: column '\w+' is probably meant as"):
+        read_anchors(path, CLAIMS, TRUE_FALSE)
+
+
 def test_utility_rises_by_the_evidence_for_the_labels(tmp_path: Path) -> None:
     path = anchors_file(tmp_path, {"id": CLAIMS[2].id, "label": 1, "reliability": 0.9})
     labels = freeze(np.ones(12))

@@ -44,6 +44,10 @@ attention inside a stretch, which grows with its square, stays small beside the 
 PADDED_TOKENS: Final = 8192
 """Tokens per forward pass where prefixes cannot be shared."""
 
+READING_STRETCH: Final = 512
+"""Fewest tokens of a reading that are forwarded at once in a model with sliding windows: with fewer, a forward pass is
+too small to keep the device busy."""
+
 PROBE_TOKENS: Final = 320
 """Length of the prompts that are asked both ways before prefixes are shared: local attention that no cache layer
 tells of has windows of 256 tokens or fewer in the known models."""
@@ -105,11 +109,14 @@ class LocalScorer:
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
         self._padded = PaddedForward(model, self._head, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
+        # In stretches only where the probe has shown that windows are what the cache takes them for.
+        self._stretch: int | None = None
         if share_prefixes:
             num_tokens = max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"])
             sharing = self._sharing(model, num_tokens, cache_tokens)
             if isinstance(sharing, PackedForward):
                 self._packed = sharing
+                self._stretch = sharing.window and max(sharing.window, READING_STRETCH)
             else:
                 warnings.warn(f"prompts are forwarded in full, without sharing prefixes: {sharing}", stacklevel=2)
 
@@ -249,7 +256,7 @@ class LocalScorer:
         started = time.perf_counter()
         rows = [self._in_tokens(reading) for reading in readings]
         self._check_lengths(np.array([len(tokens) for tokens, _ in rows]))
-        logprobs, spent = self._padded.score_readings(rows, verbalizers)
+        logprobs, spent = self._padded.score_readings(rows, verbalizers, self._stretch)
         sizes = [len(reading.queries) for reading in readings]
         spent = replace(spent, prompts=sum(sizes), naive_tokens=spent.forwarded_tokens)
         self._cost += replace(spent, other_seconds=time.perf_counter() - started - spent.model_seconds)

@@ -145,7 +145,8 @@ class SegmentTokenizer:
         start, end = cut["offset_mapping"][cut["input_ids"].index(unknown)]
         raise ScoringError(
             f"the model's tokenizer does not know {text[start:end].strip() or text[start:end]!r} in {segment[:200]!r}; "
-            f"put it in words that the model knows, or set model.path to a model that knows this one"
+            f"put it in words that the model knows, or set model.path to a model that knows this one (the embedded "
+            f"model knows only a small world of its own)"
         )
 
     def _check_controls(self, segment: str, tokens: Tokens) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from icm.files.records import Record
 from icm.prepare.settings import ReadText
 from icm.scoring.open import ModelSettings
+from icm.statistics.streams import LibrarySeed
 from icm.training.arms.labels import Arm
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
@@ -27,7 +28,7 @@ class SamplesConfig(Record):
     num_prompts: int = Field(ge=1)
     samples_per_prompt: int = Field(ge=1)
     best_of_n: tuple[int, ...] = Field(min_length=1)
-    seed: int = Field(ge=0)
+    seed: LibrarySeed
 
 
 class VerdictSettings(LoopSettings):

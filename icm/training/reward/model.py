@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from icm.errors import TrainingError
+from icm.errors import ScoringError, TrainingError
+from icm.models.names import local_directory
 from icm.pocket.weights import pocket_model_dir
 from icm.training.libraries import quiet_libraries, save_model
 from icm.training.reward.settings import EnsembleSettings, RewardModelSettings
@@ -145,18 +146,21 @@ def combine(rewards: NDArray[np.float64], settings: EnsembleSettings) -> NDArray
 def _load(
     name: str, *, revision: str | None, fresh_head: bool, pad_token: str | None, max_length: int | None
 ) -> RewardModel:
-    # The Hub client would take a mistyped path for the name of a repository and say something about the network.
-    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise TrainingError(f"{name}: there is no such model directory; give a directory or a Hub id (owner/name)")
-    source = {"revision": revision, "local_files_only": Path(name).is_dir()}
+    try:
+        # Before the Hub client, which would take a mistyped path for a repository and say something about the network.
+        directory = local_directory(name)
+    except ScoringError as error:
+        raise TrainingError(str(error)) from None
+    location = str(directory or name)
+    source = {"revision": revision, "local_files_only": directory is not None}
     try:
         with quiet_libraries():
-            config = AutoConfig.from_pretrained(name, **source)
+            config = AutoConfig.from_pretrained(location, **source)
             _check_outputs(name, config)
-            tokenizer = AutoTokenizer.from_pretrained(name, **source)
+            tokenizer = AutoTokenizer.from_pretrained(location, **source)
             # Pickled weights could run code of their own, so safetensors alone.
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                name, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
+                location, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise TrainingError(f"cannot load {name!r} as a reward model: {str(error).strip().splitlines()[0]}") from None
