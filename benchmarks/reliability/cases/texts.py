@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from benchmarks.reliability.case import Case
 from benchmarks.reliability.cases.build import OWN, jsonl, prepare, table, texts_are
+from icm.claims import TRUE_FALSE
+from icm.pocket.weights import pocket_model_dir
+from icm.prepare import pocket
+from icm.scoring.local.loading import load_model
+from icm.scoring.local.segments import SegmentTokenizer
 
 CODE: Final = ("    return x", "return x", "\treturn x", "return x  ", "if x:\n    return y", "\n\n  y")
 
@@ -52,15 +58,17 @@ def _settings() -> Iterator[Case]:
 
 
 def _tokens() -> Iterator[Case]:
-    # The pocket model knows few words, and none of its control tokens is one.
-    known = "Ann has 3 pens"
     for control in ("<pad>", "<unk>"):
-        rows = [{"text": f"{known} {control}", "label": 0}, {"text": known, "label": 1}]
-        command = ("run", *prepare("rows.jsonl")[1:], "model=local", "search=zero_shot", "objective=lift")
+
+        def read(_: Path, control: str = control) -> None:
+            """Read a claim of the pocket world with a control token of its model at the end."""
+            _, tokenizer, _ = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
+            known = pocket.build("facts", 0).items[0].claim.text
+            SegmentTokenizer(tokenizer, TRUE_FALSE).encode(f"{known} {control}", True)
+
+        # It has no letters of its own to read a control token by.
         refused = ("does not know", "put it in words that the model knows")
-        yield Case(
-            "E", f"the control token {control} in a claim", command, {"rows.jsonl": jsonl(rows)}, refused=refused
-        )
+        yield Case("E", f"the control token {control} in a claim", read, {}, refused=refused)
 
 
 CASES: Final = [*_white_space(), *_settings(), *_tokens()]
