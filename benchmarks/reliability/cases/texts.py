@@ -37,13 +37,13 @@ def _settings() -> Iterator[Case]:
     files = {"rows.jsonl": jsonl([{"text": "Gate", "label": 0}])}
     refused = ("backslash", "write a real one", "YAML")
     for name, argument in {
-        "a line break of two characters": 'task.template="{text}\\nso"',
         "a tab of two characters": 'task.template="{text}\\tso"',
         "a line break of two characters in a verbalizer": LABELS,
     }.items():
         yield Case("E", name, prepare("rows.jsonl", argument), files, refused=refused)
     check = texts_are("Gate\nso")
-    yield Case("E", "a real line break", prepare("rows.jsonl", 'task.template="{text}\nso"'), files, check=check)
+    for name, template in {"a real line break": "{text}\nso", "a line break of two characters": "{text}\\nso"}.items():
+        yield Case("E", name, prepare("rows.jsonl", f'task.template="{template}"'), files, check=check)
     check = texts_are("{a} Gate so")
     yield Case(
         "E", "braces in a template", prepare("rows.jsonl", 'task.template="{{a}} {text} so"'), files, check=check
