@@ -66,7 +66,7 @@ def explain(run: LabelledRun, position: int) -> Explanation:
         contexts=contexts,
         no_contexts=no_contexts,
         bonds=bonds(run, position),
-        rival=rival_label(run, claim),
+        rival=rival_labels(run)[position],
     )
 
 
@@ -101,12 +101,14 @@ def bonds(run: LabelledRun, position: int) -> tuple[Bond, ...]:
     )
 
 
-def rival_label(run: LabelledRun, claim: Claim) -> str | None:
-    """Return the name of the label that the rival labelling gives a claim; `None` where there is no rival."""
-    if run.rival is None:
-        return None
-    label = run.rival.labels.get(claim.id)
-    return run.task.label_space.names[label] if label is not None and label != UNLABELLED else None
+def rival_labels(run: LabelledRun) -> list[str | None]:
+    """Return the names of the labels that the rival labelling gives the claims, in their order; `None` for none."""
+    # Asked once: to find the rival, whole labellings are compared.
+    rival = run.rival
+    labels = {} if rival is None else rival.labels
+    names = run.task.label_space.names
+    found = [labels.get(claim.id) for claim in run.claims]
+    return [None if label is None or label == UNLABELLED else names[label] for label in found]
 
 
 def _is_violated(constraint: Constraint, labels: Labels, num_labels: int) -> bool:

@@ -19,7 +19,7 @@ from icm.evaluate.schema import Metrics
 from icm.evaluate.summary import ARM_NAMES, VERDICT_TEXTS, interval, percent, summary_rows
 from icm.files.records import AlternativeRow, LabelRow, Manifest
 from icm.show.costs import cost_sentences
-from icm.show.explain import rival_label
+from icm.show.explain import rival_labels
 from icm.show.labelled import LabelledRun
 
 MOST_LETTERS: Final = 2000
@@ -126,11 +126,11 @@ def claims_data(run: LabelledRun, golden: Mapping[ClaimId, int] | None) -> dict[
             row.probability,
             row.margin,
             row.stability,
-            rival_label(run, claim),
+            rival,
             *([None if claim.id not in golden else names[golden[claim.id]]] if golden is not None else []),
             claim.id,
         ]
-        for claim, row in zip(run.claims, run.rows, strict=True)
+        for claim, row, rival in zip(run.claims, run.rows, rival_labels(run), strict=True)
     ]
     return {"columns": [{"class": "", **column} for column in columns], "rows": rows}
 

@@ -26,7 +26,7 @@ from icm.files.records import (
 from icm.prepare.settings import PocketSettings, TaskSettings
 from icm.prepare.sources import read
 from icm.prepare.tables import Table
-from icm.show.explain import rival_label
+from icm.show.explain import rival_labels
 from icm.show.labelled import LabelledRun
 
 SHEET: Final = "labels.csv"
@@ -70,6 +70,7 @@ class _OurCells:
     def __init__(self, run: LabelledRun) -> None:
         self._run = run
         self._rows = _claims_of_rows(run)
+        self._rival = rival_labels(run)
         self._place: dict[ClaimId, int] = {claim.id: place for place, claim in enumerate(run.claims)}
         prepare_dir = run.directory / "prepare"
         self._rejected: dict[int, list[RejectedRow]] = {}
@@ -91,7 +92,7 @@ class _OurCells:
         numbers = map(_number, (row.probability, row.margin, row.stability))
         # A run of an older version does not say in which row a claim stood.
         where = str(number) if self._run.source_rows else ""
-        return [claim.id, where, claim.text, row.name or "", *numbers, rival_label(self._run, claim) or "", note]
+        return [claim.id, where, claim.text, row.name or "", *numbers, self._rival[place] or "", note]
 
     def _apart(self, number: int, claim_id: ClaimId) -> list[str]:
         claim = self._held_out.get(claim_id)
