@@ -33,9 +33,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from benchmarks.harness import Row, append_row, conditions, option_parser, results_path
+from benchmarks.harness import Row, append_row, conditions, option_parser, read_rows, results_path
 
 ROOT: Final = Path(__file__).parents[1]
+DEMO: Final = "the demo"
 
 _REVIEWS: Final = (
     ("A fine, warm film that I would see again", "positive"),
@@ -199,7 +200,7 @@ def try_snippet(programs: Path, directory: Path, name: str, code: str) -> Row:
 def try_demo(programs: Path, directory: Path) -> Row:
     """Run the demo and say what came of it."""
     began = time.perf_counter()
-    row: Row = {"what": "the demo", "commands": 1, "labelled": False, "problem": None}
+    row: Row = {"what": DEMO, "commands": 1, "labelled": False, "problem": None}
     try:
         printed = _run([str(programs / "icm"), "run", "out_dir=demo"], directory, _environment())
         row["labelled"] = shows_labels(printed, directory / "demo")
@@ -254,19 +255,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _trials(options: argparse.Namespace, directory: Path, path: Path | None) -> Sequence[Row]:
     programs = Path(sys.executable).parent if options.quick else empty_environment(directory)
     model = "fake" if options.quick else options.model
-    trials: list[Callable[[], Row]] = [
-        *(lambda file=file: try_file(programs, file, model) for file in write_files(directory)),
-        lambda: try_demo(programs, directory),
-        *(
-            lambda name=name, code=code: try_snippet(programs, directory, name, code)
+    trials: dict[str, Callable[[], Row]] = {
+        **{file.name: lambda file=file: try_file(programs, file, model) for file in write_files(directory)},
+        DEMO: lambda: try_demo(programs, directory),
+        **{
+            name: lambda name=name, code=code: try_snippet(programs, directory, name, code)
             for name, code in snippets().items()
-        ),
-    ]
+        },
+    }
+    commit = _run(["git", "rev-parse", "HEAD"], ROOT).strip()
+    # What a stopped benchmark has tried of this very commit is not tried again.
+    known = {row["what"]: row for row in read_rows(path) if (row["commit"], row["model"]) == (commit, model)}
     rows = []
-    for trial in trials:
-        row = trial()
-        print(f"{row['what']}: {'labelled' if row['labelled'] else row['problem']}", file=sys.stderr, flush=True)
-        append_row(path, {**conditions(), "model": model, **row})
+    for what, trial in trials.items():
+        if what not in known:
+            known[what] = {**conditions(), "model": model, "commit": commit, **trial()}
+            append_row(path, known[what])
+        row = known[what]
+        print(f"{what}: {'labelled' if row['labelled'] else row['problem']}", file=sys.stderr, flush=True)
         rows.append(row)
     return rows
 

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from hydra.core.global_hydra import GlobalHydra
-
 from icm import cli
 from icm.errors import IcmError
 
@@ -98,7 +96,6 @@ def _status_of(command: Sequence[str] | Callable[[Path], object], folder: Path) 
             command(folder)
             return 0
         sys.argv = ["icm", *(argument.replace("{dir}", str(folder)) for argument in command)]
-        GlobalHydra.instance().clear()
         cli.main()
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -263,7 +263,7 @@ def claims_of_rows(
 
 
 def _reads_as(claim: Claim, row: Mapping[str, Any]) -> bool:
-    return all(str(row[name]).strip() == part for name, part in claim.parts.items() if name in row)
+    return all(str(row[name]).strip() == part.strip() for name, part in claim.parts.items() if name in row)
 
 
 def _source_rows(run: LabelledRun) -> list[dict[str, Any]]:

@@ -6,9 +6,14 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from icm.commands.conf_files import command_text, groups_of, option_text, options_of
 from icm.commands.memory import PLACES, READ
+
+_DEFAULTS: Final = re.compile(r"^defaults:\n(?:  .*\n)+", flags=re.MULTILINE)
+
+_BROUGHT: Final = re.compile(r"^  - override /(\w+)@\S+: (\w+)", flags=re.MULTILINE)
 
 
 def help_text(words: str, config_name: str, told: str, overrides: Sequence[str]) -> str:
@@ -29,7 +34,12 @@ def help_text(words: str, config_name: str, told: str, overrides: Sequence[str])
         settings = _only(settings, read)
         groups = {group: option for group, option in groups.items() if group in read}
     typed = dict(each.split("=", 1) for each in overrides if "=" in each)
-    shown = [_group(group, typed.get(group.partition("@")[0], option)) for group, option in groups.items()]
+    chosen = {group: typed.get(group.partition("@")[0], option) for group, option in groups.items()}
+    for group, option in list(chosen.items()):
+        # An option may bring one of another group, such as a search its objective.
+        brought = dict(_BROUGHT.findall(option_text(group, option)))
+        chosen |= {name: other for name, other in brought.items() if name in chosen and name not in typed}
+    shown = [_group(group, option) for group, option in chosen.items()]
     about = "Settings (key=value), with their defaults:"
     return f"{usage}\n\n{about}\n\n{textwrap.indent(settings, '  ')}\n\n" + "\n\n".join(shown) + "\n"
 
@@ -37,7 +47,7 @@ def help_text(words: str, config_name: str, told: str, overrides: Sequence[str])
 def _group(group: str, option: str) -> str:
     name, _, place = group.partition("@")
     others = [each for each in options_of(name) if each != option]
-    text = option_text(name, option) or _own_file(option)
+    text = _DEFAULTS.sub("", option_text(name, option)) or _own_file(option)
     also = textwrap.fill(f"also: {', '.join(others)}", 100, initial_indent="  # ", subsequent_indent="  #   ")
     told = f"\n{also}" if others else ""
     return f"{place or name}.…  as {name}={option} has them:{told}\n{textwrap.indent(text.strip(), '  ')}"
@@ -54,7 +64,7 @@ def _without_plumbing(text: str) -> tuple[str, str]:
     body, _, hydra = text.partition("\nhydra:\n")
     usage = textwrap.dedent(hydra.partition("header: |\n")[2]).strip()
     # The list of groups, of which each is shown on its own, and what tells Hydra where the settings go.
-    body = re.sub(r"^defaults:\n(?:  .*\n)+", "", body, flags=re.MULTILINE)
+    body = _DEFAULTS.sub("", body)
     return re.sub(r"^# @package.*\n", "", body).strip(), usage
 
 

@@ -38,9 +38,9 @@ def readable(override: str, *, sweeps: bool = False) -> str:
     """
     key, equals, value = override.partition("=")
     name = key.lstrip("+")
-    if not equals or (sweeps and "," in value):
+    if not equals:
         return override
-    if name in PATHS and not (name == "labels" and value.startswith("[")):
+    if name in PATHS and not (sweeps and "," in value) and not (name == "labels" and value.startswith("[")):
         if not value:
             raise ConfigError(f"{key}= is empty; name a file or directory, or leave {key} out")
         # A shell leaves the ~ of `key=~/x` as it is, because it does not begin the word.

@@ -141,8 +141,10 @@ def _elicited(labels_path: Path) -> Manifest | None:
         raise SchemaError(
             f"{labels_path}: there is no such file of labels; run `icm elicit`, or name another: labels=FILE"
         )
-    # Only the elicit stage writes a file of this name; of any other file there is no manifest to check.
-    if labels_path.name != LABELS:
+    # A file of the user's may have this name too; what the elicit stage wrote lies in its directory.
+    if labels_path.name != LABELS or not (
+        (labels_path.parent / MANIFEST).exists() or labels_path.parent.name == "elicit"
+    ):
         return None
     return verify(labels_path.parent, "elicit", LABELS)
 

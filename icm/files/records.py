@@ -275,9 +275,16 @@ def read_task(path: Path) -> TaskRecord:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Raises:
+        SchemaError: There is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError):
+        raise SchemaError(f"{path}: no such file; name one that is there") from None
 
 
 # Building an adapter costs more than validating a row with it.

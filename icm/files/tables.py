@@ -215,8 +215,9 @@ def _objects_of(path: Path, values: Any) -> list[dict[str, Any]]:
 
 def _one_value(text: str) -> Any:
     """Return the value of a text that is one JSON value, `None` of any other text."""
+    # Only its shape is looked at, so its numbers may stay text, of whatever length.
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return None
 

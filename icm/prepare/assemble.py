@@ -118,11 +118,9 @@ def _distinct(same: Iterable[Sequence[TaskItem]]) -> tuple[list[TaskItem], list[
 
 def _near_duplicates(items: Iterable[TaskItem]) -> list[RejectedRow]:
     """List the claims that are another one but for case, spacing and the last mark of a part; they stay."""
-    alike: dict[tuple[str, ...], list[TaskItem]] = defaultdict(list)
+    alike: dict[str, list[TaskItem]] = defaultdict(list)
     for item in items:
-        # By parts: the text around them is the template's, and ends alike in all claims.
-        parts = item.claim.parts or {"": item.claim.text}
-        alike[tuple(_roughly(part) for _, part in sorted(parts.items()))].append(item)
+        alike[_roughly(item.claim)].append(item)
     return [
         RejectedRow(
             row=item.row,
@@ -134,7 +132,11 @@ def _near_duplicates(items: Iterable[TaskItem]) -> list[RejectedRow]:
     ]
 
 
-def _roughly(text: str) -> str:
+def _roughly(claim: Claim) -> str:
+    text = claim.text
+    # A part may stand in the middle of the text, where its last mark is not the last of the text.
+    for part in claim.parts.values():
+        text = text.replace(part, part.rstrip(".!?… ")) if part.strip() else text
     # NFKC also makes typographic forms of letters, digits and spaces one.
     return " ".join(unicodedata.normalize("NFKC", text.casefold()).split()).rstrip(".!?… ")
 

@@ -149,11 +149,11 @@ class CustomSettings(SourceSettings):
     labels: tuple[LabelSettings, ...]
     gold_column: str | None
 
-    @field_validator("template")
+    @field_validator("template", mode="before")
     @classmethod
-    def _breaks_lines(cls, template: str) -> str:
+    def _breaks_lines(cls, template: Any) -> Any:
         # On a command line a line break can hardly be typed; what is typed in its place is meant as one.
-        return template.replace("\\n", "\n")
+        return template.replace("\\n", "\n") if isinstance(template, str) else template
 
     @property
     def has_gold(self) -> bool:

@@ -51,7 +51,7 @@ COUNTS = [
         *(4883, 637, 559, 4882, 2239),
         {"duplicate": 4, "conflicting_gold": 1},
     ),
-    (TRUTHFULQA, "truthfulqa/human_judged_answers.jsonl.gz", 14700, 658, 1281, 14700, 6331, {"near_duplicate": 304}),
+    (TRUTHFULQA, "truthfulqa/human_judged_answers.jsonl.gz", 14700, 658, 1281, 14700, 6331, {"near_duplicate": 301}),
     (TRUTHFUL_PAIRS, "truthfulqa/icm_official_train_preference.jsonl.gz", 5890, 443, 5890, 5890, 2945, {}),
     (TRUTHFUL_PAIRS, "truthfulqa/icm_official_test_preference.jsonl.gz", 4816, 185, 4816, 4816, 2408, {}),
     (ALPACA, "alpaca/icm_official_test.jsonl.gz", 746, 352, 746, 746, 373, {}),

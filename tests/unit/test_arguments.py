@@ -76,6 +76,10 @@ def test_help_shows_the_comments_of_the_groups_that_a_command_reads() -> None:
     assert "# The text of a claim up to its verdict" in prepared
     assert "search.…" not in prepared
     assert "hydra" not in shown + prepared
+    assert "override /" not in shown + prepared
+    # A search brings the objective that it is made for, unless another one is typed.
+    assert "objective=lift" in shown
+    assert "objective=paper" in help_text("elicit", "run", "", ["objective=paper", "search=sweeps"])
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda each: each.words)

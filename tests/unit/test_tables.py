@@ -79,6 +79,7 @@ def test_an_encoding_may_be_named(tmp_path: Path) -> None:
 
 def test_nan_is_no_value_and_long_numbers_stay_as_they_are(tmp_path: Path) -> None:
     digits = "9" * 5000
+    assert rows_of(tmp_path, "a.json", f'[{{"c": {digits}}}]'.encode()) == [{"c": digits}]
     assert rows_of(tmp_path, "a.jsonl", f'{{"a": NaN, "b": [NaN, 1], "c": {digits}}}'.encode()) == [
         {"a": None, "b": [None, 1], "c": digits}
     ]

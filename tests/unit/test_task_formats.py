@@ -451,7 +451,7 @@ def test_rows_with_an_empty_template_column_are_listed() -> None:
         ({"template": "{text!r}"}, "must hold a column name and nothing else"),
         ({"template": "{}"}, "must hold a column name and nothing else"),
         ({"template": "{text"}, "unmatched braces in the template"),
-        ({"template": "{text}\\nso"}, "holds a backslash and 'n', two characters, and no line break"),
+        ({"template": "{text}\\tso"}, "holds a backslash and 't', two characters, and no line break"),
         ({"template": "{happy}"}, "gold_column 'happy' must not be a part of the claims"),
         ({"group_columns": ["happy"]}, "gold_column 'happy' must not be a part of the claims"),
         ({"answer_column": "happy"}, "gold_column 'happy' must not be a part of the claims"),

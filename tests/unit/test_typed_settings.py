@@ -131,6 +131,11 @@ def test_a_sweep_parts_values_and_paths(task_file: Path) -> None:
     ]
 
 
+def test_a_template_with_commas_is_one_value_of_a_sweep() -> None:
+    (one, two) = jobs_of(["task=custom", "task.path=a.csv", "task.template=A, {b}: c,\\nd", "seed=0,1"])
+    assert custom(*one).template == custom(*two).template == "A, {b}: c,\nd"
+
+
 def test_a_key_of_the_settings_is_no_place() -> None:
     from icm.init.settings import InitSettings
 

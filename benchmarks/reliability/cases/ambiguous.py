@@ -23,6 +23,7 @@ from benchmarks.reliability.cases.build import (
     table,
     texts_are,
 )
+from benchmarks.reliability.cases.labels import anchored, export
 from icm.training.reward.judged_pairs import read_judged_pairs
 
 
@@ -58,10 +59,10 @@ def _twice() -> Iterator[Case]:
         "labels.jsonl": b'{"text": "Bridge 0 stands so", "label": 0, "label": 1}\n',
     }
     for file, content in labels.items():
-        for command, named in (("export", "labels"), ("elicit", "anchors")):
-            where = ("run_dir={dir}/run", "out_dir={dir}/export") if command == "export" else ("out_dir={dir}/run",)
-            arguments = (command, *where, f"{named}={{dir}}/{file}", *(("model=fake",) if command == "elicit" else ()))
-            yield Case("D", f"a label twice, {file}", arguments, {file: content}, refused=("twice", "rename"), run=True)
+        for command in (export, anchored):
+            yield Case(
+                "D", f"a label twice, {file}", command(file), {file: content}, refused=("twice", "rename"), run=True
+            )
     pairs = b'{"prompt": "q", "chosen": "a", "rejected": "b", "chosen": "c"}\n'
     yield Case(
         "D", "a response twice", judged_pairs, {"pairs.jsonl": pairs}, refused=("'chosen' stands twice", "rename")

@@ -211,7 +211,8 @@ def _files() -> Iterator[Case]:
         "a torn gz": ("rows.jsonl.gz", gzip.compress(jsonl(ROWS))[:-9], ("not a gzip file, or cut short",)),
         "a gz that is none": ("rows.csv.gz", table(ROWS), ("not a gzip file",)),
         "a torn Parquet": ("rows.parquet", b"PAR1torn", ("not a Parquet file",)),
-        "a spreadsheet": ("rows.xlsx", b"PK", ("unknown file type", ".csv", "delimiter")),
+        "a torn spreadsheet": ("rows.xlsx", b"PK", ("not an Excel workbook",)),
+        "an old spreadsheet": ("rows.xls", b"x", ("unknown file type", ".csv", "delimiter")),
         "a line cut short": ("rows.jsonl", jsonl(ROWS)[:-9], ("rows.jsonl:6", "not valid JSON")),
     }
     for name, (file, content, refused) in bad.items():

@@ -68,7 +68,7 @@ def _cases() -> Iterator[Case]:
         yield Case(
             "G", f"texts but for {name}", command, {"rows.jsonl": jsonl(same)}, told=("1 duplicate",), check=check
         )
-    answers = [{"question": "Is it?", "answer": answer, "label": n} for n, answer in enumerate(("Yes", "yes", "No"))]
+    answers = [{"question": "Is it?", "answer": answer, "label": answer != "No"} for answer in ("Yes", "yes", "No")]
     told = ("1 near_duplicate",)
     command = prepare("rows.jsonl", task=("task=truthfulqa",))
     yield Case(

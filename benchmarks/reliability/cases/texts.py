@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from benchmarks.reliability.case import Case
 from benchmarks.reliability.cases.build import OWN, jsonl, prepare, table, texts_are
+from icm.claims import TRUE_FALSE
+from icm.pocket.weights import pocket_model_dir
+from icm.prepare import pocket
+from icm.scoring.local.loading import load_model
+from icm.scoring.local.segments import SegmentTokenizer
 
 CODE: Final = ("    return x", "return x", "\treturn x", "return x  ", "if x:\n    return y", "\n\n  y")
 
@@ -31,13 +37,13 @@ def _settings() -> Iterator[Case]:
     files = {"rows.jsonl": jsonl([{"text": "Gate", "label": 0}])}
     refused = ("backslash", "write a real one", "YAML")
     for name, argument in {
-        "a line break of two characters": 'task.template="{text}\\nso"',
         "a tab of two characters": 'task.template="{text}\\tso"',
         "a line break of two characters in a verbalizer": LABELS,
     }.items():
         yield Case("E", name, prepare("rows.jsonl", argument), files, refused=refused)
     check = texts_are("Gate\nso")
-    yield Case("E", "a real line break", prepare("rows.jsonl", 'task.template="{text}\nso"'), files, check=check)
+    for name, template in {"a real line break": "{text}\nso", "a line break of two characters": "{text}\\nso"}.items():
+        yield Case("E", name, prepare("rows.jsonl", f'task.template="{template}"'), files, check=check)
     check = texts_are("{a} Gate so")
     yield Case(
         "E", "braces in a template", prepare("rows.jsonl", 'task.template="{{a}} {text} so"'), files, check=check
@@ -52,15 +58,17 @@ def _settings() -> Iterator[Case]:
 
 
 def _tokens() -> Iterator[Case]:
-    # The pocket model knows few words, and none of its control tokens is one.
-    known = "Ann has 3 pens"
     for control in ("<pad>", "<unk>"):
-        rows = [{"text": f"{known} {control}", "label": 0}, {"text": known, "label": 1}]
-        command = ("run", *prepare("rows.jsonl")[1:], "model=local", "search=zero_shot", "objective=lift")
+
+        def read(_: Path, control: str = control) -> None:
+            """Read a claim of the pocket world with a control token of its model at the end."""
+            _, tokenizer, _ = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
+            known = pocket.build("facts", 0).items[0].claim.text
+            SegmentTokenizer(tokenizer, TRUE_FALSE).encode(f"{known} {control}", True)
+
+        # It has no letters of its own to read a control token by.
         refused = ("does not know", "put it in words that the model knows")
-        yield Case(
-            "E", f"the control token {control} in a claim", command, {"rows.jsonl": jsonl(rows)}, refused=refused
-        )
+        yield Case("E", f"the control token {control} in a claim", read, {}, refused=refused)
 
 
 CASES: Final = [*_white_space(), *_settings(), *_tokens()]

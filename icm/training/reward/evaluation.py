@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from icm import golden
-from icm.claims import Claim
+from icm.claims import Claim, composed
 from icm.errors import SchemaError
 from icm.files.labels import label_rows
 from icm.files.records import (
@@ -204,8 +204,9 @@ def _sources(
 ) -> list[tuple[str, list[JudgedPair], dict[str, int], int]]:
     """Return name, pairs, rejected rows and number of pairs left out of each source."""
     sources = []
+    taught = _taught(reward_dirs)
     if found := golden_pairs(prepare_dir, pairs):
-        trained_on = _trained_on(reward_dirs)
+        trained_on = {pair.id for pair in taught}
         # Held-out claims may repeat a pair of the training in a group of their own.
         unseen = [
             JudgedPair(group=pair.group, prompt=pair.prompt, better=pair.chosen, worse=pair.rejected)
@@ -215,15 +216,24 @@ def _sources(
         sources.append((GOLDEN, unseen, {}, len(found) - len(unseen)))
     for path in config.files:
         judged, rejected = read_judged_pairs(path, pairs.comparison_prompt)
-        sources.append((path.name, judged, dict(Counter(row.reason for row in rejected)), 0))
+        # A published file may hold the very pairs that the claims were made of.
+        seen = {_content(pair.prompt, pair.chosen, pair.rejected) for pair in taught}
+        unseen = [pair for pair in judged if _content(pair.prompt, pair.better, pair.worse) not in seen]
+        reasons = dict(Counter(row.reason for row in rejected))
+        sources.append((path.name, unseen, reasons, len(judged) - len(unseen)))
     return sources
 
 
-def _trained_on(reward_dirs: Sequence[Path]) -> set[str]:
-    """Return the ids of the pairs that any member was trained on."""
+def _content(prompt: str, one: str, other: str) -> tuple[str, frozenset[str]]:
+    """Return what a pair says, whichever of its responses is preferred and however its letters are composed."""
+    return composed(prompt), frozenset((composed(one.strip()), composed(other.strip())))
+
+
+def _taught(reward_dirs: Sequence[Path]) -> list[PreferencePair]:
+    """Return the pairs that any member was trained on."""
     # An id does not depend on which response is preferred, so a pair counts as seen whatever its training label was.
     paths = [directory / PAIRS for directory in reward_dirs if (directory / PAIRS).exists()]
-    return {pair.id for path in paths for pair in read_rows(path, PreferencePair)}
+    return [pair for path in paths for pair in read_rows(path, PreferencePair)]
 
 
 def _spread(pairs: Sequence[JudgedPair], better: NDArray[np.float64], worse: NDArray[np.float64]) -> RewardSpread:
