@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from icm.statistics.estimates import Resampling
+from icm.statistics.streams import Seed
 
 
 class EvaluateConfig(BaseModel):
@@ -14,7 +15,7 @@ class EvaluateConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(ge=0)
+    seed: Seed
     # 0 shots are asked in any case: the other numbers are read beside it.
     shots: tuple[Annotated[int, Field(ge=0)], ...]
     draws: int = Field(ge=1)

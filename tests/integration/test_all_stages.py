@@ -118,5 +118,5 @@ def test_a_missing_training_library_is_named_before_anything_is_done(tmp_path: P
     arguments = ["run", "stages=all", *SMALL, f"out_dir={tmp_path / 'run'}"]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, env=environment(), text=True)
     assert done.returncode == 2
-    assert done.stderr.strip() == "icm: this command trains, which needs trl: pip install 'icm[train]'"
+    assert done.stderr.strip() == "icm: this command trains, which needs trl: pip install 'icm-elicitation[train]'"
     assert not (tmp_path / "run").exists()

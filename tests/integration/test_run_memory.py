@@ -116,4 +116,4 @@ def test_manifests_name_the_model(icm: Icm, tmp_path: Path) -> None:
         assert model["path"] == "the embedded pocket model"
         assert (model["dtype"], model["device"]) == ("float32", "cpu")
         assert model["fingerprint"].startswith("local-")
-    assert "the embedded pocket model" in (tmp_path / "evaluate" / "report.html").read_text()
+    assert "the embedded pocket model" in (tmp_path / "report.html").read_text()

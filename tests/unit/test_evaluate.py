@@ -33,7 +33,6 @@ def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path
     assert metrics.in_context.headline_shots == 8
     assert set(manifest.outputs) == {
         "metrics.json",
-        "report.html",
         *(
             f"figures/{name}.{suffix}"
             for name in ("in_context", "trace", "reliability", "confusion")

@@ -229,6 +229,7 @@ class LocalScorer:
             # Four segments hold every kind of seam; a long prompt would take long to tokenise twice.
             self._segments.check_seams(prompts[0].segments[-4:])
             self._seams_checked = True
+        self._segments.check_queries(dict.fromkeys(prompt.query for prompt in prompts))
         # Also where prefixes are not shared: it counts the tokens of every prompt.
         trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
         self._check_lengths(trie.lengths)
@@ -248,6 +249,7 @@ class LocalScorer:
         """
         if not readings:
             return []
+        self._segments.check_queries(dict.fromkeys(query for reading in readings for query in reading.queries))
         verbalizers = self._segments.verbalizers
         if len({verbalizer[:-1] for verbalizer in verbalizers}) > 1:
             return [self.label_logprobs(reading.prompts()) for reading in readings]

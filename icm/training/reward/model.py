@@ -43,8 +43,9 @@ class RewardModel:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
-        # Not truncated: a text that is cut would get the reward of another.
-        return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
+        # Not truncated: a text that is cut would get the reward of another. Split: a control token inside is text.
+        how = {"truncation": False, "split_special_tokens": True, "verbose": False}
+        return self.tokenizer(list(texts), **how)["input_ids"] if texts else []
 
     def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the reward of each text (N,): prompt and response joined.
