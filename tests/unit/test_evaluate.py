@@ -107,7 +107,7 @@ def test_a_missing_gold_file_is_named_with_the_way_out(tmp_path: Path) -> None:
 
 def test_a_gold_file_without_golden_labels_is_named(tmp_path: Path) -> None:
     of = elicitation()
-    with pytest.raises(SchemaError, match=r"gold\.jsonl: has no golden label for any of the 48 claims"):
+    with pytest.raises(SchemaError, match=r"gold\.jsonl: none of the searched claims has a golden label"):
         run(CONFIG, *write_run(of, tmp_path, {}), tmp_path / "evaluate", None)
 
 
