@@ -16,7 +16,7 @@ from benchmarks.quality import real
 
 def _row(seed: int, accuracy: float, **figures: Any) -> dict[str, Any]:
     found = {"accuracy": accuracy, "fresh_accuracy": accuracy, "tokens_per_claim": 10.0, "reads_per_claim": 1.0}
-    methods = {"default": {**found, **figures}, "pmi": {"missing": "no words"}}
+    methods = [{"method": "default", **found, **figures}, {"method": "pmi", "missing": "no words"}]
     return {"model": "gemma", "task": "sst2", "claims": 256, "seed": seed, "methods": methods}
 
 
