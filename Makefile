@@ -7,7 +7,7 @@ INSTALL := UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --pyt
 export HF_HUB_OFFLINE := 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo real test test-real check lint types imports format clean
+.PHONY: demo real test check lint types imports format clean
 
 demo: $(VENV)/installed
 	$(BIN)/icm run out_dir=runs/demo

@@ -147,7 +147,7 @@ def run(job: Row, data: Path, runs: Path) -> Row:
         runs: Where searches keep their directories.
 
     Returns:
-        `methods`: for each method of the cell the figures of `_figures`. `rows`: which rows of the file they are from,
+        `methods`: the figures of `_figures` for each method of the cell. `rows`: which rows of the file they are from,
         `odd` or `all`. `seconds`: wall time, all parts of a run that was stopped together.
     """
     cell = _prepared(job, data, runs)
@@ -155,10 +155,11 @@ def run(job: Row, data: Path, runs: Path) -> Row:
     if job["method"] == CONTROLS:
         started = time.perf_counter()
         methods = _controls(cell, job["seed"])
-        return {"methods": methods, "rows": rows, "seconds": time.perf_counter() - started}
+        listed = [{"method": method, **figures} for method, figures in methods.items()]
+        return {"methods": listed, "rows": rows, "seconds": time.perf_counter() - started}
     elicit_dir, manifest = _elicited(job, cell)
     figures = _of_search(elicit_dir, manifest, cell.truth, cell.fresh)
-    return {"methods": {job["method"]: figures}, "rows": rows, "seconds": manifest.seconds}
+    return {"methods": [{"method": job["method"], **figures}], "rows": rows, "seconds": manifest.seconds}
 
 
 def diagnosed(job: Row, data: Path, runs: Path) -> Row:
@@ -312,10 +313,10 @@ def summarise(rows: Sequence[Row]) -> dict[tuple[str, str, str], Row]:
     """Return means over the seeds, with intervals, by model, task and method."""
     found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        for method, figures in row["methods"].items():
+        for figures in row["methods"]:
             if "missing" not in figures:
                 cell = {**figures, "claims": row["claims"]}
-                found.setdefault((row["model"], row["task"], method), []).append(cell)
+                found.setdefault((row["model"], row["task"], figures["method"]), []).append(cell)
     return {key: _means(cells) for key, cells in found.items()}
 
 
@@ -437,9 +438,7 @@ def _judged(row: Row) -> str:
 
 def _described(row: Row) -> str:
     found = ", ".join(
-        f"{method} {100 * figures['accuracy']:.1f} %"
-        for method, figures in row["methods"].items()
-        if "accuracy" in figures
+        f"{each['method']} {100 * each['accuracy']:.1f} %" for each in row["methods"] if "accuracy" in each
     )
     return (
         f"{row['model']}, {row['task']}, {row['claims']} claims, seed {row['seed']}: {found}; {row['seconds']:,.0f} s"

@@ -20,7 +20,7 @@ Icm = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["model=fake", "search=zero_shot", "task.num_claims=12", "task.num_held_out=6"]
-QUICK = [*SMALL, "evaluate.shots=[0]", "evaluate.num_draws=1", "evaluate.num_resamples=200"]
+QUICK = [*SMALL, "evaluate.shots=[0]", "evaluate.draws=1", "evaluate.num_resamples=200"]
 
 
 def test_json_is_the_only_output_and_people_read_beside_it(icm: Icm, tmp_path: Path) -> None:
