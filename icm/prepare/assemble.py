@@ -98,9 +98,10 @@ def _by_text(items: Iterable[TaskItem]) -> list[list[TaskItem]]:
     by_text: dict[str, list[TaskItem]] = defaultdict(list)
     for item in items:
         by_text[composed(item.claim.text.replace("\r\n", "\n"))].append(item)
+    # By group first: of two groups that share several texts (the two orders of a comparison, say) one keeps them all.
     # By content before row number: equal claims may differ in their parts, and the order of the source must not decide
     # between them.
-    return [sorted(same, key=lambda item: (repr(item.claim), item.row)) for same in by_text.values()]
+    return [sorted(same, key=lambda item: (item.claim.group, repr(item.claim), item.row)) for same in by_text.values()]
 
 
 def _distinct(same: Iterable[Sequence[TaskItem]]) -> tuple[list[TaskItem], list[RejectedRow]]:

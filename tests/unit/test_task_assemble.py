@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,11 @@ def test_one_text_in_several_groups_stands_once_and_on_one_side_of_the_split() -
     assert prepared.available == 10
     assert Counter(reason for _, reason in reasons(prepared)) == {"duplicate": 38}
     assert "in another group" in prepared.rejected[0].detail
+
+
+def test_groups_that_share_several_texts_leave_all_of_them_to_one() -> None:
+    shared = [untold(group, text, None, row) for row, (group, text) in enumerate(product(("g", "h"), "abcdefgh"))]
+    assert len({claim.group for claim in prepare(shared).claims}) == 1
 
 
 def test_one_text_with_two_golden_labels_in_two_groups_has_none() -> None:

@@ -62,7 +62,7 @@ def _tokens() -> Iterator[Case]:
 
         def read(_: Path, control: str = control) -> None:
             """Read a claim of the pocket world with a control token of its model at the end."""
-            _, tokenizer, _ = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
+            _model, tokenizer, _identity = load_model(pocket_model_dir(), revision=None, dtype="float32", device="cpu")
             known = pocket.build("facts", 0).items[0].claim.text
             SegmentTokenizer(tokenizer, TRUE_FALSE).encode(f"{known} {control}", True)
 
