@@ -21,11 +21,13 @@ from icm.scoring.protocol import ScoringCost
 class Checkpoint(Record):
     """A search between two steps, with what it cost so far and how long its files are.
 
-    Its evaluations are not kept: the journal answers them without a model.
+    Its evaluations are not kept: the journal answers them without a model. The trace, which has no check sums of its
+    own as the journal has, is told from another one by the SHA-256 of its bytes so far.
     """
 
     state: dict[str, Any]
     trace_bytes: int
+    trace_sha256: str
     journal_bytes: int
     cost: ScoringCost
     seconds: float
@@ -51,12 +53,12 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
         if stored["sha256"] != _digest(content):
             raise ValueError("its content does not match its hash")
         return Checkpoint.model_validate(content)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         # Wrong JSON, a wrong hash and pydantic raise a ValueError; the other two mean JSON of another shape.
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise RunDirectoryError(
-            f"{path} is corrupt ({problem}); delete that file and run the same command again: the search starts "
-            f"over, but the journal beside it still answers everything the model was asked"
+            f"{path} is corrupt ({problem}), or of another version of icm; delete that file and run the same command "
+            f"again: the search starts over, but the journal beside it still answers everything the model was asked"
         ) from None
 
 

@@ -80,46 +80,46 @@ def run(
     """
     inputs = _check_inputs(prepare_dir, elicit_dir, diagnose_dir)
     settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
-    stage = StageDir(
+    with StageDir(
         out_dir, "evaluate", settings, inputs, model=describe_model(scorer) if scorer else None, overwrite=overwrite
-    )
-    if done := stage.complete():
-        return done
+    ) as stage:
+        if done := stage.complete():
+            return done
 
-    elicitation = read_elicitation(prepare_dir, elicit_dir)
-    # The directory is claimed by the first answer at the earliest: a start that fails before leaves it free.
-    journal = None
-    if scorer is not None:
-        journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    metrics = evaluate(elicitation, config, journal, console)
-    # Taken before the report is written, so that it is the cost of the metrics and of nothing else.
-    cost = asdict(journal.cost) if journal else {}
-    stage.claim()
-    write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    elicited = read_manifest(elicit_dir, "elicit")
-    # Loaded here, since the drawing library takes a second that every other command would pay.
-    from icm.evaluate.figures import draw_figures
-    from icm.evaluate.page import render_page
+        elicitation = read_elicitation(prepare_dir, elicit_dir)
+        # The directory is claimed by the first answer at the earliest: a start that fails before leaves it free.
+        journal = None
+        if scorer is not None:
+            journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
+        metrics = evaluate(elicitation, config, journal, console)
+        # Taken before the report is written, so that it is the cost of the metrics and of nothing else.
+        cost = asdict(journal.cost) if journal else {}
+        stage.claim()
+        write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
+        elicited = read_manifest(elicit_dir, "elicit")
+        # Loaded here, since the drawing library takes a second that every other command would pay.
+        from icm.evaluate.figures import draw_figures
+        from icm.evaluate.page import render_page
 
-    figures = draw_figures(metrics, out_dir / "figures")
-    page = render_page(
-        metrics,
-        figures_dir=out_dir / "figures",
-        figures=figures,
-        costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
-        settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
-        disagreements=disagreements(elicitation)[: config.num_disagreements],
-        diagnosis=read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis) if diagnose_dir else None,
-    )
-    write_text(out_dir / REPORT, page)
-    drawn = [f"figures/{name}{suffix}" for name, _, _ in figures for suffix in (".png", ".svg")]
-    counts = {
-        "claims": metrics.num_claims,
-        "labelled": metrics.num_labelled,
-        "without_gold": metrics.num_without_gold,
-        "held_out": metrics.num_held_out,
-    }
-    return stage.finish(counts, outputs=(METRICS, REPORT, *drawn), cost=cost)
+        figures = draw_figures(metrics, out_dir / "figures")
+        page = render_page(
+            metrics,
+            figures_dir=out_dir / "figures",
+            figures=figures,
+            costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
+            settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
+            disagreements=disagreements(elicitation)[: config.num_disagreements],
+            diagnosis=read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis) if diagnose_dir else None,
+        )
+        write_text(out_dir / REPORT, page)
+        drawn = [f"figures/{name}{suffix}" for name, _, _ in figures for suffix in (".png", ".svg")]
+        counts = {
+            "claims": metrics.num_claims,
+            "labelled": metrics.num_labelled,
+            "without_gold": metrics.num_without_gold,
+            "held_out": metrics.num_held_out,
+        }
+        return stage.finish(counts, outputs=(METRICS, REPORT, *drawn), cost=cost)
 
 
 def evaluate(

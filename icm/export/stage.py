@@ -78,30 +78,30 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
     # What a verdict or a metric says of other labels must not stand on the card of these.
     diagnosed, evaluated = (_of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate"))
     inputs |= {each.name: sha256_of(each / MANIFEST) for each in (diagnosed, evaluated) if each is not None}
-    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    prepare_dir = run_dir / "prepare"
-    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-    held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
-    # A file of other origin may label held-out claims too; these are known claims, but not exported.
-    labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
-    rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
-    stage.claim()
-    written = _write(config, rows, out_dir)
-    card = render_card(
-        task=prepared.config["task"],
-        licence=licence_of(config, run_dir),
-        labels_file=labels_path.name,
-        elicited=elicited,
-        diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
-        metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
-        rows=written,
-        without_pairs=without_pairs,
-    )
-    write_text(out_dir / CARD, card)
-    counts = {"rows": written, "without_pairs": without_pairs}
-    return stage.finish(counts, outputs=_files(out_dir))
+    with StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        prepare_dir = run_dir / "prepare"
+        task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+        held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
+        # A file of other origin may label held-out claims too; these are known claims, but not exported.
+        labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
+        rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
+        stage.claim()
+        written = _write(config, rows, out_dir)
+        card = render_card(
+            task=prepared.config["task"],
+            licence=licence_of(config, run_dir),
+            labels_file=labels_path.name,
+            elicited=elicited,
+            diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
+            metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
+            rows=written,
+            without_pairs=without_pairs,
+        )
+        write_text(out_dir / CARD, card)
+        counts = {"rows": written, "without_pairs": without_pairs}
+        return stage.finish(counts, outputs=_files(out_dir))
 
 
 def _elicited(labels_path: Path) -> Manifest | None:

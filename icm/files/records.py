@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -128,6 +128,7 @@ class Manifest(Record):
         seconds: Wall time, over all resumed parts.
         versions: Versions of Python, this package and the libraries that decide the numbers.
         created_at: When the result was complete, UTC, ISO 8601.
+        digest: SHA-256 of all the rest, so that an edited manifest is noticed; empty in those of older versions.
     """
 
     stage: str
@@ -140,6 +141,12 @@ class Manifest(Record):
     seconds: float = 0.0
     versions: dict[str, str] = {}
     created_at: str = ""
+    digest: str = ""
+
+    def signed(self) -> Self:
+        """Return the same manifest with its digest."""
+        rest = self.model_dump(mode="json", exclude={"digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()})
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:

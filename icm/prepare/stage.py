@@ -47,15 +47,15 @@ def run(
         RunDirectoryError: The directory belongs to a run with other settings, or to another version of the source.
     """
     inputs = _inputs(config.task, out_dir)
-    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    # Before `claim`: a source that cannot be read leaves the directory free for another try.
-    items = build(config.task)
-    prepared = assemble(items, config.task, config.seed, count_tokens)
-    stage.claim()
-    task = TaskRecord(name=config.task.name, label_space=items.label_space, relations=config.task.relations)
-    return stage.finish(_counts(prepared), _write(out_dir, task, prepared))
+    with StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        # Before `claim`: a source that cannot be read leaves the directory free for another try.
+        items = build(config.task)
+        prepared = assemble(items, config.task, config.seed, count_tokens)
+        stage.claim()
+        task = TaskRecord(name=config.task.name, label_space=items.label_space, relations=config.task.relations)
+        return stage.finish(_counts(prepared), _write(out_dir, task, prepared))
 
 
 def _inputs(task: TaskSettings, out_dir: Path) -> dict[str, str]:
