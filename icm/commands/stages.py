@@ -18,7 +18,7 @@ from icm.config import Config, Places
 from icm.files.records import CLAIMS, MANIFEST, METRICS, TASK, read_claims, read_task
 from icm.files.stage_dir import read_result, verify
 from icm.problem import check_problem
-from icm.scoring.open import open_scorer
+from icm.scoring.open import identity_of_tokenizer, open_scorer
 from icm.scoring.protocol import LabelScorer
 
 if TYPE_CHECKING:
@@ -34,8 +34,15 @@ def prepare(places: Places, config: Config, console: Console) -> None:
         # Loaded only when there is something to count: a complete stage needs no model, nor does one without a limit.
         return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
 
-    out_dir = places.out_dir / "prepare"
-    manifest = stage.run(config.for_prepare(), out_dir, count_tokens, overwrite=places.overwrite)
+    # Which claims are short enough follows from what counts their tokens.
+    limited = config.task.max_claim_tokens is not None
+    manifest = stage.run(
+        config.for_prepare(),
+        places.out_dir / "prepare",
+        count_tokens,
+        tokenizer=identity_of_tokenizer(config.model) if limited else None,
+        overwrite=places.overwrite,
+    )
     # After the stage, so that settings which it refused are not remembered.
     remember(places, config, "prepare")
     counts = manifest.counts

@@ -6,7 +6,6 @@ uninterrupted search would have asked and written.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from icm.errors import RunDirectoryError
-from icm.files.records import Record, first_problem, write_text
+from icm.files.records import Record, digest_of, first_problem, write_text
 from icm.scoring.protocol import ScoringCost
 
 
@@ -36,7 +35,7 @@ class Checkpoint(Record):
         """Write the checkpoint in the place of the one before, atomically."""
         content = self.model_dump(mode="json")
         # The hash stands beside the content, so that a file that was cut short or edited is noticed.
-        write_text(path, json.dumps({"sha256": _digest(content), "checkpoint": content}) + "\n")
+        write_text(path, json.dumps({"sha256": digest_of(content), "checkpoint": content}) + "\n")
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
@@ -50,7 +49,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         content = stored["checkpoint"]
-        if stored["sha256"] != _digest(content):
+        if stored["sha256"] != digest_of(content):
             raise ValueError("its content does not match its hash")
         return Checkpoint.model_validate(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -60,8 +59,3 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
             f"{path} is corrupt ({problem}), or of another version of icm; delete that file and run the same command "
             f"again: the search starts over, but the journal beside it still answers everything the model was asked"
         ) from None
-
-
-def _digest(content: Any) -> str:
-    # Sorted, because a file that is read back need not keep the order of its keys.
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

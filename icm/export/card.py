@@ -43,6 +43,7 @@ def render_card(
     diagnosis: Diagnosis | None,
     metrics: Metrics | None,
     rows: Mapping[str, int],
+    hashes: Mapping[str, str],
     without_pairs: str | None,
 ) -> str:
     """Return the card as Markdown with the front matter that the Hub reads.
@@ -55,10 +56,11 @@ def render_card(
         diagnosis: `None` if the labels were not diagnosed.
         metrics: `None` if the labels were not evaluated.
         rows: Number of rows by file.
+        hashes: SHA-256 by file.
         without_pairs: Why there are no pairs; `None` if there are.
     """
     parts = [
-        _front_matter(licence, rows),
+        _front_matter(licence, hashes),
         f"# Labels of the task {task['name']}",
         "## Files\n\n" + _files(rows, without_pairs),
         "## How the labels were made\n\n" + _provenance(task, labels_file, elicited),
@@ -71,12 +73,14 @@ def render_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
-    # A configuration for each file, as the Hub would take files of different columns for one table.
+def _front_matter(licence: str | None, hashes: Mapping[str, str]) -> str:
+    # A configuration for each file, as the Hub would take files of different columns for one table. The datasets
+    # library knows a local folder by its name and by what is said here, so without a word on the content it would
+    # answer from its cache with the rows of another export.
     configs = [
-        f"- config_name: {name}\n  data_files: trl/{name}.jsonl"
+        f"- config_name: {name}\n  data_files: trl/{name}.jsonl\n  description: SHA-256 {hashes[f'trl/{name}.jsonl']}"
         for name in ("preference", "kto", "sft")
-        if f"trl/{name}.jsonl" in rows
+        if f"trl/{name}.jsonl" in hashes
     ]
     lines = ["---", f"license: {licence or 'unknown'}", "tags: [preference, machine-labelled, unsupervised]"]
     return "\n".join([*lines, *(["configs:", *configs] if configs else []), "---"])

@@ -72,7 +72,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
         SchemaError: A file is malformed, or no claim has a label.
     """
-    prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK)
+    prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK, optional=(HELD_OUT,))
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
     # What a verdict or a metric says of other labels must not stand on the card of these.
@@ -97,6 +97,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
             diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
             metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
             rows=written,
+            hashes={name: sha256_of(out_dir / name) for name in written if (out_dir / name).is_file()},
             without_pairs=without_pairs,
         )
         write_text(out_dir / CARD, card)

@@ -145,8 +145,7 @@ class Manifest(Record):
 
     def signed(self) -> Self:
         """Return the same manifest with its digest."""
-        rest = self.model_dump(mode="json", exclude={"digest"})
-        return self.model_copy(update={"digest": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()})
+        return self.model_copy(update={"digest": digest_of(self.model_dump(mode="json", exclude={"digest"}))})
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
@@ -253,6 +252,11 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of a plain JSON value, which the order of its keys does not change."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 # Building an adapter costs more than validating a row with it.

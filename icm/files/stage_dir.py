@@ -267,18 +267,21 @@ def read_manifest(path: Path, stage: str) -> Manifest:
     return manifest
 
 
-def verify(path: Path, stage: str, *names: str) -> Manifest:
+def verify(path: Path, stage: str, *names: str, optional: Sequence[str] = ()) -> Manifest:
     """Read the manifest of a finished stage and check that the outputs are the ones it describes.
 
     Args:
         path: The directory of the stage.
         stage: Its name.
         names: The outputs to check, all if there are none; no other file is opened.
+        optional: Outputs to check as well if the stage wrote them: one that it wrote and that is gone is no absent one.
 
     Raises:
         RunDirectoryError: There is no manifest, or an output is missing or was altered.
     """
     manifest = read_manifest(path, stage)
+    if optional:
+        names = (*names, *(name for name in optional if name in manifest.outputs))
     # Hashing costs a read of the file, so callers name those that they go on to read.
     for name in names or manifest.outputs:
         file = path / name

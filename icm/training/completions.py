@@ -20,6 +20,7 @@ from pydantic import Field
 
 from icm.errors import TrainingError
 from icm.files.records import Record
+from icm.models.identity import digest_of_directory
 from icm.pocket.weights import pocket_model_dir
 from icm.scoring.local.loading import load_model
 
@@ -70,6 +71,15 @@ class Completion:
 def base_name(base: str | None) -> str:
     """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model."""
     return base or str(pocket_model_dir())
+
+
+def identity_of_base(base: str | None) -> dict[str, str]:
+    """Return the content hash of a model that a training starts from, as a part of what its result follows from.
+
+    A directory may change under its name; a Hub id is recorded by name alone.
+    """
+    directory = Path(base_name(base)).expanduser()
+    return {"base": digest_of_directory(directory)} if directory.is_dir() else {}
 
 
 def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:

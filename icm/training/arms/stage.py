@@ -26,7 +26,7 @@ from icm.training.arms.samples import CurvePoint, best_of_n_curve, picks, win_ra
 from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import ArmRun
 from icm.training.arms.verdicts import arm_verdict_accuracy, judged_by_verdict
-from icm.training.completions import base_name, open_policy
+from icm.training.completions import base_name, identity_of_base, open_policy
 from icm.training.reward import stage as reward
 from icm.training.reward.metrics import reward_metrics, reward_spread
 from icm.training.reward.model import MODEL, load_reward_model, open_base
@@ -59,6 +59,9 @@ def run(
         TrainingError: A reward model or a policy cannot be trained.
     """
     inputs = {name: sha256_of(run_dir / name / MANIFEST) for name in ("prepare", "elicit")}
+    for what, part in (("reward", config.model), ("samples", config.samples), ("verdicts", config.verdicts)):
+        of_part = {} if part is None else identity_of_base(part.base)
+        inputs |= {f"{name} of {what}": digest for name, digest in of_part.items()}
     # By fingerprint: the same model behind another path gives the same verdicts.
     settings = {**config.model_dump(mode="json", exclude={"verdict_model"}), "model_of_verdicts": scorer.fingerprint}
     with StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite) as stage:

@@ -14,16 +14,17 @@ from rich.console import Console
 
 from icm.errors import TrainingError
 from icm.files.curves import read_curve
-from icm.files.records import CLAIMS, HELD_OUT, METRICS, REJECTED, Manifest, sha256_of, write_json, write_rows
+from icm.files.records import CLAIMS, HELD_OUT, METRICS, REJECTED, Manifest, write_json, write_rows
 from icm.files.stage_dir import StageDir, verify
+from icm.models.identity import digest_of_directory
 from icm.statistics.estimates import Resampling
-from icm.training.completions import Policy, base_name, open_policy
+from icm.training.completions import Policy, base_name, identity_of_base, open_policy
 from icm.training.finetune import SftSettings, fine_tune
 from icm.training.loop import CURVE, MODEL, is_trained, remove_checkpoints, require_one_process
 from icm.training.pairs import PAIRS
 from icm.training.policy.dpo import DpoSettings, optimise_preferences
 from icm.training.policy.materials import Materials, gather
-from icm.training.policy.rewards import ModelReward, Reward, open_reward, reward_model_dir
+from icm.training.policy.rewards import ModelReward, Reward, checked_reward_model, open_reward
 from icm.training.policy.rl import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
 from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, best_of_n, measure, sample_rows
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig
@@ -91,15 +92,10 @@ def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) ->
             raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
         inputs[PAIRS] = verify(reward_dir, "reward", PAIRS).outputs[PAIRS]
     if isinstance(config.reward, ModelReward):
-        # By number, since two members may have files of the same names.
+        # By number, since two members may lie in directories of the same name.
         for number, path in enumerate(config.reward.paths):
-            for weights in sorted(reward_model_dir(path).glob("*.safetensors")):
-                inputs[f"reward {number}: {weights.name}"] = sha256_of(weights)
-    # A directory may change under its name, so it is hashed; a Hub id is recorded by name alone.
-    base = Path(base_name(config.base))
-    for weights in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
-        inputs[f"base: {weights.name}"] = sha256_of(weights)
-    return inputs
+            inputs[f"reward {number}"] = digest_of_directory(checked_reward_model(path))
+    return inputs | identity_of_base(config.base)
 
 
 def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, console: Console) -> Policy:

@@ -29,6 +29,7 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.training.completions import identity_of_base
 from icm.training.libraries import processes
 from icm.training.loop import CURVE, remove_checkpoints
 from icm.training.pairs import ANSWERS, PAIRS, PairSettings, build_answers, build_pairs
@@ -65,7 +66,7 @@ def run(
         TrainingError: The base cannot be used, examples are too long and none may be dropped, or the training failed.
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
     """
-    inputs = _check_inputs(prepare_dir, labels_path)
+    inputs = _check_inputs(prepare_dir, labels_path) | identity_of_base(model.base)
     settings = {"pairs": pairs.model_dump(mode="json"), "model": model.model_dump(mode="json")}
     main = processes().is_main_process
     with StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite, writes=main) as stage:
@@ -101,7 +102,7 @@ def run(
 
 def _check_inputs(prepare_dir: Path, labels_path: Path) -> dict[str, str]:
     """Check the directories that the files come from and return the hashes of the files."""
-    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK, optional=(HELD_OUT,))
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     # Labels of a finished elicit stage must be what it wrote; there is nothing that any other file could be checked by.
     if labels_path.name == LABELS and (labels_path.parent / MANIFEST).exists():
