@@ -1,0 +1,1 @@
+"""What becomes of a run when something goes wrong: kills, full disks, damaged files, faulty inputs."""
