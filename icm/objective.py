@@ -11,6 +11,7 @@ so it returns the very bits that `evaluate` returns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Protocol
@@ -362,6 +363,16 @@ def gain(label_logprobs: NDArray[np.float64], labels: Labels, class_prior: Seque
     (labelled,) = np.nonzero(labels != UNLABELLED)
     log_probability = float(label_logprobs[labelled, labels[labelled]].sum())
     return log_probability - null_code(np.bincount(labels[labelled], minlength=label_logprobs.shape[1]), class_prior)
+
+
+def bits_per_label(evaluation: Evaluation, labels: Labels) -> float:
+    """Return how many bits the claims save per label, where P is a gain; at least one claim is labelled.
+
+    Args:
+        evaluation: Of a labelling, under `objective=prequential`.
+        labels: (N,) the labelling.
+    """
+    return evaluation.predictability / (np.count_nonzero(labels != UNLABELLED) * math.log(2))
 
 
 def null_code(counts: NDArray[np.int64], class_prior: Sequence[float] | None = None) -> float:

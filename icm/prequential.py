@@ -153,10 +153,23 @@ class Prequential:
         unlabelled claim is asked by itself, after what stands before it.
         """
         claims = np.arange(labels.size) if claims is None else claims
-        rows = self._rows(self.readings(labels))
+        rows = self.rows(labels)
         for claim in claims[labels[claims] == UNLABELLED].tolist():
             rows[:, claim] = self._predicted(labels, claim)
         return self.calibrated(rows[:, claims].mean(axis=0)) + self.evidence[claims]
+
+    def rows(self, labels: Labels) -> NDArray[np.float64]:
+        """Return log p(label | claim, labelled claims read before it), not calibrated, by order and claim.
+
+        Returns:
+            (R, N, L) nats; NaN for unlabelled claims.
+        """
+        found = self.readings(labels)
+        answers = self.scorer.verdict_logprobs([reading for _, reading in found.values()])
+        rows = np.full((self.num_orders, len(self.queries), self.scorer.num_labels), np.nan)
+        for (order, _), (claims, _), each in zip(found, found.values(), answers, strict=True):
+            rows[order, claims] = log_softmax(each, axis=1)
+        return rows
 
     def calibrated(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log-probabilities (n, L) without the model's liking for the word of a label, normalised."""
@@ -201,14 +214,6 @@ class Prequential:
             before = block[: int(np.flatnonzero(block == claim)[0])]
             readings.append(self._reading(labels, np.append(before[labels[before] != UNLABELLED], claim)))
         return log_softmax([rows[-1] for rows in self.scorer.verdict_logprobs(readings)], axis=1)
-
-    def _rows(self, found: Mapping[tuple[int, int], tuple[NDArray[np.int64], Reading]]) -> NDArray[np.float64]:
-        """Return what readings answer, by order and claim: (R, N, L), nats; NaN where nothing was read."""
-        answers = self.scorer.verdict_logprobs([reading for _, reading in found.values()])
-        rows = np.full((self.num_orders, len(self.queries), self.scorer.num_labels), np.nan)
-        for (order, _), (claims, _), each in zip(found, found.values(), answers, strict=True):
-            rows[order, claims] = log_softmax(each, axis=1)
-        return rows
 
     def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
         """Evaluate labellings, asking once for every block whose answer is not known."""

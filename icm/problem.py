@@ -19,7 +19,7 @@ from icm.files.labels import read_anchors
 from icm.files.records import TaskRecord
 from icm.objective import LeaveOneOut, LeaveOneOutSettings, Objective, ObjectiveSettings, PrequentialSettings
 from icm.prequential import BlockPlan, Prequential
-from icm.prompts import render_demo
+from icm.prompts import render_demos
 from icm.relations import constraints_from
 from icm.scoring.protocol import LabelScorer
 
@@ -124,7 +124,7 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     check_problem(claims, task, settings)
     space = task.label_space
     group_names = [claim.group for claim in claims]
-    demos = [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]
+    demos = render_demos(claims, space)
     # Only k_shot can show fewer claims; where the other contexts do not fit, the forecast refuses them.
     limit = _token_limit(demos, scorer) if isinstance(settings.contexts, KShot) else None
     num_orders = settings.contexts.num_orders if isinstance(settings.contexts, Tree) else 1
@@ -145,6 +145,28 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
             contexts = [arrange(draw) for draw in range(num_orders)]
             objective = LeaveOneOut(told, contexts, queries, scorer, arrays, evidence)
     return Problem(claims, task, objective, arrange)
+
+
+def read_in_order(problem: Problem, settings: PrequentialSettings, seed: int) -> Prequential:
+    """Return U over the same claims where they are read one after the other, whatever the search maximised.
+
+    Args:
+        problem: What was searched. Where its U reads the claims in order already, that U is returned.
+        settings: How the claims are read otherwise; a class prior that the search knew is kept.
+        seed: Seed of the orders.
+
+    Raises:
+        ConfigError: The model's context does not hold a few of the longest claims.
+    """
+    objective = problem.objective
+    if isinstance(objective, Prequential):
+        return objective
+    settings = settings.model_copy(update={"class_prior": objective.settings.class_prior})
+    demos = render_demos(problem.claims, problem.task.label_space)
+    plan = _block_plan(settings, seed, problem.claims, demos, objective.scorer)
+    return Prequential(
+        settings, plan, objective.queries, demos, objective.scorer, objective.constraints, objective.evidence
+    )
 
 
 def _block_plan(

@@ -138,3 +138,8 @@ class Reading:
 def render_demo(claim: Claim, label: int, space: LabelSpace) -> str:
     """Return the segment that shows a claim with its label."""
     return claim.text + space.verbalizers[label]
+
+
+def render_demos(claims: Sequence[Claim], space: LabelSpace) -> list[list[str]]:
+    """Return the segments that show each claim with each label: N times L."""
+    return [[render_demo(claim, label, space) for label in range(len(space))] for claim in claims]

@@ -7,6 +7,7 @@ and its opposite, the model's verdicts without context, and labels drawn at rand
 that violates nothing. An objective fails where a rival has a higher U than the truth: any search
 that maximises it then has a reason to leave the truth.
 
+The leave-one-out objectives are evaluated in one order of the claims, `prequential` in its own orders.
 Each objective of `conf/objective` stands there in three forms. `free` is alpha * P, over all labellings. `penalised`
 is U = alpha * P - I, over all labellings. `consistent` is U over those that violate nothing, which is what a search
 that keeps the constraints sees. `prior` beside it: the share of true claims in the whole task is known.
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -41,16 +43,25 @@ from benchmarks.quality.pocket_runs import (
 from consistency import ConstraintArrays
 from icm.claims import Claim, Labels, freeze
 from icm.config import Config, load
-from icm.objective import LeaveOneOutSettings, Objective, mutual_predictability, prior_knowledge
+from icm.objective import (
+    LeaveOneOutSettings,
+    Objective,
+    PrequentialSettings,
+    mutual_predictability,
+    prior_knowledge,
+)
 from icm.prepare import stage as prepare
 from icm.prepare.pocket import build
-from icm.problem import build_problem
+from icm.prequential import Prequential
+from icm.problem import build_problem, read_in_order
 from icm.searches.decoding import build_decoder
 from icm.statistics.streams import Stream
 from icm.statistics.streams import generator as stream_generator
 
 TASKS: Final = ("facts", "arithmetic", "preference", "misconceptions", "imbalance", "salient_surface", "flipped")
-OBJECTIVES: Final = ("paper", "released_code", "centred", "lift")
+LEAVE_ONE_OUT: Final = ("paper", "released_code", "centred", "lift")
+PREQUENTIAL: Final = "prequential"
+OBJECTIVES: Final = (*LEAVE_ONE_OUT, PREQUENTIAL)
 FORMS: Final = ("free", "penalised", "consistent")
 TRUTH: Final = "truth"
 NUM_SEEDS: Final = 3
@@ -66,19 +77,21 @@ Worth = tuple[float, float, float]
 def run(job: Row) -> Row:
     """Return `winners`, the winner under each objective by `objective/form` and `objective/form/prior`."""
     with tempfile.TemporaryDirectory() as directory:
-        config = pocket_config(job["task"], job["seed"], directory, f"task.world_seed={job['world_seed']}")
+        world = f"task.world_seed={job['world_seed']}"
+        config = pocket_config(job["task"], job["seed"], directory, world, "objective=lift")
         prepare_dir = Path(directory) / "prepare"
         prepare.run(config.for_prepare(), prepare_dir)
         task, claims, truth = read_prepared(prepare_dir)
     scorer = pocket_scorer(job["model"], task.label_space)
-    objective = build_problem(claims, task, scorer, config.for_elicit()).objective
+    problem = build_problem(claims, task, scorer, config.for_elicit())
+    objective, reading = problem.objective, read_in_order(problem, _reading_settings(), job["seed"])
     rivals = [*_rivals(config, claims, truth), ("zero-shot", freeze(objective.zero_shot().argmax(axis=1)))]
     # The truth stands first: it wins ties, and it keeps its name where a rival is the same labelling.
     candidates = with_consistent([(TRUTH, truth), *rivals], objective.constraints)
     prior = _class_prior(job["task"], job["world_seed"])
     winners = {
         "/".join((name, form, *(["prior"] if knows_prior else []))): winner(candidates, worths, form, knows_prior)
-        for name, worths in worths_of(candidates, objective, prior)
+        for name, worths in (*worths_of(candidates, objective, prior), worths_read(candidates, reading, prior))
         for form in FORMS
         for knows_prior in (False, True)
     }
@@ -107,7 +120,7 @@ def worths_of(
     """Yield what each objective says of the candidates; the model is asked once for all, in one order of the claims."""
     evaluations = objective.evaluate_all([labels for _, labels in candidates])
     known = [prior_knowledge(labels, objective.evidence, prior) for _, labels in candidates]
-    for name in OBJECTIVES:
+    for name in LEAVE_ONE_OUT:
         settings = _settings(name)
         worths = []
         for (_, labels), evaluation, extra in zip(candidates, evaluations, known, strict=True):
@@ -116,6 +129,23 @@ def worths_of(
             nats = mutual_predictability(evaluation.label_logprobs, labels, settings)
             worths.append((settings.alpha * nats, evaluation.inconsistency, extra))
         yield name, worths
+
+
+def worths_read(
+    candidates: Sequence[Candidate], reading: Prequential, prior: Sequence[float]
+) -> tuple[str, list[Worth]]:
+    """Return what the prequential objective says of the candidates, all read in the same orders."""
+    told = replace(reading, settings=reading.settings.model_copy(update={"class_prior": tuple(prior)}))
+    alpha = reading.settings.alpha
+    worths = []
+    for (_, labels), evaluation in zip(
+        candidates, reading.evaluate_all([labels for _, labels in candidates]), strict=True
+    ):
+        # A known prior changes the code that the labels are measured against, and nothing that the model is asked.
+        with_prior = told.update(evaluation, labels)
+        extra = alpha * (with_prior.predictability - evaluation.predictability)
+        worths.append((alpha * evaluation.predictability, evaluation.inconsistency, extra))
+    return PREQUENTIAL, worths
 
 
 def _rivals(config: Config, claims: Sequence[Claim], truth: Labels) -> list[Candidate]:
@@ -145,6 +175,13 @@ def with_consistent(candidates: Sequence[Candidate], constraints: ConstraintArra
 def _settings(name: str) -> LeaveOneOutSettings:
     settings = load(f"objective={name}").objective
     assert isinstance(settings, LeaveOneOutSettings), "what is compared here shares its prompts"
+    return settings
+
+
+@cache
+def _reading_settings() -> PrequentialSettings:
+    settings = load(f"objective={PREQUENTIAL}").objective
+    assert isinstance(settings, PrequentialSettings)
     return settings
 
 

@@ -61,10 +61,11 @@ from icm.statistics.estimates import wilson_interval
 PLANTED: Final = (
     "misconceptions", "hidden_concept", "salient_surface", "imbalance", "unanswerable", "flipped", "near_misses"
 )  # fmt: skip
-# The settings of each column. The chains run under the objective that they were published with.
+# The settings of each column. The chains run under the objective that they were published with, the others under that
+# of their group.
 ARMS: Final[Mapping[str, tuple[str, ...]]] = {
     "default": (),
-    "shuffled_sweeps": ("search=shuffled_sweeps", "objective=prequential"),
+    "multistart": ("search=multistart",),
     "sweeps": ("search=sweeps",),
     "reference": ("search=reference", "objective=released_code"),
     "annealing": ("search=annealing", "objective=released_code"),

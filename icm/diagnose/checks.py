@@ -14,7 +14,7 @@ SEVERITY: Final[tuple[Verdict, ...]] = ("trust", "caution", "reject")
 Measures = Mapping[CheckName, float | str]
 """The value of every check, or the reason why it could not be measured."""
 
-Unit = Literal["share", "nats", "kappa", "correlation"]
+Unit = Literal["share", "bits", "kappa", "correlation"]
 """A share is shown in percent; kappa is agreement beyond chance, 0 at chance and 1 at full agreement."""
 
 MEANINGS: Final[Mapping[CheckName, tuple[Unit, str, str]]] = {
@@ -44,34 +44,40 @@ MEANINGS: Final[Mapping[CheckName, tuple[Unit, str, str]]] = {
         "labels that would have to change to reach the expected balance",
         "the balance of the labels is not the expected one",
     ),
-    "contradicted": (
-        "share",
-        "labels that the model denies when it sees all the others",
-        "the model does not find the labels coherent",
+    "gain": (
+        "bits",
+        "bits saved per label by reading the claims",
+        "the model explains the labels no better than if it had not read the claims; take its calibrated zero-shot "
+        "labels (search=zero_shot), or another model or prompt",
     ),
     "null_gap": (
-        "nats",
-        "predictability of a label above that of labels without meaning",
+        "bits",
+        "bits saved per label above labels without meaning",
         "the labels fit together little better than labels without meaning do",
     ),
+    "rival_gap": (
+        "bits",
+        "bits saved per label above the best other concept found, or the opposite",
+        "another concept fits nearly as well or better",
+    ),
     "polarity": (
-        "nats",
-        "predictability of a label above that with the label words swapped",
+        "bits",
+        "bits saved per label above those with the label words swapped",
         "the exact opposite of the labels fits about as well, so they may stand the wrong way round",
+    ),
+    "contradicted": (
+        "share",
+        "labels that the model denies when it sees others before them",
+        "the model does not find the labels coherent",
     ),
     "stability": (
         "share",
         "agreement with a label over the starts of the search",
         "many labels came out otherwise from other starts",
     ),
-    "rival_gap": (
-        "nats",
-        "predictability of a label above that of the best other concept found",
-        "another concept fits nearly as well or better",
-    ),
     "orders": (
         "share",
-        "labels that the model repeats when it sees the others in another order",
+        "labels that the model expects in each order of the claims",
         "the labels depend on the order of the claims",
     ),
     "swapped": (
@@ -81,7 +87,7 @@ MEANINGS: Final[Mapping[CheckName, tuple[Unit, str, str]]] = {
     ),
     "zero_shot": (
         "kappa",
-        "agreement with the model's verdicts without context, beyond chance",
+        "agreement with the model's calibrated verdicts without context, beyond chance",
         "the labels are not what the model says when it is asked about one claim alone",
     ),
     "calibration": (
@@ -147,4 +153,4 @@ def _check(name: CheckName, value: float | str, bounds: Bounds | None) -> Check:
 
 
 def _show(value: float, unit: Unit) -> str:
-    return f"{100 * value:.0f} %" if unit == "share" else f"{value:.2f}{' nats' if unit == 'nats' else ''}"
+    return f"{100 * value:.0f} %" if unit == "share" else f"{value:.2f}{' bits' if unit == 'bits' else ''}"

@@ -1,7 +1,7 @@
 """All measures of a labelling that was elicited. Knows the problem that was searched, no file and no golden label.
 
-The questions to the model keep their order: a scorer that keeps keys and values answers the same batches in another
-order with other last digits.
+Whatever search found the labels, they are read as a code (`icm.prequential`), in random orders that no search has seen:
+so measures are bits per label, alike for all searches, and cost a fixed number of readings of every claim.
 """
 
 from __future__ import annotations
@@ -17,20 +17,28 @@ from rich.console import Console
 
 from consistency.binding import Tally, tally_binding
 from consistency.kernels import inconsistency, violated
-from icm.claims import UNLABELLED, Labels
+from icm.claims import UNLABELLED, Labels, freeze
 from icm.diagnose import measures, probes
 from icm.diagnose.checks import Measures, judge
 from icm.diagnose.schema import CHECK_NAMES, CheckName, Diagnosis
 from icm.diagnose.settings import DiagnoseSettings
-from icm.problem import Problem, ProblemSettings
+from icm.objective import Evaluation, bits_per_label, margins
+from icm.prequential import Prequential
+from icm.problem import Problem, read_in_order
 from icm.relations import constraints_from
 from icm.report.progress import ProgressDisplay
 from icm.searches.decoding import Decoder, build_decoder
 from icm.searches.protocol import Alternative
 from icm.statistics.streams import Stream, generator
 
+DRAW: Final = 1
+"""The draw of orders that labels are read in here; searches keep clear of those below 1,000, but for their own 0."""
+
 PRIOR_DRAWS: Final = 64
 """Random consistent labellings whose mean balance is what the constraints alone would give; they ask no model."""
+
+NUM_PROBES: Final = 4
+"""The labels are read, then other labellings, then both under swapped words, and the claims without context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +46,15 @@ class Elicited:
     """The labels that a search returned, with all that is known about them but the golden labels.
 
     Attributes:
-        settings: What the problem was made from.
-        labels: (N,) the labelling, of which `utility` is U and `predictability` P.
-        margins: (N,) log-odds of each label in its context, nats; NaN where there is none.
+        seed: Seed of the search.
+        labels: (N,) the labelling.
         stability: (N,) share of the starts that agree with each label; `None` from a search of one start.
         alternatives: The distinct labellings the search came to, by falling U; empty where it followed only one.
     """
 
     problem: Problem
-    settings: ProblemSettings
+    seed: int
     labels: Labels
-    utility: float
-    predictability: float
-    margins: NDArray[np.float64]
     stability: NDArray[np.float64] | None
     alternatives: Sequence[Alternative]
 
@@ -61,41 +65,48 @@ def diagnose(elicited: Elicited, settings: DiagnoseSettings, console: Console | 
     Raises:
         ScoringError: The model returned NaN.
     """
-    # What the model is asked: nulls, zero-shot, the swapped words twice, other orders, and which constraints bind.
-    num_probes = settings.num_orders + 5
+    reading = read_in_order(elicited.problem, settings.reading, elicited.seed).in_orders(DRAW, settings.num_orders)
     with ProgressDisplay(console or Console(quiet=True), "diagnosing", "probe") as display:
         done = count(1)
-        display.show(0, num_probes)
-        measured = measure(elicited, settings, lambda: display.show(next(done), num_probes))
-        constraints = tally_constraints(elicited, settings.violation_penalty)
-        display.show(num_probes, num_probes)
+        display.show(0, NUM_PROBES)
+        measured = measure(elicited, reading, settings, lambda: display.show(next(done), NUM_PROBES))
+        constraints = tally_constraints(elicited, reading, settings.violation_penalty)
+        display.show(NUM_PROBES, NUM_PROBES)
     return judge(elicited.problem.task.name, measured, settings.bounds, settings.most_doubts, constraints)
 
 
-def measure(elicited: Elicited, settings: DiagnoseSettings, advance: Callable[[], None]) -> Measures:
+def measure(
+    elicited: Elicited, reading: Prequential, settings: DiagnoseSettings, advance: Callable[[], None]
+) -> Measures:
     """Return the value of every check, or why there is none; `advance` is called after each probe of the model."""
     labelled = elicited.labels != UNLABELLED
     measured: dict[CheckName, float | str] = {"unlabelled": float(np.mean(~labelled)), **_of_constraints(elicited)}
-    # Without a label nothing else has a value: no share, no margin, no context to ask in.
+    # Without a label nothing else has a value: no share, no gain, nothing to read.
     if not labelled.any():
         return dict.fromkeys(CHECK_NAMES, "no claim is labelled") | measured
-    decoder = build_decoder(elicited.problem.objective.constraints, settings.violation_penalty)
+    decoder = build_decoder(reading.constraints, settings.violation_penalty)
+    # A labelling may be partial, and then its rivals must be: gains of other claims cannot be compared.
+    decoder = decoder if labelled.all() else decoder.restricted(labelled)
+    rivals = _rivals(elicited, settings, decoder)
+    evaluation = reading.evaluate(elicited.labels)
+    advance()
     return (
         measured
-        | _of_balance(elicited, settings, decoder)
-        | _of_coherence(elicited, settings, decoder, advance)
-        | _of_starts(elicited, settings)
-        | _of_surface(elicited, settings)
+        | _of_balance(elicited, reading, settings, decoder)
+        | _of_bits(elicited, reading, settings, decoder, evaluation, rivals)
+        | _of_conditionals(elicited, reading, evaluation)
+        | _of_words(elicited, reading, settings, decoder, evaluation)
+        | _of_zero_shot(elicited, reading, advance)
+        | _of_surface(elicited, rivals)
     )
 
 
-def tally_constraints(elicited: Elicited, penalty: float) -> list[Tally]:
+def tally_constraints(elicited: Elicited, reading: Prequential, penalty: float) -> list[Tally]:
     """Return for each relation how many of its constraints the labels violate, and how many bind.
-
-    The model is asked for every claim once, in the context of the others.
 
     Args:
         elicited: The labels.
+        reading: U over the orders in which they are read; what it expects of each claim is what constraints bind.
         penalty: What a violated weight of 1 costs, nats.
 
     Returns:
@@ -104,14 +115,13 @@ def tally_constraints(elicited: Elicited, penalty: float) -> list[Tally]:
     Raises:
         ScoringError: The model returned NaN.
     """
-    objective = elicited.problem.objective
-    relations, num_labels = elicited.problem.task.relations, objective.scorer.num_labels
+    relations, num_labels = elicited.problem.task.relations, reading.scorer.num_labels
     names = [each.name for each in constraints_from(elicited.problem.claims, relations, num_labels)]
     if not names or (elicited.labels == UNLABELLED).all():
         return []
-    tallies = tally_binding(objective.constraints, names, objective.predict_all(elicited.labels), penalty)
+    tallies = tally_binding(reading.constraints, names, reading.predict_all(elicited.labels), penalty)
     # `constraints_from` gives the constraints in the order of the arrays, so a name and a row belong together.
-    is_violated = violated(objective.constraints, elicited.labels)
+    is_violated = violated(reading.constraints, elicited.labels)
     return [replace(tally, num_violated=int(is_violated[np.array(names) == tally.name].sum())) for tally in tallies]
 
 
@@ -130,10 +140,12 @@ def _of_constraints(elicited: Elicited) -> dict[CheckName, float | str]:
     }
 
 
-def _of_balance(elicited: Elicited, settings: DiagnoseSettings, decoder: Decoder) -> dict[CheckName, float | str]:
-    num_labels = elicited.problem.objective.scorer.num_labels
+def _of_balance(
+    elicited: Elicited, reading: Prequential, settings: DiagnoseSettings, decoder: Decoder
+) -> dict[CheckName, float | str]:
+    num_labels = reading.scorer.num_labels
     balance = measures.shares(elicited.labels, num_labels)
-    expected = elicited.settings.objective.class_prior
+    expected = reading.settings.class_prior
     if expected is None:
         draws_of = generator(settings.seed, Stream.EXPECTED_BALANCE)
         # Equal log-probabilities leave only the constraints to decide.
@@ -143,81 +155,93 @@ def _of_balance(elicited: Elicited, settings: DiagnoseSettings, decoder: Decoder
     return {"collapsed": float(balance.max()), "imbalance": measures.total_variation(balance, expected)}
 
 
-def _of_coherence(
-    elicited: Elicited, settings: DiagnoseSettings, decoder: Decoder, advance: Callable[[], None]
+def _of_bits(
+    elicited: Elicited,
+    reading: Prequential,
+    settings: DiagnoseSettings,
+    decoder: Decoder,
+    evaluation: Evaluation,
+    rivals: Sequence[Labels],
 ) -> dict[CheckName, float | str]:
-    """Ask the model: with labels that mean nothing, other orders, swapped label words, and no context at all."""
-    problem, labels = elicited.problem, elicited.labels
-    objective = problem.objective
-    labelled = labels != UNLABELLED
-
-    def nats(predictability: float) -> float:
-        return probes.per_claim(predictability, int(labelled.sum()), elicited.settings.objective)
-
+    """Compare the labels with labels that mean nothing and with other concepts, all read in the same orders."""
+    labels = elicited.labels
     draws = generator(settings.seed, Stream.NULL_LABELS)
     nulls = [
         null
         for _ in range(settings.num_nulls)
-        for null in probes.draw_nulls(draws, decoder, labels, objective.scorer.num_labels)
+        for null in probes.draw_nulls(draws, decoder, labels, reading.scorer.num_labels)
     ]
-    # All nulls go out together: larger batches, and prefixes that two nulls have in common are read once.
-    null_predictability = np.mean([each.predictability for each in objective.evaluate_all(nulls)])
-    advance()
-    # Labels that follow the meaning of the words must lose by the swap; a mere grouping would not.
-    swapped = probes.with_swapped_words(problem, elicited.settings).objective
-    kept = probes.sweep(swapped, decoder, labels, settings.sweep_rounds)
-    advance()
-    zero_shot = objective.zero_shot().argmax(axis=1).astype(np.int8)
-    advance()
-    swapped_predictability = swapped.evaluate(labels).predictability
-    advance()
-    # The search used the first orders; the next ones are new to the labels.
-    num_orders = objective.num_orders
-    repeated = []
-    for order in range(num_orders, num_orders + settings.num_orders):
-        repeated.append(probes.repeated_in_another_order(problem, labels, order))
-        advance()
+    bits = bits_per_label(evaluation, labels)
+    others = [bits_per_label(each, labels) for each in reading.evaluate_all([*nulls, *rivals])]
+    of_nulls, of_rivals = others[: len(nulls)], others[len(nulls) :]
     return {
-        "contradicted": float(np.mean(elicited.margins[labelled] < 0)),
-        "null_gap": nats(elicited.predictability - float(null_predictability)),
-        "polarity": nats(elicited.predictability - swapped_predictability),
-        "orders": float(np.mean(repeated)),
-        "swapped": float(np.mean(kept[labelled] == labels[labelled])),
-        "zero_shot": measures.kappa(zero_shot, labels),
+        "gain": bits,
+        "null_gap": bits - float(np.mean(of_nulls)),
+        "rival_gap": bits - max(of_rivals) if of_rivals else "no other concept was found",
     }
 
 
-def _of_starts(elicited: Elicited, settings: DiagnoseSettings) -> dict[CheckName, float | str]:
+def _of_conditionals(elicited: Elicited, reading: Prequential, evaluation: Evaluation) -> dict[CheckName, float | str]:
+    """Ask how sure the model is of each label, and whether the label holds in every order and from any start."""
+    labels = elicited.labels
+    labelled = labels != UNLABELLED
+    own = margins(evaluation.label_logprobs[labelled])[np.arange(labelled.sum()), labels[labelled]]
+    found: dict[CheckName, float | str] = {
+        "contradicted": float(np.mean(own < 0)),
+        "orders": probes.repeated_in_each_order(reading, labels),
+    }
     # One start cannot disagree with itself; to say so is better than a stability of 1.
     if elicited.stability is None or not elicited.alternatives:
-        alone = "the search followed a single labelling; search=multistart follows several"
-        return dict.fromkeys(("stability", "rival_gap", "calibration"), alone)
-    labelled = elicited.labels != UNLABELLED
-    calibration = measures.margin_tells_stability(elicited.margins[labelled], elicited.stability[labelled])
-    rival = _best_rival(elicited, settings)
+        alone = "the search followed a single labelling; search=shuffled_sweeps follows several"
+        found["stability"] = found["calibration"] = alone
+        return found
+    stability = elicited.stability[labelled]
+    calibration = measures.margin_tells_stability(own, stability)
+    found["stability"] = float(np.mean(stability))
+    found["calibration"] = "all labels are equally stable" if calibration is None else calibration
+    return found
+
+
+def _of_words(
+    elicited: Elicited, reading: Prequential, settings: DiagnoseSettings, decoder: Decoder, evaluation: Evaluation
+) -> dict[CheckName, float | str]:
+    """Swap the label words: labels that follow their meaning must lose by it; a mere grouping would not."""
+    labels = elicited.labels
+    labelled = labels != UNLABELLED
+    swapped = probes.with_swapped_words(reading, elicited.problem)
+    kept = probes.sweep(swapped.in_orders(DRAW, 1), decoder, labels, settings.sweep_rounds)
     return {
-        "stability": float(np.mean(elicited.stability)),
-        "rival_gap": "no other concept was found"
-        if rival is None
-        else probes.per_claim(
-            # U is alpha P less what violations cost, so this is nats of P, less what the constraints tell apart.
-            (elicited.utility - rival.utility) / elicited.settings.objective.alpha,
-            int(labelled.sum()),
-            elicited.settings.objective,
-        ),
-        "calibration": "all labels are equally stable" if calibration is None else calibration,
+        "polarity": bits_per_label(evaluation, labels) - bits_per_label(swapped.evaluate(labels), labels),
+        "swapped": float(np.mean(kept[labelled] == labels[labelled])),
     }
 
 
-def _best_rival(elicited: Elicited, settings: DiagnoseSettings) -> Alternative | None:
-    """Return the labelling of the highest U among those found that are another concept."""
-    rivals = [
-        each for each in elicited.alternatives if np.mean(each.labels == elicited.labels) <= settings.rival_agreement
-    ]
-    return max(rivals, key=lambda each: each.utility, default=None)
+def _of_zero_shot(
+    elicited: Elicited, reading: Prequential, advance: Callable[[], None]
+) -> dict[CheckName, float | str]:
+    advance()
+    # Anchors are evidence about the labels and not what the model thinks.
+    verdicts = reading.calibrated(reading.zero_shot() - reading.evidence).argmax(axis=1).astype(np.int8)
+    advance()
+    return {"zero_shot": measures.kappa(verdicts, elicited.labels)}
 
 
-def _of_surface(elicited: Elicited, settings: DiagnoseSettings) -> dict[CheckName, float | str]:
+def _rivals(elicited: Elicited, settings: DiagnoseSettings, decoder: Decoder) -> list[Labels]:
+    """Return labellings of another concept: the best that the search came to, and of two labels the opposite."""
+    labels, num_labels = elicited.labels, elicited.problem.objective.scorer.num_labels
+
+    def is_other(other: Labels) -> bool:
+        return bool(np.mean(other == labels) <= settings.rival_agreement)
+
+    found = [each.labels for each in elicited.alternatives if is_other(each.labels)][:1]
+    if num_labels == 2:
+        opposite = decoder.nearest(freeze(np.where(labels == UNLABELLED, 0, 1 - labels)))
+        # Constraints may leave little of the opposite: the nearest consistent labelling can be the labels themselves.
+        found += [opposite] if is_other(opposite) else []
+    return found
+
+
+def _of_surface(elicited: Elicited, rivals: Sequence[Labels]) -> dict[CheckName, float | str]:
     claims, groups = elicited.problem.claims, elicited.problem.groups
     words = measures.predicted_by_answer_words(claims, elicited.labels, groups)
     of_words = "too few claims have an answer, or all have one label" if words is None else words
@@ -226,8 +250,7 @@ def _of_surface(elicited: Elicited, settings: DiagnoseSettings) -> dict[CheckNam
         not_binary = "the surface rules speak of two labels only"
         return {"surface": not_binary, "answer_words": of_words, "rival_surface": not_binary}
     nearest = measures.nearest_surface_rule(claims, elicited.labels)
-    rival = _best_rival(elicited, settings)
-    of_rival = measures.nearest_surface_rule(claims, rival.labels) if rival else None
+    of_rival = measures.nearest_surface_rule(claims, rivals[0]) if rivals else None
     return {
         "surface": nearest[1] if nearest else "no surface rule speaks of such claims",
         "answer_words": of_words,

@@ -6,14 +6,15 @@ Knows the problem that was searched and no search, no file and no golden label.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
-from icm.objective import Objective, ObjectiveSettings
-from icm.problem import Problem, ProblemSettings, build_problem
-from icm.prompts import Prompt, Reading
+from icm.prequential import Prequential
+from icm.problem import Problem
+from icm.prompts import Prompt, Reading, render_demos
 from icm.scoring.passthrough import PassthroughScorer
 from icm.searches.decoding import Decoder
 
@@ -39,19 +40,18 @@ class ShiftedScorer(PassthroughScorer):
         return [np.roll(rows, -1, axis=1) for rows in self.inner.verdict_logprobs(readings)]
 
 
-def with_swapped_words(problem: Problem, settings: ProblemSettings) -> Problem:
-    """Return the same problem with the words of the labels swapped, in the demos and in the answers."""
+def with_swapped_words(reading: Prequential, problem: Problem) -> Prequential:
+    """Return the same U with the words of the labels swapped, in what is shown and in the answers."""
     space = problem.task.label_space
     # The demos must show the new words too: only the pairing of labels and words may change.
-    verbalizers = (*space.verbalizers[1:], space.verbalizers[0])
-    task = problem.task.model_copy(update={"label_space": LabelSpace(names=space.names, verbalizers=verbalizers)})
-    return build_problem(problem.claims, task, ShiftedScorer(problem.objective.scorer), settings)
+    said = LabelSpace(names=space.names, verbalizers=(*space.verbalizers[1:], space.verbalizers[0]))
+    return replace(reading, demos=render_demos(problem.claims, said), scorer=ShiftedScorer(reading.scorer))
 
 
-def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: int) -> Labels:
+def sweep(reading: Prequential, decoder: Decoder, labels: Labels, max_rounds: int) -> Labels:
     """Return labels after sweeps that replace all of them at once by what the others predict, consistently."""
     for _ in range(max_rounds):
-        swept = decoder(objective.predict_all(labels))
+        swept = decoder(reading.predict_all(labels))
         # A fixed point: every further sweep would ask the same and return the same.
         if np.array_equal(swept, labels):
             break
@@ -59,12 +59,11 @@ def sweep(objective: Objective, decoder: Decoder, labels: Labels, max_rounds: in
     return labels
 
 
-def repeated_in_another_order(problem: Problem, labels: Labels, order: int) -> float:
-    """Return the share of labels that the model repeats with the others in another order; one claim is labelled."""
+def repeated_in_each_order(reading: Prequential, labels: Labels) -> float:
+    """Return the share of labels that the model expects, in each order by itself; one claim is labelled."""
     labelled = labels != UNLABELLED
-    reordered = problem.reordered(order)
-    predicted = reordered.predict_all(labels).argmax(axis=1)
-    return float(np.mean(predicted[labelled] == labels[labelled]))
+    expected = [reading.calibrated(rows[labelled]).argmax(axis=1) for rows in reading.rows(labels)]
+    return float(np.mean(np.stack(expected) == labels[labelled]))
 
 
 def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels, num_labels: int) -> list[Labels]:
@@ -81,8 +80,3 @@ def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels,
         null[labelled] = source
         nulls.append(freeze(null))
     return nulls
-
-
-def per_claim(predictability: float, num_labelled: int, settings: ObjectiveSettings) -> float:
-    """Return P in nats per labelled claim, whether it is a sum or a mean."""
-    return predictability / num_labelled if settings.reduction == "sum" else predictability

@@ -9,7 +9,7 @@ from icm.files.records import Record
 
 DIAGNOSIS: Final = "diagnosis.json"
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when a field of `Diagnosis` changes its meaning or goes away."""
 
 Verdict = Literal["trust", "caution", "reject"]
@@ -20,11 +20,12 @@ CheckName = Literal[
     "unconstrained",
     "collapsed",
     "imbalance",
-    "contradicted",
+    "gain",
     "null_gap",
-    "polarity",
-    "stability",
     "rival_gap",
+    "polarity",
+    "contradicted",
+    "stability",
     "orders",
     "swapped",
     "zero_shot",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from icm.diagnose.schema import CheckName, Verdict
+from icm.objective import PrequentialSettings
 
 
 class Bounds(BaseModel):
@@ -47,6 +48,7 @@ class DiagnoseSettings(BaseModel):
 
     seed: int = Field(ge=0)
     num_nulls: int = Field(ge=1)
+    reading: PrequentialSettings
     num_orders: int = Field(ge=1)
     sweep_rounds: int = Field(ge=1)
     violation_penalty: float = Field(ge=0)

@@ -96,11 +96,8 @@ def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> E
     stability = [row.stability for row in rows if row.stability is not None]
     return Elicited(
         problem=build_problem(claims, task, scorer, settings),
-        settings=settings,
+        seed=settings.seed,
         labels=label_vector({row.id: row.label for row in rows}, claims),
-        utility=manifest.counts["utility"],
-        predictability=manifest.counts["predictability"],
-        margins=np.array([np.nan if row.margin is None else row.margin for row in rows]),
         # None from a search of one start; an unlabelled claim has none either, and then there is no mean over all.
         stability=np.array(stability) if len(stability) == len(rows) else None,
         alternatives=[

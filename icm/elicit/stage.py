@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -34,7 +33,7 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, verify
-from icm.objective import Evaluation, margins
+from icm.objective import Evaluation, bits_per_label, margins
 from icm.prequential import Prequential
 from icm.problem import Problem, build_problem
 from icm.scoring.journal import JournalScorer
@@ -177,7 +176,6 @@ def _counts(problem: Problem, state: State, result: Result, evaluation: Evaluati
 
 def _bits(problem: Problem, result: Result, evaluation: Evaluation) -> dict[str, float]:
     """Return how many bits the claims save per label, where P is a gain over reading no claim."""
-    num_labelled = int((result.labels != UNLABELLED).sum())
-    if not isinstance(problem.objective, Prequential) or not num_labelled:
+    if not isinstance(problem.objective, Prequential) or not (result.labels != UNLABELLED).any():
         return {}
-    return {"bits_per_label": evaluation.predictability / (num_labelled * math.log(2))}
+    return {"bits_per_label": bits_per_label(evaluation, result.labels)}

@@ -5,11 +5,13 @@
         read all claims with their labels, in a few random orders, in blocks that fit the model's context
         labels <- argmax of (what was expected of each label, calibrated + a part of the zero-shot log-odds
                              + temperature * Gumbel noise), made consistent
-    after some rounds the start with the highest U goes on alone; at the end the best are compared in the same orders
+    after some rounds the start with the highest U goes on alone
+    at the end its labels are decided by the mean of what was expected in all of its last readings, and compared with
+        the best of the other concepts found, in orders that are new to both
 
 All labels move at once and every claim is read as often in each round, so the cost is linear in the number of claims.
-U is an estimate in every round, because the orders are new; only the last comparison is of one U. Knows no file and no
-golden label.
+U is an estimate in every round, because the orders are new, so the highest of them is the luckiest as well: hence the
+mean. Only the last comparison is of one U. Knows no file and no golden label.
 """
 
 from __future__ import annotations
@@ -47,11 +49,13 @@ class Read:
     """A labelling as it was read in the orders of one round.
 
     Attributes:
+        labels: (N,) the labelling.
         evaluation: Its evaluation under these orders.
         draw: Which orders.
         conditionals: (N, L) log-potentials of the next labels, nats.
     """
 
+    labels: Labels
     evaluation: Evaluation
     draw: int
     conditionals: NDArray[np.float64]
@@ -68,10 +72,12 @@ class ShuffledState:
 
     Attributes:
         population: Its members, and how many rounds they have done.
+        last_reads: The readings of the leader since the others stopped moving.
         compared: Whether the best have been compared, which is the last step.
     """
 
     population: Population[Read]
+    last_reads: tuple[Read, ...] = ()
     compared: bool = False
 
     @property
@@ -128,16 +134,17 @@ class ShuffledSweeps:
 
     def start(self) -> ShuffledState:
         """Return the starts, read."""
-        return ShuffledState(self._reading_in(FIRST_DRAW).start(self._starts()))
+        return self._with_last_read(ShuffledState(self._reading_in(FIRST_DRAW).start(self._starts())))
 
     def walk(self, state: ShuffledState) -> Iterator[tuple[ShuffledState, StepInfo]]:
         """Do the remaining rounds one by one, then compare the best."""
         while not state.compared:
             before, population = state, state.population
             if self.kernel.is_done(population):
-                state = self._compared(population)
+                state = self._compared(state)
             else:
-                state = ShuffledState(self._reading_in(FIRST_DRAW + population.step + 1).step(population))
+                moved = self._reading_in(FIRST_DRAW + population.step + 1).step(population)
+                state = self._with_last_read(replace(state, population=moved))
             # No difference of U is reported: it would be one between estimates from different orders.
             changed = not np.array_equal(state.labels, before.labels)
             yield state, StepInfo(temperature=self.kernel.schedule(before.step), changed=changed)
@@ -163,12 +170,14 @@ class ShuffledSweeps:
             "compared": state.compared,
             "members": [_saved(member) for member in state.population.members],
             "dropped": [_saved(member) for member in state.population.dropped],
+            "last_reads": [{"labels": read.labels.tolist(), "draw": read.draw} for read in state.last_reads],
         }
 
     def restore(self, saved: Mapping[str, Any]) -> ShuffledState:
         """Return a saved state; its evaluations are asked anew, which the journal answers."""
         members, dropped = (tuple(self._restored(each) for each in saved[part]) for part in ("members", "dropped"))
-        return ShuffledState(Population(saved["step"], members, dropped), saved["compared"])
+        last_reads = [self._read(each["draw"])([freeze(each["labels"])])[0] for each in saved["last_reads"]]
+        return ShuffledState(Population(saved["step"], members, dropped), tuple(last_reads), saved["compared"])
 
     def _restored(self, saved: Mapping[str, Any]) -> Member[Read]:
         now, best = freeze(saved["labels"]), freeze(saved["best_labels"])
@@ -185,7 +194,11 @@ class ShuffledSweeps:
 
         def read(labellings: Sequence[Labels]) -> list[Read]:
             opinion = self.settings.zero_shot_weight * self._zero_shot() if self.settings.zero_shot_weight else 0.0
-            return [Read(each, draw, each.conditionals + opinion) for each in objective.evaluate_all(labellings)]
+            evaluations = objective.evaluate_all(labellings)
+            return [
+                Read(labels, each, draw, each.conditionals + opinion)
+                for labels, each in zip(labellings, evaluations, strict=True)
+            ]
 
         return read
 
@@ -220,17 +233,31 @@ class ShuffledSweeps:
                 starts.append((origin, labels))
         return starts
 
-    def _compared(self, population: Population[Read]) -> ShuffledState:
-        """Read the best labellings in the orders of the objective, all in the same ones; the others are dropped."""
+    def _with_last_read(self, state: ShuffledState) -> ShuffledState:
+        """Return the state with the reading of its leader added, once the others have stopped moving."""
+        read = state.population.leader.evaluation
+        is_new = not state.last_reads or state.last_reads[-1].draw != read.draw
+        if state.step < self.settings.screening_rounds or not is_new:
+            return state
+        return replace(state, last_reads=(*state.last_reads, read))
+
+    def _compared(self, state: ShuffledState) -> ShuffledState:
+        """Decide the leader's labels, and read them and the best rivals in the orders of the objective."""
+        population = state.population
+        (leader,) = self.kernel.survivors(population, 1)
+        # Without a reading of its own since the screening there is nothing to take a mean of but the last one.
+        reads = state.last_reads or (population.members[leader].evaluation,)
+        decided = self.decoder(np.mean([read.conditionals for read in reads], axis=0))
         chosen = self.kernel.survivors(population, self.settings.num_compared)
-        best = [population.members[index] for index in chosen]
-        read = self._read(COMPARISON)([member.best_labels for member in best])
+        best = {index: decided if index == leader else population.members[index].best_labels for index in chosen}
+        read = self._read(COMPARISON)(list(best.values()))
         members = tuple(
-            Member(member.origin, member.best_labels, each, member.best_labels, each, settled=True)
-            for member, each in zip(best, read, strict=True)
+            Member(population.members[index].origin, labels, each, labels, each, settled=True)
+            for (index, labels), each in zip(best.items(), read, strict=True)
         )
         others = tuple(member for index, member in enumerate(population.members) if index not in chosen)
-        return ShuffledState(Population(population.step + 1, members, others), compared=True)
+        compared = Population(population.step + 1, members, others)
+        return replace(state, population=compared, compared=True)
 
 
 def build_shuffled_sweeps(settings: ShuffledSweepsSettings, problem: Problem, seed: int) -> ShuffledSweeps:

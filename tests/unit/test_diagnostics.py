@@ -115,7 +115,7 @@ def test_the_verdict_is_the_worst_of_the_checks_and_names_its_reasons_worst_firs
     assert diagnosis.verdict == "reject"
     first, second = diagnosis.reasons
     assert "without meaning" in first
-    assert "0.50 nats, expected at least 2.00 nats" in first
+    assert "0.50 bits, expected at least 2.00 bits" in first
     assert "80 %, expected at least 90 %" in second
 
 
