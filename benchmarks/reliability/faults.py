@@ -70,8 +70,8 @@ class Faults:
     def _is_below(self, path: object) -> bool:
         try:
             # A descriptor has no name of its own; the system knows the file it is open on.
-            told = f"/proc/self/fd/{path}" if isinstance(path, int) else os.fspath(path)  # type: ignore[call-overload]
-            return (os.readlink(told) if isinstance(path, int) else str(told)).startswith(self._directory)
+            told = Path(f"/proc/self/fd/{path}").readlink() if isinstance(path, int) else path
+            return str(told).startswith(self._directory)
         except (OSError, TypeError):
             return False
 

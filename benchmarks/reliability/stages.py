@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,8 +55,10 @@ TRAINING: Final = ("method.steps=4", "method.batch_size=8", "method.checkpoint_e
 SAMPLING: Final = ("sampling.num_prompts=2", "sampling.samples_per_prompt=4", "sampling.best_of_n=[1,2]")
 
 
+@cache
 def config(run_dir: Path, *overrides: str) -> Config:
     """Return the settings of a run."""
+    # Kept, since composing them takes longer than most of the stages.
     return load(*WORLD, *overrides, f"out_dir={run_dir}")
 
 
@@ -92,9 +95,14 @@ def _export(run_dir: Path, out_dir: Path) -> object:
     return export.run(settings, run_dir, run_dir / "elicit" / "labels.jsonl", out_dir)
 
 
-def _compare(run_dir: Path, out_dir: Path) -> object:
+def _compare(_run_dir: Path, out_dir: Path) -> object:
     common = [each for each in WORLD if not each.startswith("task=")]
-    told = [f"common={common!r}".replace("'", '"'), "tasks=[pocket_preference]", "seeds=[0]", "searches=[sweeps,random]"]
+    told = [
+        f"common={common!r}".replace("'", '"'),
+        "tasks=[pocket_preference]",
+        "seeds=[0]",
+        "searches=[sweeps,random]",
+    ]
     _, settings = load_command(CompareSettings, "compare", *told, f"out_dir={out_dir}")
     return compare.run(settings, out_dir, QUIET)
 
@@ -156,6 +164,13 @@ STAGES: Final[Mapping[str, Stage]] = {**SCORED, **TRAINED}
 
 
 def make_run(run_dir: Path) -> None:
-    """Make the run that the stages read."""
+    """Make the run that the stages read.
+
+    What is compiled, composed or loaded on the way is there for all processes that are forked from this one.
+    """
     _prepare(run_dir, run_dir / "prepare")
-    _elicit("multistart", 1e9)(run_dir, run_dir / "elicit")
+    for search in SEARCHES:
+        _elicit(search, 1e9)(run_dir, run_dir / search)
+    (run_dir / "multistart").rename(run_dir / "elicit")
+    _diagnose(run_dir, run_dir / "diagnose")
+    _evaluate(run_dir, run_dir / "evaluate")
