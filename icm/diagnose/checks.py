@@ -90,6 +90,13 @@ MEANINGS: Final[Mapping[CheckName, tuple[Unit, str, str]]] = {
         "agreement with the model's calibrated verdicts without context, beyond chance",
         "the labels are not what the model says when it is asked about one claim alone",
     ),
+    "upright": (
+        "kappa",
+        "the larger of two numbers: agreement with the model's verdicts without context, beyond chance, and bits saved "
+        "per label above the best other concept",
+        "the model does not say so when it is asked about one claim alone, and another concept, such as the exact "
+        "opposite, fits nearly as well",
+    ),
     "calibration": (
         "correlation",
         "rank correlation of a label's margin with its stability over the starts",

@@ -90,15 +90,24 @@ def measure(
     rivals = _rivals(elicited, settings, decoder)
     evaluation = reading.evaluate(elicited.labels)
     advance()
-    return (
-        measured
-        | _of_balance(elicited, reading, settings, decoder)
-        | _of_bits(elicited, reading, settings, decoder, evaluation, rivals)
-        | _of_conditionals(elicited, reading, evaluation)
-        | _of_words(elicited, reading, settings, decoder, evaluation)
-        | _of_zero_shot(elicited, reading, advance)
-        | _of_surface(elicited, rivals)
-    )
+    measured |= _of_balance(elicited, reading, settings, decoder)
+    measured |= _of_bits(elicited, reading, settings, decoder, evaluation, rivals)
+    measured |= _of_conditionals(elicited, reading, evaluation)
+    measured |= _of_words(elicited, reading, settings, decoder, evaluation)
+    measured |= _of_zero_shot(elicited, reading, advance)
+    measured |= _of_surface(elicited, rivals)
+    measured["upright"] = _upright(measured)
+    return measured
+
+
+def _upright(measured: Measures) -> float | str:
+    """Return what speaks for the labels against their opposite, whichever is more: the model's belief or the code.
+
+    Labels that go against what the model says at first can be right all the same (it may have learnt them the wrong way
+    round), but then they must be told clearly from their opposite.
+    """
+    known = [value for name in ("zero_shot", "rival_gap") if isinstance(value := measured[name], float)]
+    return max(known)
 
 
 def tally_constraints(elicited: Elicited, reading: Prequential, penalty: float) -> list[Tally]:

@@ -29,6 +29,7 @@ CheckName = Literal[
     "orders",
     "swapped",
     "zero_shot",
+    "upright",
     "calibration",
     "surface",
     "answer_words",

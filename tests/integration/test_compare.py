@@ -62,5 +62,5 @@ def test_run_diagnoses_before_it_evaluates_and_the_report_shows_the_verdict(
     assert "diagnosis: reject" in out
     report = (tmp_path / "evaluate" / "report.html").read_text()
     assert "Without golden labels: reject" in report
-    assert "predictability of a label above that of labels without meaning" in report
+    assert "bits saved per label above labels without meaning" in report
     assert icm("diagnose", *read_by("diagnose", small))[0] == 0

@@ -54,14 +54,14 @@ def elicited(directory: Path, change: str, search: str) -> dict[str, bytes]:
     return {name: (directory / stage / name).read_bytes() for stage, name in files}
 
 
-@pytest.mark.parametrize("search", ["multistart", "annealing"])
+@pytest.mark.parametrize("search", ["shuffled_sweeps", "multistart", "annealing"])
 @pytest.mark.parametrize("change", ["permuted", "flipped", "constant", "removed", "shuffled"])
 def test_golden_labels_reach_no_label(tmp_path: Path, change: str, search: str) -> None:
     assert elicited(tmp_path / change, change, search) == elicited(tmp_path / "as it is", "as it is", search)
 
 
 def test_the_search_opens_no_golden_file(tmp_path: Path) -> None:
-    expected = elicited(tmp_path / "run", "as it is", "multistart")
+    expected = elicited(tmp_path / "run", "as it is", "shuffled_sweeps")
     (tmp_path / "run" / "prepare" / GOLD).unlink()
     settings = load("task=truthfulqa", "task.path=unused").for_elicit()
     out_dir = tmp_path / "again"

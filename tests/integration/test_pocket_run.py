@@ -120,7 +120,7 @@ def test_the_speculative_chain_takes_the_same_decisions_on_the_embedded_model(
 
 
 def test_the_forecast_of_an_evaluation_is_what_the_model_forwards(tmp_path: Path, scorer: LabelScorer) -> None:
-    config = config_in(tmp_path)
+    config = config_in(tmp_path, *CHAIN)
     prepare.run(config.for_prepare(), tmp_path / "prepare")
     claims, task = read_claims(tmp_path / "prepare" / CLAIMS), read_task(tmp_path / "prepare" / TASK)
     objective = build_problem(claims, task, scorer, config.for_elicit()).objective
