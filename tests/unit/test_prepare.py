@@ -180,7 +180,9 @@ def test_a_folder_belongs_to_what_follows_from_it(tmp_path: Path) -> None:
     folder.mkdir()
     write_source(folder / "train.jsonl", ROWS)
     config = config_of(folder / "train.jsonl")
-    config = config.model_copy(update={"task": config.task.model_copy(update={"path": None, "hub_id": str(folder), "split": "train"})})
+    config = config.model_copy(
+        update={"task": config.task.model_copy(update={"path": None, "hub_id": str(folder), "split": "train"})}
+    )
     whole = run(config, tmp_path / "run")
     assert run(config, tmp_path / "run") == whole
     write_source(folder / "train.jsonl", ROWS[::-1])
