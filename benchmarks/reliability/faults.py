@@ -91,7 +91,7 @@ class Faults:
         if "b" in mode:
             return buffered
         encoding, errors, newline = (*arguments, None, None, None)[:3]
-        told = {"encoding": encoding, "errors": errors, "newline": newline} | named
+        told: dict[str, Any] = {"encoding": encoding, "errors": errors, "newline": newline, **named}
         return io.TextIOWrapper(buffered, **told)
 
 

@@ -174,8 +174,9 @@ def _in_context(
 
 def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None) -> dict[str, str]:
     """Check that the directories hold results of one run, with golden labels. Return the hashes of their files."""
-    # By what the stage wrote: a file that is gone since is found below.
-    if GOLD not in read_manifest(prepare_dir, "prepare").outputs:
+    written = read_manifest(prepare_dir, "prepare").outputs
+    # A file that the stage wrote and that is gone since is no absent one: it is found below.
+    if GOLD not in written and not (prepare_dir / GOLD).exists():
         raise RunDirectoryError(
             f"{prepare_dir / GOLD} does not exist, so there is nothing to compare the labels with; prepare the task "
             f"from a source with golden labels, or be content with {elicit_dir / LABELS}"

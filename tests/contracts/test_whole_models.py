@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,12 @@ def test_weights_that_do_not_belong_together_are_named(tmp_path: Path, fault: An
 def test_an_encoder_is_no_language_model(tmp_path: Path, name: str) -> None:
     shutil.copytree(pocket_model_dir(), tmp_path / "model", ignore=lambda *_: ["model.safetensors", "config.json"])
     size = json.loads((pocket_model_dir() / "config.json").read_text())["vocab_size"]
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    shape: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
     with torch.random.fork_rng():
         torch.manual_seed(0)
         with quiet_libraries():
@@ -111,7 +116,7 @@ def test_a_whole_model_is_taken_by_all(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def adapters(tmp_path: Path) -> Iterator[Path]:
+def adapters(tmp_path: Path) -> Path:
     """Adapters that change what the model says, and their base beside them."""
     base = variant(tmp_path / "base", lambda weights: weights, {})
     model = LlamaForCausalLM.from_pretrained(base, local_files_only=True)
@@ -121,7 +126,7 @@ def adapters(tmp_path: Path) -> Iterator[Path]:
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.1)
-        adapted.save_pretrained(tmp_path / "adapters")
+        adapted.save_pretrained(str(tmp_path / "adapters"))
     return tmp_path / "adapters"
 
 

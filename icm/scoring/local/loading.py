@@ -53,9 +53,8 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
             config = AutoConfig.from_pretrained(target, **source)
             number = _auto_dtype(config, place) if dtype == "auto" else getattr(torch, dtype)
             tokenizer = AutoTokenizer.from_pretrained(target, **source)
-            model: Any
             # Weights of another shape are let through here, so that they can be named below.
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 target,
                 dtype=number,
                 use_safetensors=True,
@@ -63,6 +62,7 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
                 ignore_mismatched_sizes=True,
                 **source,
             )
+            model, report = loaded
             require_weights(target, report, ScoringError)
             if base is not None:
                 _put_on(model, str(directory))
