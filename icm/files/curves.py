@@ -28,10 +28,10 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
     """
     rows = []
     # Not `splitlines`, which also cuts at separators that JSON allows inside of a text: a completion may hold any.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
             rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise SchemaError(f"{path}:{number}: not a row of a curve ({error})") from None
     return rows
 

@@ -241,6 +241,8 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
         raise SchemaError(f"{path}: no such file") from None
     except ValidationError as error:
         raise SchemaError(f"{path}: {first_problem(error)}") from None
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def read_task(path: Path) -> TaskRecord:

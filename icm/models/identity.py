@@ -55,10 +55,10 @@ def base_of_adapters(directory: Path) -> Path | None:
         return None
     try:
         base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ScoringError(f"{path}: cannot be read ({error}); restore it") from None
     # A Hub id could be loaded, but what it stands for may change under its name.
-    if not base or not (Path(base) / "config.json").is_file():
+    if not isinstance(base, str) or not base or not (Path(base) / "config.json").is_file():
         raise ScoringError(
             f"{directory} holds adapters alone, and their base {base!r} is no model directory here: write its "
             f"directory into base_model_name_or_path of {ADAPTERS}, or merge them (merge_and_unload, then "
