@@ -200,14 +200,18 @@ class StageDir:
 
     def _check_free(self) -> None:
         """Refuse files of which nothing says whose they are: a stage would go on from them as if they were its own."""
-        if (self.path / OVERWRITTEN).exists():
+        unknown = [
+            path
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path.name != LOCK and not path.name.endswith(".partial")
+        ]
+        # Looked at once more: another process may have claimed the directory in between, with its settings first.
+        if not unknown or any((self.path / name).exists() for name in (SETTINGS, MANIFEST, OVERWRITTEN)):
             return
-        for path in sorted(self.path.rglob("*")):
-            if path.is_file() and path.name != LOCK and not path.name.endswith(".partial"):
-                raise RunDirectoryError(
-                    f"{self.path} holds files ({path.relative_to(self.path)}), but neither {MANIFEST} nor {SETTINGS}, "
-                    f"so nothing says whose they are; choose another out_dir, or empty it yourself"
-                )
+        raise RunDirectoryError(
+            f"{self.path} holds files ({unknown[0].relative_to(self.path)}), but neither {MANIFEST} nor {SETTINGS}, so "
+            f"nothing says whose they are; choose another out_dir, or empty it yourself"
+        )
 
     def _check_overwritable(self) -> None:
         """Refuse to delete what no stage has made."""
