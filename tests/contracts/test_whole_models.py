@@ -21,7 +21,7 @@ from icm.pocket.weights import pocket_model_dir
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.scoring.local import LocalScorer
 from icm.scoring.open import LocalModel, open_scorer
-from icm.training.completions import CompletionSettings, open_policy
+from icm.training.completions import CompletionSettings, identity_of_base, open_policy
 from icm.training.libraries import quiet_libraries
 from icm.training.reward.model import open_base
 from tests.worlds import changed, reward_settings
@@ -184,6 +184,15 @@ def test_a_fingerprint_leaves_out_what_is_never_read(tmp_path: Path, name: str) 
     before = digest_of_directory(tmp_path / "model")
     (tmp_path / "model" / name).write_text("words")
     assert digest_of_directory(tmp_path / "model") == before
+
+
+def test_what_a_training_starts_from_is_told_by_content(tmp_path: Path) -> None:
+    shutil.copytree(pocket_model_dir(), tmp_path / "model")
+    before = identity_of_base(str(tmp_path / "model"))
+    assert before == identity_of_base(None)  # the same files in another place
+    (tmp_path / "model" / "tokenizer_config.json").write_text("{}")
+    assert identity_of_base(str(tmp_path / "model")) != before
+    assert identity_of_base("owner/name") == {}
 
 
 def test_other_weights_have_the_same_tokenizer(tmp_path: Path) -> None:
