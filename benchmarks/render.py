@@ -117,8 +117,10 @@ def _kept(row: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
 def _grouped(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
+        # A list of settings is no key; as a cell it is shown joined.
+        key = tuple(", ".join(map(str, row[name])) if isinstance(row[name], list) else row[name] for name in by)
         # Dictionaries keep the order of insertion: lines stay in the order of the file.
-        groups.setdefault(tuple(row[key] for key in by), []).append(row)
+        groups.setdefault(key, []).append(row)
     lines = []
     for group, members in groups.items():
         keys = dict.fromkeys(key for row in members for key in row)

@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from consistency.compiled import compiled
 from consistency.components import Components
 from consistency.instance import Domains, Incumbent, Instance, Preferences
 
@@ -40,7 +40,7 @@ MESSAGE_BYTES: Final = 1 << 25
 TOLERANCE: Final = 1e-12
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def solve_components(
     components: Components,
     chosen: NDArray[np.int64],
@@ -81,7 +81,7 @@ def solve_components(
     return is_exact
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def component_instance(
     components: Components,
     digits: NDArray[np.int64],
@@ -112,14 +112,14 @@ def component_instance(
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def open_domains(is_open: NDArray[np.bool_]) -> Domains:
     """Return domains with these labels open: (n, L), at least one for each claim."""
     # Room for every label of every claim: along one path no label is discarded twice.
     return Domains(is_open, is_open.sum(axis=1), np.empty(is_open.size, np.int64), np.zeros(1, np.int64))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def incumbent_of(instance: Instance, labels: NDArray[np.int8]) -> Incumbent:
     """Return a labelling (n,) as the first incumbent; the array becomes its own."""
     cost = 0.0
@@ -132,7 +132,7 @@ def incumbent_of(instance: Instance, labels: NDArray[np.int8]) -> Incumbent:
     return Incumbent(labels, np.array([cost]), TOLERANCE * scale)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def count_violated(instance: Instance, labels: NDArray[np.int8]) -> int:
     """Return how many constraints the labels (n,) violate."""
     count = 0
@@ -141,7 +141,7 @@ def count_violated(instance: Instance, labels: NDArray[np.int8]) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def descend(instance: Instance, domains: Domains, labels: NDArray[np.int8]) -> None:
     """Give one claim after the other its cheapest open label, in place, until none can be improved alone."""
     improved = True
@@ -164,7 +164,7 @@ def descend(instance: Instance, domains: Domains, labels: NDArray[np.int8]) -> N
             improved |= best != before
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def minimise(instance: Instance, domains: Domains, incumbent: Incumbent, max_nodes: int) -> bool:
     """Improve the incumbent to the cheapest labelling within the domains; say whether it is proven to be that.
 
@@ -209,7 +209,7 @@ def minimise(instance: Instance, domains: Domains, incumbent: Incumbent, max_nod
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _may_hold_better(
     instance: Instance,
     messages: NDArray[np.float64],
@@ -244,7 +244,7 @@ def _may_hold_better(
     return bound < incumbent.cost[0] - incumbent.tolerance and preferences.gap.min() < np.inf
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _sweep(
     instance: Instance,
     messages: NDArray[np.float64],
@@ -274,7 +274,7 @@ def _sweep(
         _prefer(domains, preferences, belief, claim)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _collect(
     instance: Instance, messages: NDArray[np.float64], domains: Domains, claim: int, belief: NDArray[np.float64]
 ) -> None:
@@ -290,7 +290,7 @@ def _collect(
             belief[label] += messages[constraint, digit, label]
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _share(
     instance: Instance,
     messages: NDArray[np.float64],
@@ -316,7 +316,7 @@ def _share(
                     messages[constraint, digit, label] -= share * (belief[label] - best)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _reaches(instance: Instance, domains: Domains, constraint: int, claim: int, is_later: bool) -> bool:
     """Say whether a constraint is also about a later (or an earlier) claim that has more than one open label."""
     for place in range(instance.arity[constraint]):
@@ -327,7 +327,7 @@ def _reaches(instance: Instance, domains: Domains, constraint: int, claim: int, 
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _prefer(domains: Domains, preferences: Preferences, belief: NDArray[np.float64], claim: int) -> None:
     best, gap = -1, np.inf
     for label in range(belief.size):
@@ -343,7 +343,7 @@ def _prefer(domains: Domains, preferences: Preferences, belief: NDArray[np.float
     preferences.gap[claim] = gap
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _bound(instance: Instance, messages: NDArray[np.float64], domains: Domains) -> float:
     """Return what the claims and the constraints cost at the least; infinite where a claim has no open label."""
     lowest = np.empty(instance.cost.shape[1])
@@ -360,7 +360,7 @@ def _bound(instance: Instance, messages: NDArray[np.float64], domains: Domains) 
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _lowest_open(domains: Domains, claim: int, by_label: NDArray[np.float64]) -> float:
     lowest = np.inf
     for label in range(by_label.size):
@@ -369,7 +369,7 @@ def _lowest_open(domains: Domains, claim: int, by_label: NDArray[np.float64]) ->
     return lowest
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _lowest_by_label(
     instance: Instance,
     messages: NDArray[np.float64],
@@ -395,7 +395,7 @@ def _lowest_by_label(
             lowest[label] = min(lowest[label], left)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _local_cost(instance: Instance, labels: NDArray[np.int8], claim: int) -> float:
     total = instance.cost[claim, labels[claim]]
     for slot in range(instance.slot_start[claim], instance.slot_start[claim + 1]):
@@ -405,7 +405,7 @@ def _local_cost(instance: Instance, labels: NDArray[np.int8], claim: int) -> flo
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _is_violated(instance: Instance, labels: NDArray[np.int8], constraint: int) -> bool:
     joint = 0  # Horner's rule from the highest digit down, the place with the largest stride
     for place in range(instance.arity[constraint] - 1, -1, -1):
@@ -413,12 +413,12 @@ def _is_violated(instance: Instance, labels: NDArray[np.int8], constraint: int) 
     return _bit(instance.forbidden[constraint], joint) != 0
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _bit(mask: np.uint64, place: int) -> int:
     return int(mask >> np.uint64(place)) & 1
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _discard(domains: Domains, claim: int, label: int) -> None:
     if domains.is_open[claim, label]:
         domains.is_open[claim, label] = False
@@ -428,7 +428,7 @@ def _discard(domains: Domains, claim: int, label: int) -> None:
         domains.num_discarded[0] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _restore(domains: Domains, num_discarded: int) -> None:
     """Open the labels again that were discarded last, until so many discarded ones are left."""
     while domains.num_discarded[0] > num_discarded:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from consistency.compiled import compiled
 from consistency.constraints import ConstraintArrays
 
 
@@ -104,7 +104,7 @@ def _starts(component_of: NDArray[np.int64], num_components: int) -> NDArray[np.
     return np.concatenate(([0], np.cumsum(np.bincount(component_of, minlength=num_components))))
 
 
-@njit(cache=True)
+@compiled()
 def _breadth_first(
     scope: NDArray[np.uint32], claim_start: NDArray[np.int64], claim_constraints: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,13 +8,13 @@ parallel threads do not survive a fork.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from consistency.compiled import compiled
 from consistency.constraints import ConstraintArrays
 
 
-@njit(cache=True)
+@compiled()
 def violated(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which constraints the labels violate: (M,).
 
@@ -28,7 +28,7 @@ def violated(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> NDArray[np.b
     return result
 
 
-@njit(cache=True)
+@compiled()
 def count_violations(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> int:
     """Return the number of violated constraints.
 
@@ -42,7 +42,7 @@ def count_violations(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> int:
     return count
 
 
-@njit(cache=True)
+@compiled()
 def inconsistency(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> float:
     """Return I, the summed weight of the violated constraints.
 
@@ -61,7 +61,7 @@ def inconsistency(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> float:
     return total
 
 
-@njit(cache=True)
+@compiled()
 def flip_delta(arrays: ConstraintArrays, labels: NDArray[np.int8], claim: int, new_label: int) -> float:
     """Return what the inconsistency gains when one claim gets another label.
 
@@ -97,7 +97,7 @@ def violated_constraints(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> 
     return np.flatnonzero(violated(arrays, labels))
 
 
-@njit(cache=True)
+@compiled()
 def _is_violated(arrays: ConstraintArrays, labels: NDArray[np.int8], constraint: int) -> bool:
     # Or-ing keeps the sign bit of any -1, which tells an unlabelled claim without a branch in the loop. A repeat of the
     # first claim brings its label once more: harmless to the signs, and the widened mask ignores its digit.
@@ -110,7 +110,7 @@ def _is_violated(arrays: ConstraintArrays, labels: NDArray[np.int8], constraint:
     return _is_forbidden(arrays.forbidden[constraint], joint, signs)
 
 
-@njit(cache=True)
+@compiled()
 def _is_violated_with(
     arrays: ConstraintArrays, labels: NDArray[np.int8], constraint: int, claim: int, new_label: int
 ) -> bool:
@@ -125,14 +125,14 @@ def _is_violated_with(
     return _is_forbidden(arrays.forbidden[constraint], joint, signs)
 
 
-@njit(cache=True)
+@compiled()
 def _is_forbidden(forbidden: np.uint64, joint: int, signs: int) -> bool:
     # The joint index means nothing next to an unlabelled claim; `& 63` keeps the shift defined even then.
     bit = int(forbidden >> np.uint64(joint & 63)) & 1
     return (bit & int(signs >= 0)) != 0
 
 
-@njit(cache=True)
+@compiled()
 def _check_labels(arrays: ConstraintArrays, labels: NDArray[np.int8]) -> None:
     if labels.size != arrays.claim_start.size - 1:
         raise ValueError("the labels must be one for each claim of the constraints")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NewType
@@ -15,6 +16,9 @@ ClaimId = NewType("ClaimId", str)
 
 Labels = NDArray[np.int8]
 """(N,) index into the label space per claim, `UNLABELLED` where the claim carries no label."""
+
+MOST_LABELS: Final = 127
+"""Label vectors hold indices as 8-bit numbers, and -1."""
 
 UNLABELLED: Final = -1
 AFFIRMING: Final = 1
@@ -66,8 +70,9 @@ class LabelSpace:
         verbalizers: What follows the text of a claim, with the leading space (" True"), one for each label.
 
     Raises:
-        ValueError: There are fewer than two labels, a name or verbalizer is blank or repeated, or one verbalizer
-            begins another, so that the model could not tell which of the two it is about to say.
+        ValueError: There are fewer than two labels or more than `MOST_LABELS`, a name or verbalizer is blank or
+            repeated, or one verbalizer begins another, so that the model could not tell which of the two it is about
+            to say.
     """
 
     names: tuple[str, ...]
@@ -76,6 +81,10 @@ class LabelSpace:
     def __post_init__(self) -> None:
         if len(self.names) < 2:
             raise ValueError(f"a label space needs at least two labels, got {list(self.names)}")
+        if len(self.names) > MOST_LABELS:
+            raise ValueError(
+                f"a label space holds at most {MOST_LABELS} labels, got {len(self.names)}; merge some of them"
+            )
         if len(self.names) != len(self.verbalizers):
             raise ValueError(
                 f"each label needs one verbalizer: got {len(self.names)} names {list(self.names)} "
@@ -105,14 +114,25 @@ TRUE_FALSE: Final = LabelSpace(names=("False", "True"), verbalizers=(" False", "
 
 
 def group_id(*parts: str) -> str:
-    """Return the content hash that names a group, from what its claims are about (the question, say)."""
+    """Return the content hash that names a group, from what its claims are about (the question, say).
+
+    An accented letter is the same letter however a file composes it.
+    """
     # Each hash begins with its kind, so that a group, a response and a claim of one text have three ids.
-    return _content_hash("group", *parts)
+    return _content_hash("group", *map(composed, parts))
 
 
 def response_id(text: str) -> str:
     """Return the content hash that stands for a response in a `ComparisonKey`."""
-    return _content_hash("response", text)
+    return _content_hash("response", composed(text))
+
+
+def composed(text: str) -> str:
+    """Return a text as keys are compared: accented letters as one character each (NFC).
+
+    Texts themselves are never changed: a model reads what the file holds.
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def claim_id(group: str, text: str) -> ClaimId:

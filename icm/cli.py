@@ -1,26 +1,32 @@
 """The command line: `icm COMMAND key=value …`. Knows every command, from one table.
 
-Errors of the user, of a file or of a model are printed without a traceback (HYDRA_FULL_ERROR=1 shows it) and end
-with status 2. A stopped search ends with status 130.
+Settings, flags and other words may stand in any order. Errors of the user, of a file or of a model are printed without
+a traceback (HYDRA_FULL_ERROR=1 shows it) and end with status 2. A stopped search ends with status 130.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-import hydra
-from omegaconf import DictConfig
-from pydantic import BaseModel
-from rich.console import Console
-from rich.text import Text
-
-from icm.commands.memory import remembered, require_read
-from icm.config import Places, validate
+from icm.commands.arguments import Arguments, read_arguments
+from icm.commands.neighbours import check_neighbours
 from icm.errors import IcmError, Interrupted
+from icm.report.streams import close_streams, prepare_streams
+
+# Libraries are loaded where they are used: `icm --version`, help and completion must answer at once.
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+
+    from icm.config import Places
+
+PIPE_CLOSED: Final = 141
+"""128 + 13, what a shell reports of a program whose output nobody reads any more."""
 
 FILE_WIDTH: Final = 132
 """Columns of a table that goes to a file or a pipe."""
@@ -36,6 +42,7 @@ class Command(NamedTuple):
             some libraries take a second that no other command should wait.
         run: Where the function stands that is called with places, settings and a console.
         told: What it does, for the usage.
+        positional: Settings that bare words after the command stand for, in their order.
     """
 
     words: str
@@ -43,9 +50,18 @@ class Command(NamedTuple):
     settings: str
     run: str
     told: str
+    positional: tuple[str, ...] = ()
 
 
 COMMANDS: Final = (
+    Command(
+        "init",
+        "init",
+        "icm.init.settings:InitSettings",
+        "icm.commands.init:run",
+        "a file of yours -> a task file for it, with one prompt to look at",
+        ("file",),
+    ),
     Command(
         "prepare",
         "run",
@@ -66,7 +82,7 @@ COMMANDS: Final = (
         "run",
         "icm.config:Config",
         "icm.commands.stages:evaluate",
-        "labels against golden labels -> metrics.json, report.html",
+        "labels against golden labels -> metrics.json, figures, and the report",
     ),
     Command(
         "run",
@@ -75,6 +91,22 @@ COMMANDS: Final = (
         "icm.commands.run:run",
         "the four in turn; with no settings, a pocket task on the embedded model; with stages=all also reward, "
         "policy and export",
+    ),
+    Command(
+        "show",
+        "show",
+        "icm.show.settings:ShowSettings",
+        "icm.commands.show:run",
+        "the labels of a run beside their texts; everything about one of them with --claim ID or --row N",
+        ("run_dir",),
+    ),
+    Command(
+        "diff",
+        "diff",
+        "icm.diff.settings:DiffSettings",
+        "icm.commands.diff:run",
+        "how far two runs, or a run and a file of labels, agree, and where they differ",
+        ("run_dir", "other"),
     ),
     Command(
         "compare",
@@ -119,11 +151,35 @@ COMMANDS: Final = (
         "pretrained models that can be fetched; icm models get NAME fetches one",
     ),
     Command(
+        "models get",
+        "models",
+        "icm.models.settings:ModelsSettings",
+        "icm.commands.models:run",
+        "fetch, convert and keep one of them",
+        ("get",),
+    ),
+    Command(
         "pocket train",
         "pocket_train",
         "icm.pocket.recipe:PocketTraining",
         "icm.commands.stages:train_pocket",
         "a pocket world and the model that knows it",
+    ),
+    Command(
+        "clean",
+        "clean",
+        "icm.commands.clean:CleanSettings",
+        "icm.commands.clean:run",
+        "list, and with delete=true delete, what unfinished runs left behind",
+        ("directory",),
+    ),
+    Command(
+        "completion",
+        "completion",
+        "icm.commands.completion:CompletionSettings",
+        "icm.commands.completion:run",
+        "print what makes the shell complete commands, settings and values",
+        ("shell",),
     ),
 )
 
@@ -133,66 +189,93 @@ _TRAINING_LIBRARIES: Final = ("trl", "peft", "accelerate", "httpx")
 
 def main() -> NoReturn:
     """Run one command of the command line and exit with its status."""
-    arguments = sys.argv[1:]
-    match arguments:
-        case ["--version"]:
-            import icm
-
-            sys.stdout.write(f"icm {icm.__version__}\n")
-        case ["--help" | "-h"]:
-            sys.stdout.write(usage())
-        case _:
-            for command in COMMANDS:
-                # A command may have two words, `pocket train`, so the first argument alone does not name it.
-                words = command.words.split()
-                if arguments[: len(words)] == words:
-                    _run(command, arguments[len(words) :])
-                    sys.exit(0)
-            sys.stderr.write(usage())
-            sys.exit(2)
+    prepare_streams()
+    # First of all: with a stranger in their places, ours fail with errors that name neither.
+    _guarded(check_neighbours)
+    _guarded(lambda: _main(sys.argv[1:]))
     sys.exit(0)
+
+
+def _main(typed: list[str]) -> None:
+    # What the shell asks for while somebody types; it knows no settings and must answer fast.
+    if typed[:2] == ["completion", "--words"]:
+        from icm.commands.completion import words_for
+
+        sys.stdout.write("".join(f"{word}\n" for word in words_for(typed[2:], commands())))
+        return
+    arguments = read_arguments(typed, {each.words: each.positional for each in COMMANDS}, commands())
+    command = next((each for each in COMMANDS if each.words == arguments.command), None)
+    if arguments.version:
+        import icm
+
+        sys.stdout.write(f"icm {icm.__version__}\n")
+    elif command is None and arguments.help:
+        sys.stdout.write(usage())
+    elif command is None:
+        sys.stderr.write(usage())
+        sys.exit(2)
+    elif arguments.help:
+        from icm.commands.help import help_text
+
+        sys.stdout.write(help_text(command.words, command.config_name, command.told, arguments.overrides))
+    else:
+        _run(command, arguments)
 
 
 def usage() -> str:
     """Return the list of commands."""
     width = max(len(command.words) for command in COMMANDS) + 2
-    rows = "".join(f"  {command.words:<{width}}{command.told}\n" for command in COMMANDS)
+    rows = "".join(
+        textwrap.fill(f"  {command.words:<{width}}{command.told}", 80, subsequent_indent=" " * (width + 2)) + "\n"
+        for command in COMMANDS
+    )
     return (
         f"usage: icm COMMAND [key=value ...]\n\n{rows}\n"
-        f"icm COMMAND --help lists all settings of a command; icm COMMAND --cfg job prints them.\n"
+        f"icm COMMAND --help shows its settings, icm COMMAND --cfg job prints them.\n"
         f"run_dir=DIR goes on with an existing run: its settings are taken again.\n"
+        f"-m runs a sweep: seed=0,1,2. --json prints the result as a line of JSON.\n"
+        f"Begin with your own file: icm init FILE\n"
     )
 
 
-def _run(command: Command, overrides: Sequence[str]) -> None:
-    """Compose the settings of a command, validate them and call it, with errors turned into a message and a status."""
-    # Hydra knows key=value alone, so `get NAME` becomes one.
-    if command.words == "models" and len(overrides) > 1 and overrides[0] == "get":
-        overrides = [f"get={overrides[1]}", *overrides[2:]]
-    # Before Hydra, which would accept these settings and let them do nothing.
-    _guarded(lambda: require_read(command.words, overrides))
-    # Hydra reads its arguments from here, and calls the program by the first of them.
-    sys.argv = [f"icm {command.words}", *overrides]
-
-    def composed(config: DictConfig) -> None:
-        _guarded(lambda: _call(command, config, overrides))
-
-    try:
-        config_name = f"command/{command.config_name}"
-        hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)(composed)()
-    except SystemExit as stop:
-        # Hydra ends with 1 after it has explained an override that does not fit; here that is a user's error.
-        sys.exit(2 if stop.code == 1 else stop.code)
+def commands() -> dict[str, str]:
+    """Return the file of settings of each command, by its words."""
+    return {each.words: each.config_name for each in COMMANDS}
 
 
-def _call(command: Command, config: DictConfig, overrides: Sequence[str]) -> None:
-    places, settings = validate(_load(command.settings), config)
+def _run(command: Command, arguments: Arguments) -> None:
+    """Compose the settings of a command and call it, once for each job of a sweep."""
+    from icm.commands.memory import require_read
+    from icm.config import jobs_of, shown_settings
+
+    # First, since a setting that nobody reads would be accepted and do nothing.
+    require_read(command.words, arguments.overrides)
+    if arguments.config is not None:
+        sys.stdout.write(shown_settings(command.config_name, arguments.overrides))
+        return
+    for overrides in jobs_of(arguments.overrides) if arguments.sweep else [arguments.overrides]:
+        if arguments.sweep:
+            _print(f"icm {command.words} {' '.join(overrides)}")
+        _call(command, overrides, as_json=arguments.json)
+
+
+def _call(command: Command, overrides: list[str], *, as_json: bool) -> None:
+    from icm.commands.memory import remembered
+    from icm.config import load_command
+    from icm.report.console import PlainConsole
+
+    places, settings = load_command(_load(command.settings), command.config_name, *overrides)
     if command.config_name == "run" and places.run_dir is not None:
         places, settings = remembered(places, settings, overrides)
     run: Callable[[Places, BaseModel, Console], None] = _load(command.run)
     # A file has no width of its own, and tables squeezed into 80 columns lose their words.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    run(places, settings, Console(highlight=False, width=None if has_width else FILE_WIDTH))
+    # With --json the output is for a program, and what people read goes beside it.
+    run(places, settings, PlainConsole(width=None if has_width else FILE_WIDTH, stderr=as_json))
+    if as_json:
+        from icm.commands.result import result_json
+
+        sys.stdout.write(result_json(command.words, places) + "\n")
 
 
 def _load(place: str) -> Any:
@@ -204,12 +287,17 @@ def _guarded(action: Callable[[], None]) -> None:
     """Do something; print the errors that a user can do something about, and exit."""
     try:
         action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `icm … | head`: nobody reads on, so there is nothing to say and nobody to say it to.
+        close_streams()
+        sys.exit(PIPE_CLOSED)
     except ModuleNotFoundError as error:
         # The name may be that of a module inside the library.
         library = (error.name or "").partition(".")[0]
         if library not in _TRAINING_LIBRARIES:
             raise
-        _print(f"icm: this command trains, which needs {library}: pip install 'icm[train]'")
+        _print(f"icm: this command trains, which needs {library}: pip install 'icm-elicitation[train]'")
         sys.exit(2)
     except (IcmError, OSError, KeyboardInterrupt) as error:
         # Hydra's own switch, so that one variable shows the tracebacks of both.
@@ -221,8 +309,12 @@ def _guarded(action: Callable[[], None]) -> None:
 
 
 def _print(message: str) -> None:
+    from rich.text import Text
+
+    from icm.report.console import PlainConsole
+
     # As `Text`, because square brackets in a message would be read as markup.
-    Console(stderr=True, highlight=False).print(Text(message), soft_wrap=True)
+    PlainConsole(stderr=True).print(Text(message), soft_wrap=True)
 
 
 def _message(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from consistency import compile_constraints
 from icm.claims import Claim, LabelSpace
 from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.errors import ConfigError
-from icm.files.labels import read_anchors
+from icm.files.labels import SourceRows, read_anchors
 from icm.files.records import TaskRecord
 from icm.objective import LeaveOneOut, LeaveOneOutSettings, Objective, ObjectiveSettings, PrequentialSettings
 from icm.prequential import BlockPlan, Prequential
@@ -108,7 +108,13 @@ def check_problem(claims: Sequence[Claim], task: TaskRecord, settings: ProblemSe
         )
 
 
-def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer, settings: ProblemSettings) -> Problem:
+def build_problem(
+    claims: Sequence[Claim],
+    task: TaskRecord,
+    scorer: LabelScorer,
+    settings: ProblemSettings,
+    rows: SourceRows | None = None,
+) -> Problem:
     """Put together what a search needs to know of a set of claims.
 
     Args:
@@ -116,6 +122,7 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
         task: What their labels mean.
         scorer: The model, bound to the task's label space.
         settings: What U measures, and in which contexts.
+        rows: Which claims the rows of the source stand for, where anchors may be named by them.
 
     Raises:
         ConfigError: The class prior does not fit the label space, or blocks do not fit the groups or the model.
@@ -136,7 +143,7 @@ def build_problem(claims: Sequence[Claim], task: TaskRecord, scorer: LabelScorer
     constraints = constraints_from(claims, task.relations, len(space))
     arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
     queries = [claim.text for claim in claims]
-    evidence = read_anchors(settings.anchors, claims, space)
+    evidence = read_anchors(settings.anchors, claims, space, rows)
     match settings.objective:
         case PrequentialSettings() as told:
             plan = _block_plan(told, settings.seed, claims, demos, scorer)

@@ -8,6 +8,7 @@ cost, in memory and in hashing.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -18,6 +19,23 @@ SEPARATOR: Final = "\n\n"
 """What stands between two segments: a blank line, as in the authors' prompts."""
 
 DIGEST_SIZE: Final = 16
+
+
+def real_line_breaks(text: str) -> str:
+    r"""Return a text of the settings as it stands, once it holds no `\n` or `\t` of two characters.
+
+    A command line hands over a backslash and a letter where a line break was meant, and a model would read just that.
+
+    Raises:
+        ValueError: It holds one.
+    """
+    if found := re.search(r"\\[nrt]", text):
+        raise ValueError(
+            f"{text!r} holds a backslash and {found[0][1]!r}, two characters, and no line break or tab: write a real "
+            f"one, in a YAML file between double quotes, or in bash as $'key=\"one\\nother\"'; a backslash that is "
+            f"meant can stand in a column"
+        )
+    return text
 
 
 # The same segments stand in thousands of prompts. Bounded, so that a process that lives long does not grow for ever.

@@ -7,9 +7,12 @@ space. `consistency` reads its two labels as `icm.claims.AFFIRMING` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, combinations, product
+from math import prod
 from typing import Annotated, Final, Literal, Self, TypeVar, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -29,6 +32,10 @@ Rule = tuple[tuple[int, ...], int]
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """What one violation costs, in units of the inconsistency I."""
+
+MAX_CONSTRAINTS: Final = 200_000
+"""Most constraints of one relation. Pairs grow with the square of a group: a column that most rows leave empty, or that
+holds one value for all, would make millions, and no search of them would end."""
 
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid")
 
@@ -122,15 +129,104 @@ def constraints_from(claims: Sequence[Claim], relations: Sequence[RelationSpec],
     Claims without a key of the kind that a relation is about take no part in it.
 
     Raises:
-        ConfigError: A relation does not fit the size of the label space, or a group is too large for it.
+        ConfigError: A relation does not fit the size of the label space, a group is too large for it, or it would make
+            more than `MAX_CONSTRAINTS` constraints.
     """
     # Here too, since callers of the library need not have been through the settings.
     check_label_space(relations, num_labels)
+    check_size(relations, claims)
     return [
         Constraint(scope=scope, forbidden=forbidden, weight=relation.weight, name=title_of(relation))
         for relation in relations
         for scope, forbidden in _rules(relation, claims, num_labels)
     ]
+
+
+def check_size(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> None:
+    """Check that no relation makes more than `MAX_CONSTRAINTS` constraints, without making them.
+
+    Raises:
+        ConfigError: One does.
+    """
+    for relation in relations:
+        sizes = num_constraints(relation, claims)
+        if (total := sum(sizes.values())) > MAX_CONSTRAINTS:
+            largest = max(sizes, key=lambda group: sizes[group])
+            texts = [claim.text for claim in claims if claim.group == largest]
+            raise ConfigError(
+                f"relation {title_of(relation)!r} would make {total:,} constraints, at most {MAX_CONSTRAINTS:,} are "
+                f"allowed; {sizes[largest]:,} of them come from one group of {len(texts):,} claims, such as "
+                f"{texts[0][:60]!r}: if these are not about one thing, name other group columns, else search fewer "
+                f"claims or remove the relation"
+            )
+
+
+def check_groups(relations: Sequence[RelationSpec], claims: Sequence[Claim]) -> None:
+    """Check that no group of claims is too large for a relation, without making its constraints.
+
+    Raises:
+        ConfigError: One is.
+    """
+    for relation in relations:
+        # Of all relations this one alone binds a whole group in one constraint.
+        if relation.kind == "exactly_one":
+            for _ in _in_groups(claims, AnswerKey, lambda group: [_one_answer(group, claims)]):
+                pass
+
+
+def num_constraints(relation: RelationSpec, claims: Sequence[Claim]) -> dict[str, int]:
+    """Return how many constraints a relation makes of each group, by arithmetic."""
+    kind = ComparisonKey if relation.kind in ("mirrored", "transitive") else AnswerKey
+    groups: dict[str, list[AnswerKey | ComparisonKey]] = defaultdict(list)
+    for claim in claims:
+        if isinstance(claim.key, kind):
+            groups[claim.group].append(claim.key)
+    return {group: _num_rules(relation, keys) for group, keys in groups.items()}
+
+
+def _num_rules(relation: RelationSpec, keys: Sequence[AnswerKey | ComparisonKey]) -> int:
+    equal = Counter(keys)
+    same_pairs = sum(map(_pairs_of, equal.values()))
+    match relation.kind:
+        case "same_answer":
+            return same_pairs
+        case "different_answer":
+            return _pairs_of(len(keys)) - same_pairs
+        case "exactly_one":
+            return 1
+        case "mirrored":
+            # Every pair is counted from both its sides.
+            compared = [key for key in equal if isinstance(key, ComparisonKey) and key.first != key.second]
+            return sum(equal[key] * equal[ComparisonKey(first=key.second, second=key.first)] for key in compared) // 2
+        case "transitive":
+            return _num_triangles(equal)
+        case "implication" | "table":
+            answers = Counter(normal_answer(key.value) for key in keys if isinstance(key, AnswerKey))
+            return prod(answers[answer] for answer in _named_answers(relation))
+        case _:
+            assert_never(relation.kind)
+
+
+def _pairs_of(number: int) -> int:
+    return number * (number - 1) // 2
+
+
+def _num_triangles(keys: Mapping[AnswerKey | ComparisonKey, int]) -> int:
+    """Return how many choices of three comparisons compare three responses with one another."""
+    # Of each response, how many claims compare it with which other.
+    compared: dict[str, Counter[str]] = defaultdict(Counter)
+    for key, count in keys.items():
+        if isinstance(key, ComparisonKey) and key.first != key.second:
+            compared[key.first][key.second] += count
+            compared[key.second][key.first] += count
+    return sum(
+        compared[a][b] * compared[b][c] * compared[a][c]
+        for a in compared
+        for b in compared[a]
+        # Each triangle once: from its first corner, its corners in order.
+        for c in compared[b].keys() & compared[a].keys()
+        if a < b < c
+    )
 
 
 def check_label_space(relations: Sequence[RelationSpec], num_labels: int) -> None:
@@ -211,9 +307,10 @@ def _some(answers: Sequence[str], most: int = 10) -> str:
 
 
 def normal_answer(answer: str) -> str:
-    """Return an answer without what does not count when relations compare it: case and spacing."""
-    # `casefold`, not `lower`: it also makes the German sharp s equal to the SS of capitals.
-    return " ".join(answer.casefold().split())
+    """Return an answer without what does not count when relations compare it: case, spacing, composed letters."""
+    # `casefold`, not `lower`: it also makes the German sharp s equal to the SS of capitals. Composed after it, since
+    # folding may take a letter apart.
+    return " ".join(unicodedata.normalize("NFC", answer.casefold()).split())
 
 
 def _rules(relation: RelationSpec, claims: Sequence[Claim], num_labels: int) -> Iterator[Rule]:

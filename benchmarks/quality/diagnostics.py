@@ -3,8 +3,9 @@
 Usage: python -m benchmarks.quality.diagnostics [--quick] [--model DIR:WORLD_SEED ...] [--seeds N] [--tasks A,B]
        [--set key=value ...] [--outcomes FILE]
 
-A run is bad if fewer than 80 % of its labels are right, or if they agree better with another concept of the world than
-with the golden one. Wanted: bad runs are not labelled `trust`, good runs are not labelled `reject`.
+A run is bad if fewer than 80 % of its labels are right, if no more of them are than of a constant labelling, or if they
+agree better with another concept of the world than with the golden one. Wanted: bad runs are not labelled `trust`,
+good runs are not labelled `reject`.
 """
 
 from __future__ import annotations
@@ -81,12 +82,14 @@ def run(job: Row) -> Row:
         diagnosis = read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis)
         labels = read_labels(elicit_dir)
         accuracy = float(np.mean(labels == truth))
+        # Of 99 : 1 labels, 85 % right is less than nothing: a constant labelling is 99 % right.
+        constant = float(np.bincount(truth, minlength=2).max() / truth.size)
         # The concepts of the world do not apply to claims without a meaning.
         concept = nearest_concept(labels, truth, {} if name == SHUFFLED else concepts_both_ways(config, claims))
         return {
             "accuracy": accuracy,
             "concept": concept,
-            "bad": accuracy < RIGHT_ENOUGH or concept != "golden",
+            "bad": accuracy < max(RIGHT_ENOUGH, constant) or concept != "golden",
             "verdict": diagnosis.verdict,
             "values": {check.name: check.value for check in diagnosis.checks},
             "doubts": [check.name for check in diagnosis.checks if check.verdict != "trust"],

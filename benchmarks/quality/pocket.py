@@ -93,11 +93,12 @@ def run(job: Row) -> Row:
     """Prepare, elicit and compare with the golden labels, in a directory that is thrown away.
 
     Returns:
-        `accuracy`: share of the claims with the golden label. `coverage`: share of the claims with a label. `utility`
-        and `golden_utility`: U of the labels and of the golden ones, nats, under the same contexts. `violations`.
-        `tokens`: forwarded. `naive_tokens`: asked, without sharing. `cached_tokens`: the same questions in one fixed
-        order behind a perfect cache. `seconds`: wall time of the search. `course`: tokens and accuracy after each step
-        that changed the accuracy. `concept`: what the labels agree with most, `not …` in the opposite sense.
+        `accuracy`: share of the claims with the golden label. `right`: whether it is at least 95 %. `coverage`: share
+        of the claims with a label. `utility` and `golden_utility`: U of the labels and of the golden ones, nats, under
+        the same contexts. `violations`. `tokens`: forwarded. `naive_tokens`: asked, without sharing. `cached_tokens`:
+        the same questions in one fixed order behind a perfect cache. `seconds`: wall time of the search. `course`:
+        tokens and accuracy after each step that changed the accuracy. `concept`: what the labels agree with most,
+        `not …` in the opposite sense.
     """
     with tempfile.TemporaryDirectory() as directory:
         config = pocket_config(job["task"], job["seed"], directory, *ARMS[job["search"]], *job["overrides"])
@@ -110,8 +111,10 @@ def run(job: Row) -> Row:
         cached_tokens = scorer.tokens
         labels = read_labels(elicit_dir)
         problem = build_problem(claims, task, scorer, config.for_elicit())
+        accuracy = float(np.mean(labels == golden_labels))
         return {
-            "accuracy": float(np.mean(labels == golden_labels)),
+            "accuracy": accuracy,
+            "right": accuracy >= SUCCESS,
             "coverage": float(np.mean(labels != UNLABELLED)),
             "utility": manifest.counts["utility"],
             "golden_utility": problem.objective.evaluate(golden_labels).utility,

@@ -4,8 +4,8 @@
 
 Constraints of two or three random claims each, labels random and a few of them missing: no locality that a cache
 could use, which real groups have. Counts the violated constraints (the recount) and sums their weights. Then runs the
-exact solver beside CP-SAT and RC2 (`benchmarks.speed.solvers`; `pip install 'icm[benchmarks]'` brings them). Prints
-tables and, last, one JSON object:
+exact solver beside CP-SAT and RC2 (`benchmarks.speed.solvers`; `pip install 'icm-elicitation[benchmarks]'` brings
+them). Prints tables and, last, one JSON object:
 
     recount_speedup_vs_python         the plain reference, over all constraints
     recount_speedup_vs_numpy          NumPy, one gather per position, on the arrays that the kernel reads

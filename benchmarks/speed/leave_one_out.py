@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.harness import finish_speed, option_parser
 from benchmarks.speed.random_models import random_texts, wide_llama, word_tokenizer
-from icm.claims import TRUE_FALSE, freeze
+from icm.claims import TRUE_FALSE, LabelSpace, freeze
 from icm.contexts import Contexts, Fixed, Tree, draw_order
 from icm.pocket import words
 from icm.pocket.statements import fact_statements
@@ -40,14 +40,15 @@ GROUP_SIZE: Final = 4
 
 @dataclass(frozen=True)
 class Claims:
-    """Texts to ask, and the group of each."""
+    """Texts to ask, the group of each, and what their labels are called."""
 
     texts: list[str]
     groups: list[str]
+    space: LabelSpace = TRUE_FALSE
 
     def prompts(self, settings: Tree | Fixed) -> list[Prompt]:
         """Return the leave-one-out prompts of all claims under random labels."""
-        demos = [[text + verbalizer for verbalizer in TRUE_FALSE.verbalizers] for text in self.texts]
+        demos = [[text + verbalizer for verbalizer in self.space.verbalizers] for text in self.texts]
         labels = freeze(np.random.default_rng(0).integers(0, 2, len(self.texts)).astype(np.int8))
         contexts = Contexts(settings, demos, self.groups, draw_order(self.groups, seed=0))
         return [Prompt(context, self.texts[claim]) for claim, context in contexts.leave_one_out(labels).items()]

@@ -12,6 +12,7 @@ from icm.errors import ConfigError
 from icm.export import stage as export
 from icm.export.settings import ExportConfig
 from icm.export.stage import licence_of
+from icm.files.labels import told_of_unlabelled
 from icm.files.records import LABELS
 
 
@@ -25,9 +26,19 @@ def run(places: Places, settings: ExportConfig, console: Console) -> None:
     if places.hub_id is not None:
         _check_hub(places, settings)
     labels_path = places.labels or places.run / "elicit" / LABELS
-    manifest = export.run(settings, places.run, labels_path, places.out_dir, overwrite=places.overwrite)
+    manifest = export.run(
+        settings,
+        places.run,
+        labels_path,
+        places.out_dir,
+        corrections=places.corrections,
+        overwrite=places.overwrite,
+    )
     rows = ", ".join(f"{name} ({count:,})" for name, count in manifest.counts["rows"].items())
     console.print(f"exported to {places.out_dir}: {rows}", soft_wrap=True)
+    without, total = (manifest.counts.get(name, 0) for name in ("claims_without_label", "all_claims"))
+    if told := told_of_unlabelled(labels_path, without, total):
+        console.print(told, soft_wrap=True, markup=False)
     if manifest.counts["without_pairs"]:
         console.print(f"no preference pairs: {manifest.counts['without_pairs']}", soft_wrap=True)
     if licence_of(settings, places.run) is None:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from icm.config import Config, Places
+from icm.config import Config, Places, load
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.lock import alone
 from icm.files.records import first_problem, write_json
@@ -28,7 +30,14 @@ READ: Final = {
 }
 """Settings that each stage reads; `icm run` reads all. The seed is that of diagnosis and evaluation by default."""
 
-_PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra")
+TYPED: Final = "typed"
+"""Key under which `run.json` keeps the command line of each stage, for people."""
+
+PLACES: Final = ("out_dir", "run_dir", "overwrite", "hydra", "labels", "corrections")
+
+RENAMED: Final = {"evaluate.num_draws": "evaluate.draws"}
+"""Settings that had another name before, and are still typed so."""
+
 _NAMING: Final = ("task", "search", "seed")
 """What the default out_dir is named after."""
 
@@ -54,6 +63,9 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
     if problem := misplaced_model(overrides):
         raise ConfigError(problem)
     keys = typed_keys(overrides)
+    for key in keys:
+        if key in RENAMED:
+            raise ConfigError(f"{key} is called {RENAMED[key]} now; type that")
     roots = {_root(key) for key in keys}
     # Of the other commands, run_dir names what is read and out_dir where they write.
     if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
@@ -62,10 +74,16 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
     if "objective=prequential" in overrides and "contexts" in roots:
         raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
+    judged = sorted({"labels", "corrections"} & roots)
+    if judged and command in ("run", "prepare", "elicit"):
+        raise ConfigError(
+            f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
+            f"judge labels that are there; labels to search with are anchors=FILE"
+        )
     if command not in READ:
         return
     # What the default out_dir is named after is read by every stage, unless the directory is given.
-    read = (*READ[command], *_PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
+    read = (*READ[command], *PLACES, *(() if {"out_dir", "run_dir"} & roots else _NAMING))
     for key in keys:
         if _root(key) not in read:
             makers = [stage for stage, names in READ.items() if _root(key) in names]
@@ -81,7 +99,7 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
     """
     run_dir = places.run
     # Places are never remembered, so that a run may be moved and gone on with where it is now.
-    typed = {_root(key) for key in typed_keys(overrides)} - {*_PLACES}
+    typed = {_root(key) for key in typed_keys(overrides)} - {*PLACES}
     found = _read(run_dir / RUN)
     composed = config.model_dump(mode="json")
     # Whole groups: a group that was typed in part has been composed with its other values by Hydra.
@@ -99,19 +117,46 @@ def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tupl
         ) from None
 
 
+def remembered_run(run_dir: Path) -> tuple[Places, Config]:
+    """Return places and settings of a run as it remembers them.
+
+    Raises:
+        RunDirectoryError: The directory holds no run, or one of another version of this package.
+    """
+    places = Places(run_dir=run_dir, out_dir=run_dir)
+    return remembered(places, load(), [])
+
+
 def remember(places: Places, config: Config, command: str) -> None:
     """Write down the settings that a command has used; those of other stages stay as they were."""
     path = places.out_dir / RUN
     settings = config.model_dump(mode="json")
+    typed = {command: typed_line()}
     # Two stages of a run may end at the same time, and each must keep what the other has written.
     with alone(places.out_dir):
         if path.exists() and command in READ:
             # A stage run alone replaces its own settings; the others describe results that are still there.
-            settings = _read(path) | {name: settings[name] for name in READ[command]}
-        write_json(path, settings)
+            before = _load(path)
+            settings = _settings(before) | {name: settings[name] for name in READ[command]}
+            typed = before.get(TYPED, {}) | typed
+        write_json(path, settings | {TYPED: typed})
+
+
+def typed_line() -> str | None:
+    """Return the command line of this process, `None` where the package is used without one."""
+    program, *arguments = sys.argv
+    return f"icm {shlex.join(arguments)}" if Path(program).name == "icm" else None
 
 
 def _read(path: Path) -> dict[str, Any]:
+    return _settings(_load(path))
+
+
+def _settings(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name != TYPED}
+
+
+def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise RunDirectoryError(
             f"{path}: no such file, so {path.parent} holds no run that this version of icm made; give the settings "

@@ -7,6 +7,7 @@ from typing import Final
 from rich.console import Console
 
 from icm.config import Places
+from icm.files.labels import told_of_unlabelled
 from icm.files.records import GOLD, HELD_OUT, LABELS
 from icm.files.stage_dir import read_manifest
 from icm.training.libraries import processes
@@ -39,6 +40,9 @@ def run(places: Places, settings: RewardConfig, console: Console) -> None:
         f"{manifest.seconds:,.1f} s; left out: {left_out}; {shown}; in {places.out_dir / MODEL}",
         soft_wrap=True,
     )
+    without, total = (manifest.counts.get(name, 0) for name in ("claims_without_label", "all_claims"))
+    if told := told_of_unlabelled(labels_path, without, total):
+        console.print(told, soft_wrap=True, markup=False)
     # A task without held-out claims has an empty file of them; its golden labels are of claims trained on.
     has_golden = GOLD in read_manifest(prepare_dir, "prepare").outputs
     has_golden_pairs = has_golden and (prepare_dir / HELD_OUT).stat().st_size > 0

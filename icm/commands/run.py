@@ -6,7 +6,7 @@ from rich.console import Console
 
 from icm.commands import stages
 from icm.config import Config, Places
-from icm.files.records import GOLD
+from icm.evaluate.stage import why_not_comparable
 
 
 def run(places: Places, config: Config, console: Console) -> None:
@@ -34,7 +34,8 @@ def _label(places: Places, config: Config, console: Console) -> None:
     scorer = stages.scorer_of(places, config)
     stages.elicit(places, config, console, scorer)
     stages.diagnose(places, config, console, scorer)
-    if (places.out_dir / "prepare" / GOLD).exists():
-        stages.evaluate(places, config, console, scorer)
+    if reason := why_not_comparable(places.out_dir / "prepare"):
+        console.print(f"not evaluated: {reason}")
     else:
-        console.print("the task has no golden labels, so there is nothing to compare the labels with")
+        stages.evaluate(places, config, console, scorer)
+    stages.tell_views(places, console)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from icm.diagnose.schema import CheckName, Verdict
 from icm.objective import PrequentialSettings
+from icm.statistics.streams import Seed
 
 
 class Bounds(BaseModel):
@@ -46,7 +47,7 @@ class DiagnoseSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(ge=0)
+    seed: Seed
     num_nulls: int = Field(ge=1)
     reading: PrequentialSettings
     num_orders: int = Field(ge=1)

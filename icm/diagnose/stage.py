@@ -14,11 +14,12 @@ from icm.diagnose.diagnosis import Elicited, diagnose
 from icm.diagnose.schema import DIAGNOSIS
 from icm.diagnose.settings import DiagnoseSettings
 from icm.errors import RunDirectoryError
-from icm.files.labels import label_vector, read_elicited_labels
+from icm.files.labels import label_vector, read_elicited_labels, read_source_rows
 from icm.files.records import (
     ALTERNATIVES,
     CLAIMS,
     LABELS,
+    ROWS,
     TASK,
     AlternativeRow,
     Manifest,
@@ -95,7 +96,7 @@ def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> E
     rows = read_elicited_labels(elicit_dir / LABELS, task.label_space, claims)
     stability = [row.stability for row in rows if row.stability is not None]
     return Elicited(
-        problem=build_problem(claims, task, scorer, settings),
+        problem=build_problem(claims, task, scorer, settings, read_source_rows(prepare_dir / ROWS)),
         seed=settings.seed,
         labels=label_vector({row.id: row.label for row in rows}, claims),
         # None from a search of one start; an unlabelled claim has none either, and then there is no mean over all.

@@ -100,7 +100,7 @@ class Session(Generic[S]):
         # What the trace has told so far: each row holds only what differs from the row before.
         labels = np.full(len(self._problem.claims), UNLABELLED, dtype=np.int8) if resumed is None else resumed.labels
         saved_at = time.perf_counter()
-        with _stop_request() as stop, ProgressDisplay(console, "eliciting") as display:
+        with _stop_request(console) as stop, ProgressDisplay(console, "eliciting") as display:
             # Before the first step, which may take long: the display must show at once what has been done already.
             if resumed is not None:
                 display.show(resumed.step, self._search.num_steps)
@@ -186,7 +186,7 @@ def _hash_of_trace(path: Path, checkpoint: Checkpoint) -> Any:
 
 
 @contextmanager
-def _stop_request() -> Iterator[threading.Event]:
+def _stop_request(console: Console) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a request that is answered between two steps; the second one stops at once."""
     requested = threading.Event()
     # Python lets only the main thread set signal handlers; in a notebook's worker Ctrl-C stays as it is.
@@ -196,6 +196,7 @@ def _stop_request() -> Iterator[threading.Event]:
 
     def request(_signal: int, _frame: object) -> None:
         requested.set()
+        console.print("stopping after this step; Ctrl-C once more stops at once")
         # From now on Ctrl-C does what it did before, so that a second one stops at once.
         signal.signal(signal.SIGINT, previous)
 

@@ -16,10 +16,12 @@ from icm.elicit.checkpoint import load_checkpoint
 from icm.elicit.forecast import forecast
 from icm.elicit.session import CHECKPOINT, Session
 from icm.elicit.settings import ElicitSettings
+from icm.files.labels import read_source_rows
 from icm.files.records import (
     ALTERNATIVES,
     CLAIMS,
     LABELS,
+    ROWS,
     TASK,
     TRACE,
     AlternativeRow,
@@ -40,6 +42,7 @@ from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
 from icm.searches.build import build_search
 from icm.searches.protocol import Result, State
+from icm.searches.settings import GivenSettings
 
 JOURNAL: Final = "journal.jsonl"
 
@@ -75,8 +78,10 @@ def run(
     if settings.anchors is not None:
         # By content: the settings hold the path alone, and the file under it may change.
         inputs["anchors"] = sha256_of(settings.anchors)
-    # How often a search is saved changes no result, so it may go on with another interval.
-    what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    if isinstance(settings.search, GivenSettings):
+        inputs["labels"] = sha256_of(settings.search.labels)
+    # How often a search is saved changes no result, nor does where given labels lie.
+    what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds": True, "search": {"labels": True}})
     # The model belongs to the settings: labels by other weights are another result.
     config = {**what_counts, "model": scorer.fingerprint}
     with StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite) as stage:
@@ -96,7 +101,7 @@ def run(
             # On trial, since a search may find out only after its start that it can say nothing about these claims.
             before_first_write=partial(stage.claim, on_trial=True),
         )
-        problem = build_problem(claims, task, journal, settings)
+        problem = build_problem(claims, task, journal, settings, read_source_rows(prepare_dir / ROWS))
         search = build_search(settings.search, problem, settings.seed)
         # Before the search, so that prompts that do not fit are refused before the model is asked.
         ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)

@@ -50,7 +50,7 @@ class Elicitation:
 
 
 def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, max_trace_points: int) -> Metrics:
-    """Compare elicited with golden labels in every way that needs no model; the in-context part is left `None`.
+    """Compare elicited with golden labels in every way that needs no model: without controls and accuracy in context.
 
     At least one searched claim must have a golden label.
     """
@@ -87,6 +87,7 @@ def compare(elicitation: Elicitation, resampling: Resampling, *, num_bins: int, 
             max_trace_points,
         ),
         baselines=baselines(elicitation, resampling),
+        controls=(),
         num_held_out=len(elicitation.held_out),
         in_context=None,
         in_context_missing=None,

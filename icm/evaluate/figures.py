@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, ArmResult, InContext, Metrics
+from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, ArmResult, InContext, Metrics, TracePoint
 from icm.evaluate.summary import ARM_NAMES
 from icm.statistics.schema import Calibration
 
@@ -25,6 +25,11 @@ GRID: Final = "#e4e7eb"
 BLUE: Final = "#0072B2"
 GREEN: Final = "#009E73"
 ORANGE: Final = "#D55E00"
+ON_LIGHT: Final = "#1f2329"
+ON_DARK: Final = "#fffffe"
+"""Ink on cells that stay as they are on a dark page, where all other ink and paper is turned."""
+
+NO_DATE: Final = {"Date": None, "Creator": None}
 ARM_COLOURS: Final[dict[Arm, str]] = {"zero_shot": INK, "random": ORANGE, "elicited": BLUE, "golden": GREEN}
 ARM_MARKERS: Final[dict[Arm, str]] = {"zero_shot": "D", "random": "^", "elicited": "o", "golden": "s"}
 
@@ -54,39 +59,54 @@ STYLE: Final[dict[Any, Any]] = {
 }
 
 
-def draw_figures(metrics: Metrics, directory: Path) -> list[tuple[str, str, str]]:
+def draw_figures(metrics: Metrics, directory: Path) -> list[str]:
     """Draw all figures that the metrics have numbers for into a directory, as `<name>.png` and `<name>.svg`.
 
     Returns:
-        Name, title and caption of each figure, in the order of the report.
+        Their names, as `captions` has them.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    level = f"{100 * metrics.confidence_level:g} %"
     with mpl.rc_context(STYLE):
-        drawn: list[tuple[str, str, str, Figure]] = []
-        if metrics.in_context is not None:
-            caption = (
-                f"Accuracy on {metrics.in_context.num_queries:,} held-out claims by the number of labelled claims "
-                f"before them. All arms show the same claims; only their labels differ. Bars: {level} intervals over "
-                f"draws of shots and held-out groups."
-            )
-            figure = in_context_figure(metrics, metrics.in_context)
-            drawn.append(("in_context", "Accuracy in context", caption, figure))
-        caption = "Label accuracy, labelled share and U after each step of the search."
-        drawn.append(("trace", "Along the search", caption, trace_figure(metrics)))
-        if metrics.calibration is not None:
-            caption = (
-                "How often labels of a given probability are right (larger dots: more labels), and how many there are. "
-                "On the diagonal a probability can be read as a chance."
-            )
-            drawn.append(("reliability", "Calibration", caption, reliability_figure(metrics.calibration)))
-        caption = "Claims by golden and elicited label; shading by the share of the row."
-        drawn.append(("confusion", "Confusion", caption, confusion_figure(metrics)))
-        for name, _, _, figure in drawn:
+        for name, _, _ in captions(metrics):
+            figure = _figure_named(name, metrics)
             # No date and no version in the files: the same metrics give the same bytes.
             figure.savefig(directory / f"{name}.png", metadata={"Software": None})
-            figure.savefig(directory / f"{name}.svg", metadata={"Date": None, "Creator": None})
-    return [(name, title, caption) for name, title, caption, _ in drawn]
+            figure.savefig(directory / f"{name}.svg", metadata=NO_DATE)
+    return [name for name, _, _ in captions(metrics)]
+
+
+def captions(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Return name, title and caption of each figure that the metrics have numbers for, in the order of the report."""
+    level = f"{100 * metrics.confidence_level:g} %"
+    found = []
+    if metrics.in_context is not None:
+        caption = (
+            f"Accuracy on {metrics.in_context.num_queries:,} held-out claims by the number of labelled claims "
+            f"before them. All arms show the same claims; only their labels differ. Bars: {level} intervals over "
+            f"draws of shots and held-out groups."
+        )
+        found.append(("in_context", "Accuracy in context", caption))
+    found.append(("trace", "Along the search", "Label accuracy, labelled share and U after each step of the search."))
+    if metrics.calibration is not None:
+        caption = (
+            "How often labels of a given probability are right (larger dots: more labels), and how many there are. "
+            "On the diagonal a probability can be read as a chance."
+        )
+        found.append(("reliability", "Calibration", caption))
+    found.append(("confusion", "Confusion", "Claims by golden and elicited label; shading by the share of the row."))
+    return found
+
+
+def _figure_named(name: str, metrics: Metrics) -> Figure:
+    match name:
+        case "in_context" if metrics.in_context is not None:
+            return in_context_figure(metrics, metrics.in_context)
+        case "trace":
+            return trace_figure(metrics.task, metrics.num_claims, metrics.trace.points)
+        case "reliability" if metrics.calibration is not None:
+            return reliability_figure(metrics.calibration)
+        case _:
+            return confusion_figure(metrics)
 
 
 def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
@@ -123,11 +143,10 @@ def in_context_figure(metrics: Metrics, result: InContext) -> Figure:
     return figure
 
 
-def trace_figure(metrics: Metrics) -> Figure:
-    """Return label accuracy and labelled share above, U below, by step."""
+def trace_figure(task: str, num_claims: int, points: Sequence[TracePoint]) -> Figure:
+    """Return label accuracy, where it is known, and labelled share above, U below, by step."""
     figure = Figure(figsize=(7.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    points = metrics.trace.points
     steps = [point.step for point in points]
     # At the start of a search that begins without labels there is no accuracy to draw.
     known = [(point.step, point.accuracy) for point in points if point.accuracy is not None]
@@ -135,12 +154,12 @@ def trace_figure(metrics: Metrics) -> Figure:
     end = max(steps[-1], 1)
     # A line through one point is invisible.
     marker = "o" if len(points) == 1 else ""
-    upper.plot(steps, [point.labelled / metrics.num_claims for point in points], color=MUTED, marker=marker)
-    names = [(points[-1].labelled / metrics.num_claims, "Labelled share", MUTED)]
+    upper.plot(steps, [point.labelled / num_claims for point in points], color=MUTED, marker=marker)
+    names = [(points[-1].labelled / num_claims, "Labelled share", MUTED)]
     if known:
         upper.plot([step for step, _ in known], [value for _, value in known], color=BLUE, marker=marker)
         names.append((known[-1][1], "Label accuracy", BLUE))
-    upper.set(ylim=(0, 1.03), xlim=(0, end), title=f"{metrics.task}: along the search")
+    upper.set(ylim=(0, 1.03), xlim=(0, end), title=f"{task}: along the search")
     upper.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     _name_lines(upper, 2.5, end * 1.015, names)
     utilities = [(point.step, point.utility) for point in points if point.utility is not None]
@@ -188,7 +207,7 @@ def confusion_figure(metrics: Metrics) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
     for y, row in enumerate(rows):
         for x, count in enumerate(row):
-            ink = "white" if shares[y][x] > 0.6 else INK
+            ink = ON_DARK if shares[y][x] > 0.6 else ON_LIGHT
             axes.text(x, y - 0.06, f"{count:,}", ha="center", va="center", color=ink, fontsize=13, fontweight="bold")
             axes.text(
                 x, y + 0.24, f"{100 * shares[y][x]:.0f} % of row", ha="center", va="center", color=ink, fontsize=8

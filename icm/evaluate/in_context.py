@@ -1,25 +1,43 @@
 """The paper's main figure: accuracy on held-out claims with labelled claims as shots. Knows a scorer, no file.
 
 In every arm the model sees the same shots in the same order before the same claims; only the labels of the shots
-differ. So a difference between arms is a difference between labels.
+differ. So a difference between arms is a difference between labels. Each answer is read twice: as it is, and calibrated
+by the mean over the queries, since a model may like a label's word whatever the claim says.
+
+An evaluation is to cost less than the search: draws are cut first, then the smaller numbers of shots, then queries; and
+it stops when a further draw could hardly narrow the interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.special import log_softmax, logsumexp
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.evaluate.schema import ARMS, ARMS_WITH_SHOTS, Arm, ArmResult, InContext, SkippedShots
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
 from icm.report.progress import ProgressDisplay
 from icm.scoring.protocol import LabelScorer
-from icm.statistics.estimates import Resampling, estimate
+from icm.statistics.estimates import Resampling, estimate, share_of_draws
 from icm.statistics.streams import Stream, generator
+
+FEWEST_DRAWS: Final = 2
+FEWEST_TO_JUDGE: Final = 3
+"""Draws after which their spread says anything."""
+
+FEWEST_QUERIES: Final = 32
+"""With fewer an accuracy says next to nothing."""
+
+HARDLY: Final = 0.25
+"""Share of the variance that draws may have where no more are made: without it the interval would be 13 % narrower."""
+
+Rows = NDArray[np.float64]
+"""Log-probabilities (N, L) of the labels of N claims, nats, normalised."""
 
 Draw = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Shots as positions (K,) among the candidates, and a random label (K,) for each; fewer shots are the first ones."""
@@ -34,8 +52,9 @@ def in_context_accuracy(
     query_golden: Labels,
     *,
     shots: Sequence[int],
-    num_draws: int,
+    draws: int,
     resampling: Resampling,
+    most_tokens: float | None = None,
     console: Console | None = None,
 ) -> InContext | None:
     """Ask held-out claims without shots, and after random draws of shots that carry each arm's labels.
@@ -51,8 +70,10 @@ def in_context_accuracy(
         queries: The held-out claims.
         query_golden: (Q,) their golden labels, `UNLABELLED` where there is none.
         shots: Numbers of shots; 0 is always asked.
-        num_draws: Random draws of shots.
+        draws: Random draws of shots, at the most.
         resampling: How the intervals are made, and the seed of the draws.
+        most_tokens: Tokens that all of it may cost, as far as a least number of draws and queries allows; `None` for no
+            limit.
         console: Where progress is shown; `None` for nowhere.
     """
     has_gold = query_golden != UNLABELLED
@@ -64,31 +85,85 @@ def in_context_accuracy(
     wanted = sorted({count for count in shots if count > 0})
     # Drawn once for the largest number: a smaller number shows the first of the same shots.
     largest = min(max(wanted, default=0), len(candidates))
-    draws = [draw_shots(len(candidates), largest, len(space), resampling.seed, index) for index in range(num_draws)]
-    counts, skipped = _fitting(scorer, space, candidates, draws, asked, wanted)
-    batches: list[tuple[Arm, Draw]] = [(arm, draw) for arm in ARMS_WITH_SHOTS for draw in draws]
-    with ProgressDisplay(console or Console(quiet=True), "evaluating in context", "batch") as display:
-        display.show(0, 1 + len(batches))
+    drawn = [draw_shots(len(candidates), largest, len(space), resampling.seed, index) for index in range(draws)]
+    fit, skipped = fitting(scorer, space, candidates, drawn, asked, wanted)
+    tokens = (_mean_tokens(scorer, space, candidates), _mean_tokens(scorer, space, asked))
+    num_draws, counts, num_queries = affordable(draws, fit, len(asked), tokens, most_tokens)
+    skipped += [
+        SkippedShots(num_shots=each, reason="it would cost more than the search did")
+        for each in fit
+        if each not in counts
+    ]
+    # Claims stand in the order of their ids, which are hashes: the first are a random choice.
+    asked, kept = asked[:num_queries], kept[:num_queries]
+    golden, groups = query_golden[kept], [claim.group for claim in asked]
+    rows: dict[tuple[Arm, int], list[Rows]] = {}
+    per_batch = tokens[0] * max(counts, default=0) + tokens[1] * num_queries * len(counts)
+    batches = num_draws * len(ARMS_WITH_SHOTS) if counts else 0
+    total, done = round(tokens[1] * num_queries + batches * per_batch), tokens[1] * num_queries
+    with ProgressDisplay(console or Console(quiet=True), "evaluating in context", "token") as display:
+        display.show(0, total)
         # Asked of the same claims as the arms, so that the difference to them is paired.
-        zero_shot = _predict(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in asked])[None, :]
-        by_batch = []
-        for number, (arm, draw) in enumerate(batches, start=1):
-            display.show(number, 1 + len(batches), arm)
-            by_batch.append(_ask(scorer, demonstrations(space, candidates, labels, draw, arm), counts, asked))
-        display.show(1 + len(batches), 1 + len(batches))
-    predictions: dict[tuple[Arm, int], NDArray[np.int64]] = {("zero_shot", 0): zero_shot}
-    for place, arm in enumerate(ARMS_WITH_SHOTS):
-        # The batches of an arm stand together, one for each draw: (D, C, Q).
-        by_draw = by_batch[place * num_draws : (place + 1) * num_draws]
-        predictions |= {(arm, count): np.stack([each[k] for each in by_draw]) for k, count in enumerate(counts)}
+        rows["zero_shot", 0] = [_logprobs(scorer, [Prompt(NO_CONTEXT, claim.text) for claim in asked])]
+        display.show(round(done), total)
+        for number, draw in enumerate(drawn[:num_draws] if counts else (), start=1):
+            for arm in ARMS_WITH_SHOTS:
+                demos = demonstrations(space, candidates, labels, draw, arm)
+                for count, each in zip(counts, _ask(scorer, demos, counts, asked), strict=True):
+                    rows.setdefault((arm, count), []).append(each)
+                done += per_batch
+                display.show(round(done), total, f"draw {number}, {arm} labels")
+            if number >= FEWEST_TO_JUDGE and _is_settled(rows, counts[-1], golden, groups):
+                break
     return InContext(
         num_queries=len(asked),
         num_over_context=int((has_gold & ~fits).sum()),
         num_without_gold=int((~has_gold).sum()),
+        num_too_costly=int((has_gold & fits).sum()) - len(asked),
         num_candidates=len(candidates),
-        skipped=tuple(skipped),
-        **_accuracies(predictions, query_golden[kept], [claim.group for claim in asked], len(space), resampling),
+        skipped=tuple(sorted(skipped, key=lambda each: each.num_shots)),
+        **_accuracies(rows, golden, groups, resampling),
     )
+
+
+def affordable(
+    draws: int, counts: Sequence[int], num_queries: int, tokens: tuple[float, float], most_tokens: float | None
+) -> tuple[int, list[int], int]:
+    """Return how many draws, which numbers of shots and how many queries cost no more than they may.
+
+    Args:
+        draws: Draws, at the most.
+        counts: Numbers of shots, ascending.
+        num_queries: Queries, at the most.
+        tokens: Tokens of a shot and of a query.
+        most_tokens: What all of it may cost; `None` for no limit.
+    """
+    counts = list(counts)
+    shot, query = tokens
+
+    def is_dear() -> bool:
+        # Each draw reads its shots once and all queries behind each number of them.
+        per_draw = max(counts) * shot + len(counts) * num_queries * query
+        cost = num_queries * query + len(ARMS_WITH_SHOTS) * draws * per_draw
+        return most_tokens is not None and cost > most_tokens
+
+    while counts and is_dear():
+        # In this order: more draws narrow an interval the least, and the largest number of shots is the headline.
+        if draws > FEWEST_DRAWS:
+            draws -= 1
+        elif len(counts) > 1:
+            counts = counts[1:]
+        elif num_queries > FEWEST_QUERIES:
+            num_queries -= 1
+        else:
+            break
+    return draws, counts, num_queries
+
+
+def without_mean(rows: Rows) -> Rows:
+    """Return log-probabilities (N, L) less the logarithm of each label's mean probability, normalised."""
+    # The log-sum exceeds the log-mean by log N, which is the same for all labels and cancels.
+    return log_softmax(rows - np.asarray(logsumexp(rows, axis=0)), axis=1)
 
 
 def draw_shots(num_candidates: int, num_shots: int, num_labels: int, seed: int, index: int) -> Draw:
@@ -118,7 +193,7 @@ def _fits_without_shots(scorer: LabelScorer, space: LabelSpace, queries: Sequenc
     return _tokens(scorer, space, queries) <= scorer.context_length
 
 
-def _fitting(
+def fitting(
     scorer: LabelScorer,
     space: LabelSpace,
     candidates: Sequence[Claim],
@@ -159,10 +234,12 @@ def _tokens(scorer: LabelScorer, space: LabelSpace, claims: Sequence[Claim]) -> 
     return np.max(by_label, axis=0)
 
 
-def _ask(
-    scorer: LabelScorer, demos: Sequence[str], counts: Sequence[int], queries: Sequence[Claim]
-) -> NDArray[np.int64]:
-    """Return the predictions (C, Q) after the first `counts` demos.
+def _mean_tokens(scorer: LabelScorer, space: LabelSpace, claims: Sequence[Claim]) -> float:
+    return float(_tokens(scorer, space, claims).mean()) if claims else 0.0
+
+
+def _ask(scorer: LabelScorer, demos: Sequence[str], counts: Sequence[int], queries: Sequence[Claim]) -> Rows:
+    """Return what is predicted of the queries after the first `counts` demos: (C, Q, L).
 
     All counts go out as one batch over one path of demos, so a scorer that shares prefixes reads each demo once.
     """
@@ -172,28 +249,39 @@ def _ask(
         context = context.extend(demos[context.num_segments : count])
         prompts += [Prompt(context, claim.text) for claim in queries]
     # Prompts go count by count and, within a count, query by query: the rows of the result.
-    return _predict(scorer, prompts).reshape(len(counts), len(queries)) if prompts else np.zeros((0, 0), dtype=np.int64)
+    return _logprobs(scorer, prompts).reshape(len(counts), len(queries), scorer.num_labels)
 
 
-def _predict(scorer: LabelScorer, prompts: Sequence[Prompt]) -> NDArray[np.int64]:
-    return scorer.label_logprobs(prompts).argmax(axis=1)
+def _logprobs(scorer: LabelScorer, prompts: Sequence[Prompt]) -> Rows:
+    return log_softmax(scorer.label_logprobs(prompts), axis=1)
+
+
+def _is_settled(
+    rows: Mapping[tuple[Arm, int], Sequence[Rows]], count: int, golden: Labels, groups: Sequence[str]
+) -> bool:
+    """Return whether further draws could hardly narrow the interval of the two arms that are compared."""
+    # Random labels differ from draw to draw by their nature and would ask for draws without end.
+    correct = (np.stack(rows[arm, count]).argmax(axis=2) == golden for arm in ("elicited", "golden"))
+    return all(share_of_draws(each.astype(np.float64), groups) <= HARDLY for each in correct)
 
 
 def _accuracies(
-    predictions: Mapping[tuple[Arm, int], NDArray[np.int64]],
-    golden: Labels,
-    groups: Sequence[str],
-    num_labels: int,
-    resampling: Resampling,
+    rows: Mapping[tuple[Arm, int], Sequence[Rows]], golden: Labels, groups: Sequence[str], resampling: Resampling
 ) -> dict[str, Any]:
-    """Return the fields of `InContext` that hold accuracies, from predictions (D, Q) by arm and number of shots."""
+    """Return the fields of `InContext` that hold accuracies, from log-probabilities by arm and number of shots."""
+    predictions = {key: np.stack(each).argmax(axis=2) for key, each in rows.items()}
     correct = {key: (each == golden).astype(np.float64) for key, each in predictions.items()}
+    calibrated = {
+        key: np.stack([without_mean(draw).argmax(axis=1) == golden for draw in each]) for key, each in rows.items()
+    }
+    num_labels = rows["zero_shot", 0][0].shape[1]
     results = tuple(
         ArmResult(
             arm=arm,
             num_shots=count,
             num_draws=len(each),
             accuracy=estimate(correct[arm, count], groups, resampling),
+            calibrated=estimate(calibrated[arm, count].astype(np.float64), groups, resampling),
             predicted_shares=tuple((np.bincount(each.ravel(), minlength=num_labels) / each.size).tolist()),
         )
         for (arm, count), each in predictions.items()

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from icm.files.records import Record
 from icm.statistics.schema import Accuracy, Calibration, ClassScores, Estimate
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when a field of `Metrics` changes its meaning or goes away."""
 
 Arm = Literal["zero_shot", "random", "elicited", "golden"]
@@ -19,6 +19,10 @@ Arm = Literal["zero_shot", "random", "elicited", "golden"]
 
 ARMS: Final[tuple[Arm, ...]] = ("zero_shot", "random", "elicited", "golden")
 ARMS_WITH_SHOTS: Final[tuple[Arm, ...]] = ("random", "elicited", "golden")
+
+
+Calibrated = Literal["none", "contextual", "pmi", "batch", "prior"]
+"""How a label's word is kept from speaking for the label, see `icm.evaluate.controls`."""
 
 
 class TracePoint(Record):
@@ -75,6 +79,23 @@ class BaselineResult(Record):
     not_applicable: str | None = None
 
 
+class ControlResult(Record):
+    """The searched claims labelled by other means.
+
+    Attributes:
+        context: What stands before each claim: nothing (`zero_shot`), or held-out claims with `golden` labels.
+        num_shots: How many.
+        accuracy: Share of right labels, over all draws of shots; `None` where the control cannot be had.
+        missing: Why it cannot be had.
+    """
+
+    context: Literal["zero_shot", "golden"]
+    calibration: Calibrated
+    num_shots: int
+    accuracy: Estimate | None
+    missing: str | None = None
+
+
 class ArmResult(Record):
     """Accuracy in context of one arm at one number of shots.
 
@@ -82,6 +103,7 @@ class ArmResult(Record):
         num_shots: Labelled claims before the query.
         accuracy: Share of held-out claims labelled right, over all draws; the interval covers both the draws and the
             held-out groups.
+        calibrated: The same where the mean probability of each label over the queries is taken out.
         predicted_shares: Share of the predictions that each label has, in the order of the label space.
     """
 
@@ -89,6 +111,7 @@ class ArmResult(Record):
     num_shots: int
     num_draws: int
     accuracy: Estimate
+    calibrated: Estimate
     predicted_shares: tuple[float, ...]
 
 
@@ -106,6 +129,7 @@ class InContext(Record):
         num_queries: Held-out claims asked.
         num_over_context: Held-out claims that do not fit the model's context even without shots; left out.
         num_without_gold: Held-out claims without a golden label; left out.
+        num_too_costly: Held-out claims left out because the evaluation would cost more than the search did.
         num_candidates: Searched claims to draw from: those with an elicited and a golden label.
         headline_shots: The largest number of shots that was asked; the headline figures stand at it.
         zero_shot: Accuracy without shots.
@@ -118,6 +142,7 @@ class InContext(Record):
     num_queries: int
     num_over_context: int
     num_without_gold: int
+    num_too_costly: int
     num_candidates: int
     headline_shots: int | None
     zero_shot: Estimate
@@ -152,6 +177,7 @@ class Metrics(Record):
         balanced_accuracy: Mean recall of the labels that have golden claims.
         confusion: (L, L + 1) claims by golden label (row) and elicited label (column); the last column is unlabelled.
         calibration: `None` if no scored claim has a probability.
+        controls: The searched claims labelled by other means; empty without a model.
         in_context: The main figure; `None` if it could not be had.
         in_context_missing: Why it could not be had.
     """
@@ -175,6 +201,7 @@ class Metrics(Record):
     calibration: Calibration | None
     trace: TraceMetrics
     baselines: tuple[BaselineResult, ...]
+    controls: tuple[ControlResult, ...]
     num_held_out: int
     in_context: InContext | None
     in_context_missing: str | None

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from icm.statistics.estimates import Resampling
+from icm.statistics.streams import Seed
 
 
 class EvaluateConfig(BaseModel):
@@ -14,10 +15,11 @@ class EvaluateConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(ge=0)
+    seed: Seed
     # 0 shots are asked in any case: the other numbers are read beside it.
     shots: tuple[Annotated[int, Field(ge=0)], ...]
-    num_draws: int = Field(ge=1)
+    draws: int = Field(ge=1)
+    budget: float | None = Field(gt=0)
     # With fewer the ends of an interval, which are quantiles, would rest on two or three resamples.
     num_resamples: int = Field(ge=100)
     confidence_level: float = Field(gt=0, lt=1)

@@ -1,4 +1,4 @@
-"""The evaluate stage: elicited labels beside golden labels, as metrics, figures and a report. Feeds nothing back.
+"""The evaluate stage: elicited labels beside golden labels, as metrics and figures. Feeds nothing back.
 
 It is the only stage that may read golden labels, and it reads the search's result only after the search has ended.
 """
@@ -15,10 +15,10 @@ from rich.console import Console
 
 from icm import golden as gold
 from icm.claims import UNLABELLED, Claim
-from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
-from icm.evaluate.against_golden import Elicitation, compare, disagreements
-from icm.evaluate.in_context import in_context_accuracy
+from icm.evaluate.against_golden import Elicitation, compare
+from icm.evaluate.controls import controls
+from icm.evaluate.in_context import FEWEST_DRAWS, in_context_accuracy
 from icm.evaluate.schema import InContext, Metrics
 from icm.evaluate.settings import EvaluateConfig
 from icm.files.labels import read_elicited_labels
@@ -36,13 +36,11 @@ from icm.files.records import (
     read_rows,
     read_task,
     write_json,
-    write_text,
 )
-from icm.files.stage_dir import StageDir, read_manifest, read_result, verify, verify_labelled
+from icm.files.stage_dir import StageDir, read_manifest, verify_labelled
 from icm.scoring.journal import JournalScorer
 from icm.scoring.protocol import LabelScorer, describe_model
 
-REPORT: Final = "report.html"
 JOURNAL: Final = "journal.jsonl"
 
 
@@ -52,7 +50,6 @@ def run(
     elicit_dir: Path,
     out_dir: Path,
     scorer: LabelScorer | None,
-    diagnose_dir: Path | None = None,
     *,
     console: Console | None = None,
     overwrite: bool = False,
@@ -65,9 +62,8 @@ def run(
         config: How labels are compared.
         prepare_dir: Directory of the prepare stage, golden labels included.
         elicit_dir: Directory of the elicit stage.
-        out_dir: Where `metrics.json`, `figures/`, `report.html`, the journal and the manifest go.
+        out_dir: Where `metrics.json`, `figures/`, the journal and the manifest go.
         scorer: The model that held-out claims are asked of; `None` leaves accuracy in context out.
-        diagnose_dir: Directory of the diagnose stage, whose verdict the report shows; `None` leaves it out.
         console: Where progress is shown; `None` for nowhere.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
@@ -78,7 +74,7 @@ def run(
         ConfigError: The scorer has another number of labels than the task.
         ScoringError: The model returned NaN.
     """
-    inputs = _check_inputs(prepare_dir, elicit_dir, diagnose_dir)
+    inputs = _check_inputs(prepare_dir, elicit_dir)
     settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
     with StageDir(
         out_dir, "evaluate", settings, inputs, model=describe_model(scorer) if scorer else None, overwrite=overwrite
@@ -91,41 +87,41 @@ def run(
         journal = None
         if scorer is not None:
             journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-        metrics = evaluate(elicitation, config, journal, console)
-        # Taken before the report is written, so that it is the cost of the metrics and of nothing else.
+        spent = read_manifest(elicit_dir, "elicit").cost.get("forwarded_tokens")
+        metrics = evaluate(elicitation, config, journal, console, search_tokens=spent)
         cost = asdict(journal.cost) if journal else {}
         stage.claim()
         write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-        elicited = read_manifest(elicit_dir, "elicit")
         # Loaded here, since the drawing library takes a second that every other command would pay.
         from icm.evaluate.figures import draw_figures
-        from icm.evaluate.page import render_page
 
         figures = draw_figures(metrics, out_dir / "figures")
-        page = render_page(
-            metrics,
-            figures_dir=out_dir / "figures",
-            figures=figures,
-            costs={"elicit": elicited.cost} | ({"evaluate": cost} if cost else {}),
-            settings={"model": elicited.model or {}, "elicit": elicited.config, "evaluate": stage.config},
-            disagreements=disagreements(elicitation)[: config.num_disagreements],
-            diagnosis=read_result(diagnose_dir, "diagnose", DIAGNOSIS, Diagnosis) if diagnose_dir else None,
-        )
-        write_text(out_dir / REPORT, page)
-        drawn = [f"figures/{name}{suffix}" for name, _, _ in figures for suffix in (".png", ".svg")]
+        drawn = [f"figures/{name}{suffix}" for name in figures for suffix in (".png", ".svg")]
         counts = {
             "claims": metrics.num_claims,
             "labelled": metrics.num_labelled,
             "without_gold": metrics.num_without_gold,
             "held_out": metrics.num_held_out,
         }
-        return stage.finish(counts, outputs=(METRICS, REPORT, *drawn), cost=cost)
+        return stage.finish(counts, outputs=(METRICS, *drawn), cost=cost)
 
 
 def evaluate(
-    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None = None
+    elicitation: Elicitation,
+    config: EvaluateConfig,
+    scorer: LabelScorer | None,
+    console: Console | None = None,
+    *,
+    search_tokens: float | None = None,
 ) -> Metrics:
-    """Return all metrics of an elicitation, accuracy in context included where there is a model to ask.
+    """Return all metrics of an elicitation, controls and accuracy in context included where there is a model to ask.
+
+    Args:
+        elicitation: What is compared.
+        config: How.
+        scorer: The model.
+        console: Where progress is shown; `None` for nowhere.
+        search_tokens: What the search forwarded, of which `config.budget` is a share; `None` where it is not known.
 
     Raises:
         ConfigError: The scorer has another number of labels than the task.
@@ -141,16 +137,34 @@ def evaluate(
     metrics = compare(
         elicitation, config.resampling, num_bins=config.num_bins, max_trace_points=config.max_trace_points
     )
-    in_context, missing = _in_context(elicitation, config, scorer, console)
-    return metrics.model_copy(update={"in_context": in_context, "in_context_missing": missing})
+    if scorer is None:
+        return metrics.model_copy(update={"in_context_missing": "no model was given"})
+    found = controls(
+        scorer,
+        space,
+        elicitation.claims,
+        gold.as_labels(elicitation.golden, elicitation.claims),
+        elicitation.held_out,
+        gold.as_labels(elicitation.golden, elicitation.held_out),
+        num_shots=max(config.shots, default=0),
+        # They stand beside the labels and need no more precision than those have.
+        draws=min(config.draws, FEWEST_DRAWS),
+        resampling=config.resampling,
+        console=console,
+    )
+    most_tokens = None if config.budget is None or search_tokens is None else config.budget * search_tokens
+    in_context, missing = _in_context(elicitation, config, scorer, most_tokens, console)
+    return metrics.model_copy(update={"controls": found, "in_context": in_context, "in_context_missing": missing})
 
 
 def _in_context(
-    elicitation: Elicitation, config: EvaluateConfig, scorer: LabelScorer | None, console: Console | None
+    elicitation: Elicitation,
+    config: EvaluateConfig,
+    scorer: LabelScorer,
+    most_tokens: float | None,
+    console: Console | None,
 ) -> tuple[InContext | None, str | None]:
     """Return accuracy in context, or why there is none."""
-    if scorer is None:
-        return None, "no model was given"
     golden = gold.as_labels(elicitation.golden, elicitation.claims)
     # Shots are drawn from claims that have both labels, so that every arm can show the same ones.
     chosen = np.flatnonzero((elicitation.labels != UNLABELLED) & (golden != UNLABELLED))
@@ -162,17 +176,26 @@ def _in_context(
         elicitation.held_out,
         gold.as_labels(elicitation.golden, elicitation.held_out),
         shots=config.shots,
-        num_draws=config.num_draws,
+        draws=config.draws,
         resampling=config.resampling,
+        most_tokens=most_tokens,
         console=console,
     )
-    return result, None if result else "no held-out claim with a golden label fits the model's context"
+    return result, None if result else _why_not_in_context(elicitation)
+
+
+def _why_not_in_context(elicitation: Elicitation) -> str:
+    if not elicitation.held_out:
+        return "no claim was held out; task.num_held_out says how many are"
+    if not any(claim.id in elicitation.golden for claim in elicitation.held_out):
+        return f"none of the {len(elicitation.held_out)} held-out claims has a golden label"
+    return "no held-out claim with a golden label fits the model's context"
 
 
 # ------------------------------------------------------------------------------------------------ reading the inputs
 
 
-def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None) -> dict[str, str]:
+def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
     """Check that the directories hold results of one run, with golden labels. Return the hashes of their files."""
     written = read_manifest(prepare_dir, "prepare").outputs
     # A file that the stage wrote and that is gone since is no absent one: it is found below.
@@ -183,16 +206,7 @@ def _check_inputs(prepare_dir: Path, elicit_dir: Path, diagnose_dir: Path | None
         )
     prepared, elicited = verify_labelled(prepare_dir, elicit_dir)
     outputs = prepared.outputs | elicited.outputs
-    inputs = {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
-    if diagnose_dir is None:
-        return inputs
-    diagnosed = verify(diagnose_dir, "diagnose")
-    # After a new elicitation the diagnosis on disk is one of the old labels.
-    if diagnosed.inputs.get(LABELS) != elicited.outputs.get(LABELS):
-        raise RunDirectoryError(
-            f"{diagnose_dir} speaks of other labels than {elicit_dir / LABELS}; delete it and run `icm diagnose`"
-        )
-    return inputs | {DIAGNOSIS: diagnosed.outputs[DIAGNOSIS]}
+    return {name: outputs[name] for name in (CLAIMS, HELD_OUT, GOLD, TASK, LABELS, TRACE) if name in outputs}
 
 
 def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
@@ -203,12 +217,8 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
     """
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     golden = gold.load(prepare_dir / GOLD, task.label_space)
-    # Golden labels of held-out claims alone would leave every metric of the search empty.
-    if not any(claim.id in golden for claim in claims):
-        raise SchemaError(
-            f"{prepare_dir / GOLD}: has no golden label for any of the {len(claims)} claims in {CLAIMS}, so there is "
-            f"nothing to compare the labels with; prepare the task from a source with golden labels"
-        )
+    if problem := why_not_comparable(prepare_dir):
+        raise SchemaError(f"{prepare_dir / GOLD}: {problem}; prepare the task from a source with golden labels")
     held_out_path = prepare_dir / HELD_OUT
     return Elicitation(
         task=task,
@@ -218,6 +228,21 @@ def read_elicitation(prepare_dir: Path, elicit_dir: Path) -> Elicitation:
         rows=read_elicited_labels(elicit_dir / LABELS, task.label_space, claims),
         trace=_read_trace(elicit_dir / TRACE, claims),
     )
+
+
+def why_not_comparable(prepare_dir: Path) -> str | None:
+    """Return why the labels of a task cannot be compared with golden ones, `None` if they can.
+
+    Raises:
+        SchemaError: A file is malformed.
+    """
+    if not (prepare_dir / GOLD).exists():
+        return "the source has no golden labels, so there is nothing to compare the labels with"
+    golden = gold.load(prepare_dir / GOLD, read_task(prepare_dir / TASK).label_space)
+    # Golden labels of held-out claims alone would leave every metric of the search empty.
+    if not any(claim.id in golden for claim in read_claims(prepare_dir / CLAIMS)):
+        return "none of the searched claims has a golden label, so there is nothing to compare the labels with"
+    return None
 
 
 def _read_trace(path: Path, claims: Sequence[Claim]) -> list[TraceRow]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from icm.diagnose.schema import Diagnosis, Verdict
-from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm, Metrics
+from icm.evaluate.schema import ARMS, Arm, Calibrated, Metrics
 from icm.statistics.schema import Estimate
 
 ARM_NAMES: dict[Arm, str] = {
@@ -17,6 +17,14 @@ ARM_NAMES: dict[Arm, str] = {
     "random": "Random labels",
     "elicited": "Elicited labels",
     "golden": "Golden labels",
+}
+
+CALIBRATIONS: dict[Calibrated, str] = {
+    "none": "",
+    "contextual": "contextual calibration",
+    "pmi": "PMI",
+    "batch": "batch calibration",
+    "prior": "matched to the shots' shares",
 }
 
 VERDICT_TEXTS: dict[Verdict, str] = {
@@ -33,6 +41,7 @@ SummaryRow = tuple[str, str, Estimate | None, str]
 def summary_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     """Yield what matters most, in the order to read it."""
     yield from _label_rows(metrics)
+    yield from _control_rows(metrics)
     yield from _in_context_rows(metrics)
     for baseline in metrics.baselines:
         note = baseline.not_applicable or baseline.rule
@@ -101,13 +110,31 @@ def _label_rows(metrics: Metrics) -> Iterator[SummaryRow]:
         yield section, "The same, flipped", metrics.flipped_accuracy, f"polarity: {metrics.polarity}"
 
 
+def _control_rows(metrics: Metrics) -> Iterator[SummaryRow]:
+    for control in metrics.controls:
+        name = "Zero-shot" if control.context == "zero_shot" else "Golden context"
+        calibration = CALIBRATIONS[control.calibration]
+        shots = f"{control.num_shots} held-out claims with golden labels" if control.num_shots else ""
+        yield (
+            "The same claims by other means",
+            f"{name}, {calibration}" if calibration else name,
+            control.accuracy,
+            control.missing or shots,
+        )
+
+
 def _in_context_rows(metrics: Metrics) -> Iterator[SummaryRow]:
     section = "Held out, in context"
     result = metrics.in_context
     if result is None:
         yield section, "not measured", None, metrics.in_context_missing or ""
         return
-    shots = f"{result.headline_shots} shots" if result.headline_shots else "no number of shots could be asked"
-    yield section, ARM_NAMES["zero_shot"], result.zero_shot, f"{result.num_queries:,} claims"
-    for arm in ARMS_WITH_SHOTS:
-        yield section, ARM_NAMES[arm], getattr(result, arm), shots
+    if not result.headline_shots:
+        yield section, ARM_NAMES["zero_shot"], result.zero_shot, "no number of shots could be asked"
+    at_headline = {each.arm: each for each in result.results if each.num_shots in (0, result.headline_shots)}
+    for arm in ARMS if result.headline_shots else ():
+        each = at_headline[arm]
+        draws = f"{each.num_draws} draw{'' if each.num_draws == 1 else 's'}"
+        shots = f"{each.num_shots} shots, {draws}" if each.num_shots else f"{result.num_queries:,} claims"
+        yield section, ARM_NAMES[arm], each.accuracy, shots
+        yield section, f"{ARM_NAMES[arm]}, {CALIBRATIONS['batch']}", each.calibrated, shots

@@ -22,13 +22,14 @@ from icm.evaluate.schema import Metrics
 from icm.export.card import render_card
 from icm.export.formats import Kind, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
-from icm.files.labels import read_labels
+from icm.files.labels import num_unlabelled, read_labels, read_source_rows
 from icm.files.records import (
     CLAIMS,
     HELD_OUT,
     LABELS,
     MANIFEST,
     METRICS,
+    ROWS,
     TASK,
     Manifest,
     read_claims,
@@ -57,7 +58,15 @@ datasets:
 """
 
 
-def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *, overwrite: bool = False) -> Manifest:
+def run(
+    config: ExportConfig,
+    run_dir: Path,
+    labels_path: Path,
+    out_dir: Path,
+    *,
+    corrections: Path | None = None,
+    overwrite: bool = False,
+) -> Manifest:
     """Write labels in the formats of training libraries; a complete export is only checked.
 
     Args:
@@ -66,6 +75,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
             its diagnose and evaluate stages, where there are such and they judged these labels.
         labels_path: Labels of the claims, from any source.
         out_dir: Where the files, the card and the manifest go.
+        corrections: File of labels that go over those; the card says so, and how many they changed.
         overwrite: Whether what `out_dir` holds under other settings may be deleted.
 
     Raises:
@@ -76,8 +86,12 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
     # What a verdict or a metric says of other labels must not stand on the card of these.
-    diagnosed, evaluated = (_of_labels(run_dir, name, inputs["labels"]) for name in ("diagnose", "evaluate"))
+    # With corrections they are other labels than those that were judged.
+    judged = inputs["labels"] if corrections is None else None
+    diagnosed, evaluated = (_of_labels(run_dir, name, judged) for name in ("diagnose", "evaluate"))
     inputs |= {each.name: sha256_of(each / MANIFEST) for each in (diagnosed, evaluated) if each is not None}
+    if corrections is not None:
+        inputs["corrections"] = sha256_of(corrections)
     with StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite) as stage:
         if done := stage.complete():
             return done
@@ -85,7 +99,13 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
         task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
         held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
         # A file of other origin may label held-out claims too; these are known claims, but not exported.
-        labels = read_labels(labels_path, task.label_space, [*claims, *held_out])
+        known, source_rows = [*claims, *held_out], read_source_rows(prepare_dir / ROWS)
+        labels = read_labels(labels_path, task.label_space, known, rows=source_rows)
+        corrected = read_labels(corrections, task.label_space, known, rows=source_rows) if corrections else {}
+        changed = {
+            claim: row for claim, row in corrected.items() if claim not in labels or labels[claim].label != row.label
+        }
+        labels |= changed
         rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
         stage.claim()
         written = _write(config, rows, out_dir)
@@ -93,6 +113,7 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
             task=prepared.config["task"],
             licence=licence_of(config, run_dir),
             labels_file=labels_path.name,
+            corrections=None if corrections is None else (corrections.name, len(corrected), len(changed)),
             elicited=elicited,
             diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
             metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
@@ -101,7 +122,12 @@ def run(config: ExportConfig, run_dir: Path, labels_path: Path, out_dir: Path, *
             without_pairs=without_pairs,
         )
         write_text(out_dir / CARD, card)
-        counts = {"rows": written, "without_pairs": without_pairs}
+        counts = {
+            "rows": written,
+            "without_pairs": without_pairs,
+            "all_claims": len(claims),
+            "claims_without_label": num_unlabelled(labels, claims),
+        }
         return stage.finish(counts, outputs=_files(out_dir))
 
 
@@ -122,7 +148,7 @@ def _elicited(labels_path: Path) -> Manifest | None:
     return verify(labels_path.parent, "elicit", LABELS)
 
 
-def _of_labels(run_dir: Path, stage: str, labels_hash: str) -> Path | None:
+def _of_labels(run_dir: Path, stage: str, labels_hash: str | None) -> Path | None:
     """Return the directory of a stage that judged exactly these labels, `None` if there is none."""
     directory = run_dir / stage
     if not (directory / MANIFEST).exists():

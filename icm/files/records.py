@@ -24,11 +24,15 @@ CLAIMS: Final = "claims.jsonl"
 HELD_OUT: Final = "held_out.jsonl"
 GOLD: Final = "gold.jsonl"
 REJECTED: Final = "rejected.jsonl"
+ROWS: Final = "rows.jsonl"
 TASK: Final = "task.json"
 LABELS: Final = "labels.jsonl"
 TRACE: Final = "trace.jsonl"
 ALTERNATIVES: Final = "alternatives.jsonl"
 METRICS: Final = "metrics.json"
+
+NOTED: Final = frozenset({"conflicting_gold", "unreadable_gold", "tie", "no_group", "near_duplicate"})
+"""Reasons of `RejectedRow` whose claims stay."""
 
 
 class Record(BaseModel):
@@ -46,11 +50,39 @@ class TaskRecord(Record):
 
 
 class RejectedRow(Record):
-    """A row of the source that became no claim; `row` is its number, from 0, and `detail` is for a person to read."""
+    """A row of the source that became no claim, or of which something was not taken as it stands.
+
+    Attributes:
+        row: Its number in the source, from 0.
+        reason: The row is left out: `empty`, `duplicate`, `over_context`, `invalid`. The claim stays, without a golden
+            label: `conflicting_gold`, `unreadable_gold`, `tie`. The claim stays: `no_group`, a group of its own;
+            `near_duplicate`, beside another that differs in case, spacing or its last mark alone.
+        detail: For a person to read.
+    """
 
     row: int
-    reason: Literal["empty", "duplicate", "over_context", "invalid", "conflicting_gold"]
+    reason: Literal[
+        "empty",
+        "duplicate",
+        "over_context",
+        "invalid",
+        "conflicting_gold",
+        "unreadable_gold",
+        "tie",
+        "no_group",
+        "near_duplicate",
+    ]
     detail: str
+
+
+class SourceRow(Record):
+    """A line of `rows.jsonl`: a row of the source, by its number from 0, and a claim that it stands for.
+
+    A row may stand for several claims, and rows that repeat one another stand for one.
+    """
+
+    row: int
+    id: ClaimId
 
 
 class LabelRow(Record):

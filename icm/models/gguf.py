@@ -156,8 +156,8 @@ def require_libraries(name: str) -> None:
     missing = [library for library in LIBRARIES if find_spec(library) is None]
     if missing:
         raise ScoringError(
-            f"{name}: converting a GGUF file needs {', '.join(missing)}: pip install 'icm[gguf]'; or give the same "
-            f"model as a directory of safetensors"
+            f"{name}: converting a GGUF file needs {', '.join(missing)}: pip install 'icm-elicitation[gguf]'; or give "
+            f"the same model as a directory of safetensors"
         )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from icm.pocket.corpus import MIXTURE
 from icm.pocket.tokenizer import MAX_LENGTH
+from icm.statistics.streams import Seed
 
 # Heads of one size at every width: a wider model has more heads, not larger ones.
 HEAD_DIM: Final = 32
@@ -115,8 +116,8 @@ class PocketTraining(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    world_seed: int = Field(ge=0)
-    seed: int = Field(ge=0)
+    world_seed: Seed
+    seed: Seed
     # The family `principle` takes it twice, and some of its documents must be left to labellers without a concept.
     truth_share: float = Field(gt=0, le=0.45)
     # Before `phases`, which looks at it: fields are validated in order.

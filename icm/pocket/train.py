@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from rich.console import Console
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -23,6 +22,7 @@ from icm.pocket.recipe import HEAD_DIM, PocketTraining
 from icm.pocket.tokenizer import MAX_LENGTH, build_tokenizer
 from icm.pocket.weights import HASH_NAME, pocket_model_dir, write_hash
 from icm.pocket.world import World
+from icm.report.console import PlainConsole
 from icm.report.progress import ProgressDisplay
 from icm.statistics.streams import Stream, generator
 
@@ -81,7 +81,7 @@ def _train(settings: PocketTraining, out_dir: Path, until: int | None) -> None:
     run = _start(settings, len(tokenizer))
     _resume(run, settings, out_dir)
     last = settings.steps if until is None else min(until, settings.steps)
-    with ProgressDisplay(Console(stderr=True), "training") as display:
+    with ProgressDisplay(PlainConsole(stderr=True), "training") as display:
         display.show(run.step, settings.steps)
         while run.step < last:
             length = settings.length_at(run.step)

@@ -22,8 +22,12 @@ class TaskItem:
 
 
 class TaskItems(NamedTuple):
-    """All that a source holds: the claims in source order, with repetitions, and the rows that became none."""
+    """All that a source holds: the claims in source order, with repetitions, and the rows that became none.
+
+    `unused` names the columns that nothing is made of.
+    """
 
     items: list[TaskItem]
     rejected: list[RejectedRow]
     label_space: LabelSpace = TRUE_FALSE
+    unused: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from icm.files.records import (
     HELD_OUT,
     MANIFEST,
     REJECTED,
+    ROWS,
     TASK,
     Manifest,
     TaskRecord,
@@ -62,7 +63,8 @@ def run(
         prepared = assemble(items, config.task, config.seed, count_tokens)
         stage.claim()
         task = TaskRecord(name=config.task.name, label_space=items.label_space, relations=config.task.relations)
-        return stage.finish(_counts(prepared), _write(out_dir, task, prepared))
+        counts = {**_counts(prepared), "unused_columns": items.unused}
+        return stage.finish(counts, _write(out_dir, task, prepared))
 
 
 def _inputs(config: PrepareConfig, out_dir: Path, tokenizer: str | None) -> dict[str, str]:
@@ -88,7 +90,8 @@ def _write(out_dir: Path, task: TaskRecord, prepared: PreparedTask) -> list[str]
     write_rows(out_dir / CLAIMS, prepared.claims)
     write_rows(out_dir / HELD_OUT, prepared.held_out)
     write_rows(out_dir / REJECTED, prepared.rejected)
-    names = [TASK, CLAIMS, HELD_OUT, REJECTED]
+    write_rows(out_dir / ROWS, prepared.rows)
+    names = [TASK, CLAIMS, HELD_OUT, REJECTED, ROWS]
     # No file at all rather than an empty one: later stages tell by its absence that there is nothing to compare with.
     if prepared.golden:
         golden.save(out_dir / GOLD, prepared.golden)

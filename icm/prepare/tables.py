@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from icm.errors import SchemaError
-from icm.files.tables import shown
+from icm.files.tables import is_absent, shown
 
 _TRUTH_WORDS: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -43,13 +44,21 @@ class Row:
         Raises:
             SchemaError: The value is neither text nor a number, or is text that UTF-8 cannot hold.
         """
+        return self.verbatim(column).strip()
+
+    def verbatim(self, column: str) -> str:
+        """Return a column as text with the white space around it, empty where the row has none.
+
+        Raises:
+            SchemaError: As `text`.
+        """
         value = self.values.get(column)
-        if value is None:
+        if is_absent(value):
             return ""
         # A boolean is an int to Python, but a column of answers never means one.
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or value in (math.inf, -math.inf):
             raise SchemaError(f"{self.where}: column {column!r} must be text, got {shown(value)}")
-        text = str(value).strip()
+        text = str(value)
         # JSON can spell a lone surrogate, which no file of ours could hold later on.
         try:
             text.encode()
@@ -75,7 +84,7 @@ class Row:
             SchemaError: The value is neither.
         """
         value = self.values.get(column)
-        if value is None or value == "":
+        if is_absent(value):
             return None
         # Text first, since CSV knows nothing else; `1.0` is how a float column of Parquet spells a verdict.
         truth = _TRUTH_WORDS.get(str(value).strip().lower())
@@ -133,6 +142,11 @@ class Table:
         return f"{self.name}:{self.lines[number]}" if self.lines else f"{self.name}: row {number}"
 
 
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the columns that any row holds, in order of their first appearance."""
+    return tuple(dict.fromkeys(column for row in rows for column in row))
+
+
 def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kind: str) -> str:
     """Return the format of a table: the wanted one, or for `auto` the first whose claim columns are all there.
 
@@ -151,5 +165,5 @@ def detect_format(table: Table, formats: Mapping[str, Columns], wanted: str, kin
     known = "; ".join(f"{name} ({', '.join(columns.claims)})" for name, columns in formats.items())
     raise SchemaError(
         f"{table.name}: the columns {', '.join(table.columns)} fit no format of {kind}. The formats are {known}. "
-        f"Rename the columns, or use task=custom with a template over your own columns"
+        f"Rename the columns; a task over columns of your own is task=custom with a template"
     )

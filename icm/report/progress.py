@@ -14,7 +14,10 @@ PLAIN_SECONDS: Final = 15.0
 
 
 class ProgressDisplay:
-    """A live bar on a terminal, a plain line now and then elsewhere: count, rate, remaining time and a status."""
+    """A live bar on a terminal, a plain line now and then elsewhere: count, rate, remaining time and a status.
+
+    Elsewhere the first line comes after the first unit if the work will take long, and is its forecast.
+    """
 
     def __init__(
         self, console: Console, what: str, unit: str = "step", *, plain_seconds: float = PLAIN_SECONDS
@@ -39,6 +42,7 @@ class ProgressDisplay:
             disable=not console.is_terminal,
         )
         self._first = 0
+        self._has_told = False
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -59,8 +63,13 @@ class ProgressDisplay:
         rate = (done - self._first) / max(now - self._started, 1e-9)
         facts = " · ".join(filter(None, (f"{rate:,.1f} {self._unit}s/s", status)))
         self._bar.update(self._bar.tasks[0].id, completed=done, status=facts)
-        if not self._console.is_terminal and now - self._last_plain >= self._plain_seconds:
-            self._last_plain = now
-            left = "" if rate == 0 else f" · {(total - done) / rate:,.0f} s left"
-            line = f"{self._what}: {self._unit} {done:,} of {total:,} · {facts}{left}"
+        left = (total - done) / rate if rate else None
+        # After the first unit as well, if much is left: a forecast that comes late is of no use.
+        told_late = now - self._last_plain >= self._plain_seconds
+        is_forecast = not self._has_told and left is not None and left >= self._plain_seconds
+        if not self._console.is_terminal and (told_late or is_forecast):
+            self._last_plain, self._has_told = now, True
+            line = f"{self._what}: {self._unit} {done:,} of {total:,} · {facts}" + (
+                "" if left is None else f" · {left:,.0f} s left"
+            )
             self._console.print(Text(line), soft_wrap=True)

@@ -86,6 +86,19 @@ def identity_of_tokenizer(settings: LocalModel | FakeModel) -> str:
             return f"{name}@{settings.revision}" if directory is None else digest_of_tokenizer(directory)
 
 
+def open_counter(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelScorer:
+    """Return what counts tokens as the scorer of a model does, without loading its weights; it answers nothing.
+
+    Raises:
+        ScoringError: There is no such model, or it cannot say the labels.
+    """
+    if isinstance(settings, FakeModel):
+        return open_scorer(settings, space)
+    from icm.scoring.local.counting import TokenCounter
+
+    return TokenCounter(_location(settings), space, settings.revision)
+
+
 def _location(settings: LocalModel) -> str:
     if settings.path is not None:
         return settings.path

@@ -9,6 +9,7 @@ from icm.searches.annealing import build_chain
 from icm.searches.bootstrap import build_bootstrap
 from icm.searches.controls import build_control
 from icm.searches.gibbs import build_gibbs
+from icm.searches.given import build_given
 from icm.searches.multistart import build_multistart
 from icm.searches.protocol import Search
 from icm.searches.settings import (
@@ -16,6 +17,7 @@ from icm.searches.settings import (
     BootstrapSettings,
     ControlSettings,
     GibbsSettings,
+    GivenSettings,
     MultistartSettings,
     SearchSettings,
     ShuffledSweepsSettings,
@@ -51,3 +53,5 @@ def build_search(settings: SearchSettings, problem: Problem, seed: int) -> Searc
             return build_bootstrap(settings, problem, seed)
         case ControlSettings():
             return build_control(settings, problem, seed)
+        case GivenSettings():
+            return build_given(settings, problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -273,6 +274,19 @@ class ControlSettings(Record):
         return self
 
 
+class GivenSettings(Record):
+    """Labels that are there already, taken as they are, so that they are judged as those of a search would be.
+
+    Attributes:
+        name: How reports call them.
+        labels: File of labels; its content decides, wherever it lies.
+    """
+
+    kind: Literal["given"]
+    name: str
+    labels: Path
+
+
 SearchSettings = Annotated[
     AnnealingSettings
     | MultistartSettings
@@ -280,6 +294,7 @@ SearchSettings = Annotated[
     | SweepsSettings
     | GibbsSettings
     | BootstrapSettings
-    | ControlSettings,
+    | ControlSettings
+    | GivenSettings,
     Field(discriminator="kind"),
 ]

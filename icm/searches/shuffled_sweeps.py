@@ -193,7 +193,7 @@ class ShuffledSweeps:
         objective = self.objective.in_orders(draw, self._num_orders(draw))
 
         def read(labellings: Sequence[Labels]) -> list[Read]:
-            opinion = self.settings.zero_shot_weight * self._zero_shot() if self.settings.zero_shot_weight else 0.0
+            opinion = self._opinion() if self.settings.zero_shot_weight else 0.0
             evaluations = objective.evaluate_all(labellings)
             return [
                 Read(labels, each, draw, each.conditionals + opinion)
@@ -214,6 +214,12 @@ class ShuffledSweeps:
         """Return what the model says of each claim without context, calibrated: (N, L), nats."""
         # Calibration corrects the model, so the evidence of anchors, which `zero_shot` adds, stays out of it.
         return self.objective.calibrated(self.objective.zero_shot() - self.objective.evidence)
+
+    def _opinion(self) -> NDArray[np.float64]:
+        """Return what the zero-shot verdicts add to what is read in context: (N, L), nats."""
+        zero_shot, prior = self._zero_shot(), self.objective.settings.class_prior
+        # What is read in context is matched to the prior already, which must not count twice.
+        return self.settings.zero_shot_weight * (zero_shot if prior is None else zero_shot - np.log(prior))
 
     def _starts(self) -> list[tuple[str, Labels]]:
         """Return origin and labelling of every start, made consistent."""

@@ -93,6 +93,26 @@ def estimate(values: NDArray[np.float64], groups: ArrayLike, resampling: Resampl
     return Estimate(value=float(np.mean(values)), low=low, high=high)
 
 
+def share_of_draws(values: NDArray[np.float64], groups: ArrayLike) -> float:
+    """Return the share of the variance of the mean of `values` (D, N) that comes from the choice of the draws.
+
+    The rest comes from the choice of the groups (N,), and no number of draws takes it away.
+
+    Raises:
+        ValueError: There are fewer than two draws.
+    """
+    num_draws = len(values)
+    if num_draws < 2:
+        raise ValueError(f"a spread over draws needs at least two, got {num_draws}")
+    from_draws = float(np.var(values.mean(axis=1), ddof=1)) / num_draws
+    _, member = np.unique(groups, return_inverse=True)
+    means = values.mean(axis=0)
+    # The sum of each group's departures from the mean: the variance of a mean over clusters of unequal size.
+    sums = np.bincount(member, weights=means - means.mean())
+    total = from_draws + float(sums @ sums) / means.size**2
+    return from_draws / total if total else 0.0
+
+
 def accuracy(correct: NDArray[np.bool_], groups: ArrayLike, resampling: Resampling) -> Accuracy:
     """Return the share of right claims (N,) with its bootstrap and its Wilson interval.
 

@@ -7,10 +7,18 @@ pocket world are below 10, because the shipped weights know the world that they 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from search.randomness import SEARCH, stream_generator
+
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+"""A seed in settings: one word, of 64 bits, of the key of a generator."""
+
+LibrarySeed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A seed that is handed to the training libraries, whose generators take 32 bits."""
 
 
 class Stream(IntEnum):

@@ -21,8 +21,11 @@ from pydantic import Field
 from icm.errors import TrainingError
 from icm.files.records import Record
 from icm.models.identity import digest_of_directory
+from icm.models.names import local_directory
 from icm.pocket.weights import pocket_model_dir
+from icm.prepare.settings import ReadText
 from icm.scoring.local.loading import load_model
+from icm.scoring.local.segments import control_tokens
 
 SAMPLING_BATCH = 256
 """Completions that are sampled at a time; the seed decides over each batch, so another size gives other samples."""
@@ -31,8 +34,8 @@ SAMPLING_BATCH = 256
 class CompletionSettings(Record):
     """How completions are sampled and where they end; each key is explained in conf/completion."""
 
-    stop: str | None = Field(min_length=1)
-    ending: str | None = Field(min_length=1)
+    stop: ReadText | None = Field(min_length=1)
+    ending: ReadText | None = Field(min_length=1)
     max_tokens: int = Field(ge=1)
     temperature: float = Field(gt=0)
 
@@ -69,8 +72,12 @@ class Completion:
 
 
 def base_name(base: str | None) -> str:
-    """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model."""
-    return base or str(pocket_model_dir())
+    """Return the model directory or Hub id that a setting `base` means: `None` is the embedded pocket model.
+
+    Raises:
+        ScoringError: There is no such model, or it has not been fetched.
+    """
+    return str(pocket_model_dir() if base is None else local_directory(base) or base)
 
 
 def identity_of_base(base: str | None) -> dict[str, str]:
@@ -154,13 +161,34 @@ def _ending(name: str | Path, tokenizer: Any, stop_ids: Sequence[int], ending: s
 
 
 def fit_prompts(policy: Policy, prompts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the prompts that leave room for a completion of full length, and the others; repetitions are dropped."""
+    """Return the prompts that leave room for a completion of full length, and the others; repetitions are dropped.
+
+    Raises:
+        TrainingError: A prompt holds a control token of the model.
+    """
+    refuse_control_tokens(policy, prompts)
     different = list(dict.fromkeys(prompts))
     room = context_length(policy.model) - policy.settings.max_tokens
     # Quiet, because the tokenizer would warn of each text that is too long, and these are looked for here.
     lengths = [len(tokens) for tokens in policy.tokenizer(different, verbose=False)["input_ids"]] if different else []
     kept = [prompt for prompt, length in zip(different, lengths, strict=True) if length <= room]
     return kept, [prompt for prompt, length in zip(different, lengths, strict=True) if length > room]
+
+
+def refuse_control_tokens(policy: Policy, texts: Sequence[str]) -> None:
+    """Make sure that no text holds what the tokenizer would take for a command: the library reads texts so in training.
+
+    Raises:
+        TrainingError: One does; the message names it.
+    """
+    # Of the plain tokenizer: what closes completions here may be a token of ordinary text.
+    for control in control_tokens(policy.plain_tokenizer):
+        if found := [text for text in texts if control in text]:
+            raise TrainingError(
+                f"{len(found):,} texts hold {control!r}, a control token of {policy.name}, which would be trained on "
+                f"as a command; the first: {found[0][:100]!r}; write it otherwise in the source, or leave these rows "
+                f"out"
+            )
 
 
 def context_length(model: Any) -> int:

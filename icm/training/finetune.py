@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from icm.claims import Claim
 from icm.errors import SchemaError, TrainingError
-from icm.training.completions import Policy, context_length
+from icm.training.completions import Policy, context_length, refuse_control_tokens
 from icm.training.loop import LoopSettings, library_arguments, run_policy_training
 from icm.training.pairs import PromptSettings, render_prompt
 
@@ -73,7 +73,12 @@ def require_ending(policy: Policy) -> str:
 def fit_demonstrations(
     policy: Policy, demonstrations: Sequence[Demonstration]
 ) -> tuple[list[Demonstration], list[Demonstration]]:
-    """Return the demonstrations that the model can read with their ending, and the others; repetitions are dropped."""
+    """Return the demonstrations that the model can read with their ending, and the others; repetitions are dropped.
+
+    Raises:
+        TrainingError: A demonstration holds a control token of the model.
+    """
+    refuse_control_tokens(policy, [prompt + completion for prompt, completion in demonstrations])
     ending, limit = require_ending(policy), context_length(policy.model)
     kept: list[Demonstration] = []
     too_long: list[Demonstration] = []

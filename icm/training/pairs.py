@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from icm.claims import AFFIRMING, Claim, ClaimId, LabelSpace, group_id
 from icm.errors import SchemaError
 from icm.files.records import LabelRow, Record
-from icm.prepare.settings import template_pieces
+from icm.prepare.settings import ReadText, template_pieces
 
 PAIRS: Final = "pairs.jsonl"
 ANSWERS: Final = "answers.jsonl"
@@ -73,8 +73,8 @@ class LabelledAnswer(Record):
 class PromptSettings(Record):
     """What responses continue, in pairs and where a policy is asked; each key is explained in conf/prompts."""
 
-    comparison_prompt: str
-    answer_prompt: str
+    comparison_prompt: ReadText
+    answer_prompt: ReadText
     answer_part: str
 
     @field_validator("comparison_prompt", "answer_prompt")

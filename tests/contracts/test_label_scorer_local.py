@@ -127,6 +127,24 @@ def test_a_reading_equals_the_plain_forward_of_each_verdict(family: str, space: 
         np.testing.assert_allclose(rows, expected, atol=1.5e-5)
 
 
+@pytest.mark.parametrize("family", SLIDING)
+def test_a_reading_in_stretches_equals_the_plain_forward_of_each_verdict(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icm.scoring.local.scorer.READING_STRETCH", 1)
+    model = tiny_model(SLIDING[family])
+    scorer = _scorer(model)
+    lengths: list[int] = []
+    model.register_forward_pre_hook(lambda _, args, __: lengths.append(args[0].shape[1]), with_kwargs=True)
+    asked = readings(10)
+    answers = scorer.verdict_logprobs(asked)
+    # The two long readings are padded to one batch and go through in stretches of the window.
+    assert max(lengths) == model.config.sliding_window
+    for reading, rows in zip(asked, answers, strict=True):
+        expected = plain_logprobs(model, word_tokenizer(NUM_WORDS), reading.prompts(), TRUE_FALSE)
+        np.testing.assert_allclose(rows, expected, atol=1.5e-5)
+
+
 @pytest.mark.parametrize("max_pack_tokens", [1, 7, 100, 10_000])
 def test_token_budget_does_not_matter(max_pack_tokens: int) -> None:
     model = tiny_model(FAMILIES["llama"])

@@ -22,7 +22,7 @@ SMALL = (
     "task.num_held_out=16",
     "model=fake",
     "evaluate.shots=[0]",
-    "evaluate.num_draws=1",
+    "evaluate.draws=1",
     "training.reward=['model.steps=30','model.checkpoint_every=5']",
     "training.policy=['method.steps=12','method.batch_size=32','method.checkpoint_every=2','sampling.num_prompts=4',"
     "'sampling.samples_per_prompt=8','sampling.best_of_n=[1,8]']",
@@ -118,5 +118,5 @@ def test_a_missing_training_library_is_named_before_anything_is_done(tmp_path: P
     arguments = ["run", "stages=all", *SMALL, f"out_dir={tmp_path / 'run'}"]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, env=environment(), text=True)
     assert done.returncode == 2
-    assert done.stderr.strip() == "icm: this command trains, which needs trl: pip install 'icm[train]'"
+    assert done.stderr.strip() == "icm: this command trains, which needs trl: pip install 'icm-elicitation[train]'"
     assert not (tmp_path / "run").exists()

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
-import conf
 from icm import cli
 from icm.elicit.session import Session
 from icm.errors import IcmError
+from icm.files.conf_dir import conf_dir
 from icm.pocket.recipe import PHASES, PocketTraining
 from icm.pocket.weights import pocket_model_dir
 from tests.worlds import read_by
@@ -34,7 +34,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def truthfulqa(source: Path, out_dir: Path) -> list[str]:
-    size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.num_draws=2"]
+    size = ["task.num_claims=48", "task.num_held_out=16", "evaluate.shots=[0,4]", "evaluate.draws=2"]
     return ["task=truthfulqa", f"task.path={source}", "model=fake", f"out_dir={out_dir}", *size]
 
 
@@ -52,10 +52,10 @@ def test_run_leaves_three_stages_and_prints_a_table(
         "elicit/labels.jsonl",
         "elicit/trace.jsonl",
         "evaluate/metrics.json",
-        "evaluate/report.html",
     ):
         assert (out_dir / file).stat().st_size > 0
         assert (out_dir / file).parent.joinpath("manifest.json").exists()
+    assert {"labels.csv", "report.html"} <= {path.name for path in out_dir.iterdir()}
 
 
 def test_the_stages_one_by_one_leave_the_same_labels_as_run(
@@ -154,8 +154,10 @@ def test_help_lists_commands_groups_and_settings(icm: Callable[..., tuple[int, s
     assert all(f"  {command.words} " in icm("--help")[1] for command in cli.COMMANDS)
     status, out, _ = icm("run", "--help")
     assert status == 0
-    assert "search: annealing, answer_frequency, bootstrap" in out
+    # The files of the chosen groups, with their comments, and what else could be chosen.
+    assert "also: annealing, answer_frequency, bootstrap" in out
     assert "alpha: 30.0" in out
+    assert "# Sweeps from several starts" in icm("run", "--help", "search=multistart")[1]
     assert icm()[0] == 2
     assert icm("--version")[1].startswith("icm 0.")
 
@@ -167,7 +169,7 @@ def test_cfg_job_prints_the_settings(icm: Callable[..., tuple[int, str, str]]) -
 
 
 def test_every_setting_of_the_pocket_training_stands_in_its_file() -> None:
-    written = yaml.safe_load(Path(conf.__file__).with_name("command").joinpath("pocket_train.yaml").read_text())
+    written = yaml.safe_load(conf_dir().joinpath("command").joinpath("pocket_train.yaml").read_text())
     stated = {key: value for key, value in written.items() if key not in ("defaults", "hydra", "out_dir")}
     assert set(stated) == set(PocketTraining.model_fields)
     assert PocketTraining.model_validate(stated).phases == PHASES

@@ -42,7 +42,7 @@ def settings(source: Path, tmp_path: Path) -> list[str]:
         "model=fake",
         "search=zero_shot",
         "evaluate.shots=[0]",
-        "evaluate.num_draws=1",
+        "evaluate.draws=1",
         f"out_dir={tmp_path / 'run'}",
     ]
 
@@ -57,11 +57,13 @@ def check(result: tuple[int, str, str], *said: str, status: int = 2) -> None:
         assert part in printed
 
 
-@pytest.mark.parametrize("arguments", [[], ["label"], ["pocket"], ["pocket", "test"], ["Run"], ["--quiet"]])
-def test_an_unknown_command_is_answered_with_the_usage(icm: Command, arguments: list[str]) -> None:
-    status, out, err = icm(*arguments)
-    assert (status, out) == (2, "")
-    assert err == cli.usage()
+def test_no_command_is_answered_with_the_usage(icm: Command) -> None:
+    assert icm() == (2, "", cli.usage())
+
+
+@pytest.mark.parametrize("arguments", [["label"], ["pocket"], ["pocket", "test"], ["Run"], ["--quiet"], ["seed=1"]])
+def test_an_unknown_command_is_named(icm: Command, arguments: list[str]) -> None:
+    check(icm(*arguments), arguments[0].partition("=")[0] if arguments != ["seed=1"] else "no command was given")
 
 
 def test_help_is_no_mistake(icm: Command) -> None:
@@ -258,7 +260,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
         (
             ModuleNotFoundError("no trl", name="trl"),
             2,
-            "this command trains, which needs trl: pip install 'icm[train]'",
+            "this command trains, which needs trl: pip install 'icm-elicitation[train]'",
         ),
         (ModuleNotFoundError("no peft", name="peft.tuners"), 2, "needs peft"),
     ],

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from icm import golden
-from icm.claims import TRUE_FALSE, UNLABELLED, ClaimId, freeze
+from icm.claims import TRUE_FALSE, UNLABELLED, freeze
 from icm.config import load
 from icm.diagnose import probes
 from icm.diagnose import stage as diagnose
@@ -20,13 +19,11 @@ from icm.diagnose.diagnosis import tally_constraints
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.errors import RunDirectoryError
-from icm.evaluate import stage as evaluate
 from icm.evaluate.summary import diagnosis_text
-from icm.files.records import GOLD
 from icm.files.stage_dir import read_result
 from icm.problem import build_problem, read_in_order
 from icm.scoring.fake import HashScorer
-from tests.worlds import elicit_settings, evaluate_settings, make_claims, make_task, write_prepared
+from tests.worlds import elicit_settings, make_claims, make_task, write_prepared
 from tests.worlds.scorers import ConceptScorer
 
 SETTINGS = load().diagnose
@@ -189,24 +186,6 @@ def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(wor
     assert scorer.cost.prompts == 0
     diagnose.run(SETTINGS, *stages, directory / "again", scorer)
     assert (directory / "again" / DIAGNOSIS).read_bytes() == (directory / "diagnose" / DIAGNOSIS).read_bytes()
-
-
-def test_an_evaluation_refuses_the_diagnosis_of_other_labels(world: Any) -> None:
-    directory, _, truth = world
-    run(directory, ConceptScorer(truth, TRUE_FALSE))
-    golden.save(directory / "prepare" / GOLD, {ClaimId("none"): 0})
-    other = directory / "other elicit"
-    elicit.run(
-        elicit_settings(1, "search=annealing"),
-        directory / "prepare",
-        other,
-        ConceptScorer(truth, TRUE_FALSE),
-        Console(quiet=True),
-    )
-    with pytest.raises(RunDirectoryError, match="speaks of other labels than"):
-        evaluate.run(
-            evaluate_settings(), directory / "prepare", other, directory / "evaluate", None, directory / "diagnose"
-        )
 
 
 def test_labels_of_another_model_or_altered_ones_are_refused(world: Any) -> None:

@@ -188,7 +188,7 @@ def test_the_card_says_how_the_labels_were_made(exported: Any) -> None:
 def test_an_evaluation_of_these_labels_is_quoted_and_changes_no_row(
     comparisons: Any, exported: Any, tmp_path: Path
 ) -> None:
-    config, scorer = _elicited("pocket_preference", tmp_path, "evaluate.shots=[0]", "evaluate.num_draws=1")
+    config, scorer = _elicited("pocket_preference", tmp_path, "evaluate.shots=[0]", "evaluate.draws=1")
     evaluate.run(config.evaluate, tmp_path / "prepare", tmp_path / "elicit", tmp_path / "evaluate", scorer)
     run(export_settings(), tmp_path, tmp_path / "elicit" / "labels.jsonl", tmp_path / "export")
     metrics = json.loads((tmp_path / "evaluate" / "metrics.json").read_text())

@@ -35,7 +35,7 @@ TRUTHFUL_PAIRS = {**ALPACA, "quality": "more truthful"}
 
 # settings, file, claims, groups, claims with a key, golden labels, true ones among them, rejected
 COUNTS = [
-    (GSM8K, "gsm8k/icm_official_test.jsonl.gz", 2308, 577, 2299, 2308, 1101, {}),
+    (GSM8K, "gsm8k/icm_official_test.jsonl.gz", 2308, 577, 2299, 2308, 1101, {"near_duplicate": 1}),
     (GSM8K, "gsm8k/openai_model_solutions.jsonl.gz", 4131, 1034, 4121, 4131, 1575, {"duplicate": 5}),
     (TRUTHFULQA, "truthfulqa/icm_official_train.jsonl.gz", 2080, 520, 269, 2080, 941, {}),
     (TRUTHFULQA, "truthfulqa/icm_official_test.jsonl.gz", 817, 119, 96, 817, 352, {}),
@@ -51,17 +51,27 @@ COUNTS = [
         *(4883, 637, 559, 4882, 2239),
         {"duplicate": 4, "conflicting_gold": 1},
     ),
-    (TRUTHFULQA, "truthfulqa/human_judged_answers.jsonl.gz", 14700, 658, 1281, 14700, 6331, {}),
+    (TRUTHFULQA, "truthfulqa/human_judged_answers.jsonl.gz", 14700, 658, 1281, 14700, 6331, {"near_duplicate": 304}),
     (TRUTHFUL_PAIRS, "truthfulqa/icm_official_train_preference.jsonl.gz", 5890, 443, 5890, 5890, 2945, {}),
     (TRUTHFUL_PAIRS, "truthfulqa/icm_official_test_preference.jsonl.gz", 4816, 185, 4816, 4816, 2408, {}),
     (ALPACA, "alpaca/icm_official_test.jsonl.gz", 746, 352, 746, 746, 373, {}),
-    (ALPACA, "alpaca/pandalm_human.jsonl.gz", 1266, 129, 1266, 1266, 633, {}),
+    (ALPACA, "alpaca/pandalm_human.jsonl.gz", 1266, 129, 1266, 1266, 633, {"near_duplicate": 10}),
     (ALPACA, "alpaca/autoj_human.jsonl.gz", 1634, 710, 1634, 1634, 817, {}),
     (ALPACA, "alpaca/llmbar_processed_human.jsonl.gz", 760, 277, 760, 760, 380, {"invalid": 1}),
-    (ALPACA, "alpaca/llmbar.jsonl.gz", 678, 338, 678, 678, 339, {}),
-    (ALPACA, "alpaca/alpaca_eval_gpt4.jsonl.gz", 7696, 649, 7696, 7696, 3848, {}),
-    (ALPACA, "hh_rlhf/harmless-base_test.jsonl.gz", 4610, 2303, 4610, 4610, 2305, {"empty": 4}),
-    (ALPACA, "hh_rlhf/helpful-base_test.jsonl.gz", 4650, 2325, 4650, 4650, 2325, {"empty": 4}),
+    (ALPACA, "alpaca/llmbar.jsonl.gz", 678, 338, 678, 678, 339, {"near_duplicate": 1}),
+    (ALPACA, "alpaca/alpaca_eval_gpt4.jsonl.gz", 7696, 649, 7696, 7696, 3848, {"near_duplicate": 4}),
+    (
+        ALPACA,
+        "hh_rlhf/harmless-base_test.jsonl.gz",
+        *(4600, 2298, 4600, 4600, 2300),
+        {"empty": 4, "invalid": 5, "near_duplicate": 3},
+    ),
+    (
+        ALPACA,
+        "hh_rlhf/helpful-base_test.jsonl.gz",
+        *(4632, 2316, 4632, 4632, 2316),
+        {"empty": 4, "invalid": 9, "near_duplicate": 3},
+    ),
 ]
 OFFICIAL = [
     (GSM8K, "gsm8k/icm_official_test.jsonl.gz", ("question", "cot", "answer")),

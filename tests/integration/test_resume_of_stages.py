@@ -30,7 +30,7 @@ def settings(source: Path, out_dir: Path) -> list[str]:
         "model=fake",
         "search=gibbs",
         "evaluate.shots=[0,2]",
-        "evaluate.num_draws=2",
+        "evaluate.draws=2",
         f"out_dir={out_dir}",
     ]
 

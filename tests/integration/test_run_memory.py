@@ -11,7 +11,7 @@ import pytest
 from icm.files.records import read_task
 
 Icm = Callable[..., tuple[int, str, str]]
-SMALL = ("model=fake", "task.num_claims=18", "task.num_held_out=12", "evaluate.shots=[0,4]", "evaluate.num_draws=2")
+SMALL = ("model=fake", "task.num_claims=18", "task.num_held_out=12", "evaluate.shots=[0,4]", "evaluate.draws=2")
 
 
 def test_stages_of_a_run_need_nothing_typed_again(icm: Icm, tmp_path: Path) -> None:
@@ -35,12 +35,12 @@ def test_stages_of_a_run_need_nothing_typed_again(icm: Icm, tmp_path: Path) -> N
 def test_what_is_typed_replaces_what_is_remembered(icm: Icm, tmp_path: Path) -> None:
     run = tmp_path / "run"
     icm("run", *SMALL, f"out_dir={run}")
-    status, _, err = icm("evaluate", f"run_dir={run}", "evaluate.num_draws=3")
+    status, _, err = icm("evaluate", f"run_dir={run}", "evaluate.draws=3")
     assert status == 2
-    assert "num_draws was 2, now 3" in err
-    assert icm("evaluate", f"run_dir={run}", "evaluate.num_draws=3", "overwrite=true")[0] == 0
+    assert "draws was 2, now 3" in err
+    assert icm("evaluate", f"run_dir={run}", "evaluate.draws=3", "overwrite=true")[0] == 0
     config = json.loads((run / "evaluate" / "manifest.json").read_text())["config"]
-    assert config["num_draws"] == 3
+    assert config["draws"] == 3
     assert icm("evaluate", f"run_dir={run}")[0] == 0  # now this is what is remembered
 
 
@@ -116,4 +116,4 @@ def test_manifests_name_the_model(icm: Icm, tmp_path: Path) -> None:
         assert model["path"] == "the embedded pocket model"
         assert (model["dtype"], model["device"]) == ("float32", "cpu")
         assert model["fingerprint"].startswith("local-")
-    assert "the embedded pocket model" in (tmp_path / "evaluate" / "report.html").read_text()
+    assert "the embedded pocket model" in (tmp_path / "report.html").read_text()

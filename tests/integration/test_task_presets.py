@@ -48,9 +48,9 @@ VERBALIZERS = {
 # preset, file, claims, groups, golden labels, rejected
 REAL = [
     ("sst2", "sst2.csv", 440, 440, 440, {}),
-    ("ag_news", "ag_news.csv.gz", 3744, 3744, 3743, {"duplicate": 12, "conflicting_gold": 1}),
+    ("ag_news", "ag_news.csv.gz", 3744, 3744, 3743, {"duplicate": 12, "conflicting_gold": 1, "near_duplicate": 4}),
     ("true_false_cities", "cities.csv", 1496, 748, 1496, {}),
-    ("true_false", "companies_true_false.csv", 1200, 1200, 1200, {}),
+    ("true_false", "companies_true_false.csv", 1200, 1200, 1200, {"near_duplicate": 14}),
     ("true_false", "larger_than.csv", 1980, 1980, 1980, {}),
     ("true_false", "sp_en_trans.csv", 351, 351, 351, {"duplicate": 3}),
 ]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from consistency import Constraint, reference
 from icm.claims import AnswerKey, Claim, ComparisonKey
+from icm.errors import ConfigError
 from icm.relations import (
     Implication,
     Relation,
@@ -21,6 +22,7 @@ from icm.relations import (
     check_answers_occur,
     constraints_from,
     normal_answer,
+    num_constraints,
     title_of,
 )
 from tests.worlds import make_claim
@@ -242,3 +244,39 @@ def test_an_answer_that_nobody_gives_is_named_beside_at_most_ten_that_are_given(
     listed = str(caught.value).split("the answers are ")[1]
     assert listed.count("'") == 2 * min(10, len(given_answers))
     assert (f"and {len(given_answers) - 10} more" in listed) == (len(given_answers) > 10)
+
+
+KINDS: tuple[RelationSpec, ...] = (
+    *(Relation(kind=kind) for kind in ("same_answer", "different_answer", "exactly_one", "mirrored", "transitive")),
+    Implication(premise="a", conclusion="b"),
+    Table(answers=("a", "b", "c"), forbidden=((1, 1, 1),)),
+)
+
+
+@FEW
+@given(ANSWERS, ANSWERS, PAIRS, PAIRS)
+def test_constraints_are_counted_as_they_are_made(
+    one: list[str], other: list[str], pairs: list[tuple[str, str]], more: list[tuple[str, str]]
+) -> None:
+    # Each pair twice in one group, as when a source repeats a comparison under another text.
+    again = [make_claim("p", f"again {a} over {b}", ComparisonKey(first=a, second=b)) for a, b in pairs]
+    claims = [*answers("q", one), *answers("r", other), *comparisons("p", pairs), *again, *comparisons("s", more)]
+    for relation in KINDS:
+        made = constraints_from(claims, [relation], 2)
+        counted = num_constraints(relation, claims)
+        assert sum(counted.values()) == len(made)
+        for group, number in counted.items():
+            assert number == sum(claims[constraint.scope[0]].group == group for constraint in made)
+
+
+def test_too_many_constraints_are_refused_before_they_are_made() -> None:
+    claims = answers("strangers", map(str, range(1500)))
+    with pytest.raises(
+        ConfigError, match=r"'different_answer' would make 1,124,250 constraints, at most 200,000 .* of 1,500"
+    ):
+        constraints_from(claims, [Relation(kind="different_answer")], 2)
+    assert constraints_from(claims, [Relation(kind="same_answer")], 2) == []
+
+
+def test_an_answer_is_the_same_however_its_letters_are_composed() -> None:
+    assert normal_answer("cafe\u0301") == normal_answer("caf\u00e9") == normal_answer("CAFE\u0301")

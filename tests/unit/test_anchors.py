@@ -48,6 +48,34 @@ def test_a_bad_anchor_is_named_with_its_line(tmp_path: Path, row: dict[str, obje
         read_anchors(path, CLAIMS, TRUE_FALSE)
 
 
+def test_anchors_that_contradict_one_another_are_refused(tmp_path: Path) -> None:
+    rows = [{"id": CLAIMS[2].id, "label": label, "reliability": r} for label, r in (("True", 0.9), (1, 0.7), (0, 0.6))]
+    read_anchors(anchors_file(tmp_path, *rows[:2]), CLAIMS, TRUE_FALSE)
+    with pytest.raises(SchemaError, match=r"anchors.jsonl:3: .* given the label 'False' here and another one in .*:1;"):
+        read_anchors(anchors_file(tmp_path, *rows), CLAIMS, TRUE_FALSE)
+
+
+def test_a_file_without_anchors_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="holds no anchor; give it a line, or leave anchors= out"):
+        read_anchors(anchors_file(tmp_path), CLAIMS, TRUE_FALSE)
+
+
+def test_anchors_have_the_format_of_every_label_file(tmp_path: Path) -> None:
+    claim = CLAIMS[2]
+    lines = ({"id": claim.id}, {"text": claim.text}, claim.parts, {"row": 7}, {"row": 7.0, "note": "by hand"})
+    expected = read_anchors(anchors_file(tmp_path, {"id": claim.id, "label": "True"}), CLAIMS, TRUE_FALSE)
+    for line in lines:
+        path = anchors_file(tmp_path, {**line, "label": "True"})
+        assert np.array_equal(read_anchors(path, CLAIMS, TRUE_FALSE, {7: [claim.id]}), expected)
+
+
+@pytest.mark.parametrize("column", ["relability", "Reliabilty", "probabilty", "probabilities"])
+def test_a_misspelt_reliability_is_not_ignored(tmp_path: Path, column: str) -> None:
+    path = anchors_file(tmp_path, {"id": CLAIMS[0].id, "label": 1, column: 0.6})
+    with pytest.raises(SchemaError, match=r"anchors.jsonl:1: column '\w+' is probably meant as"):
+        read_anchors(path, CLAIMS, TRUE_FALSE)
+
+
 def test_utility_rises_by_the_evidence_for_the_labels(tmp_path: Path) -> None:
     path = anchors_file(tmp_path, {"id": CLAIMS[2].id, "label": 1, "reliability": 0.9})
     labels = freeze(np.ones(12))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import conf
 from icm.compare.settings import CompareSettings
 from icm.config import Config, load, load_command
 from icm.errors import ConfigError
 from icm.export.settings import ExportConfig
+from icm.files.conf_dir import conf_dir
 
-CONF = Path(conf.__file__).parent
+CONF = conf_dir()
 
 
 def names(group: str) -> list[str]:

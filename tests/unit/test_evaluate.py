@@ -20,7 +20,7 @@ from icm.files.stage_dir import StageDir, read_manifest, read_result
 from icm.scoring.fake import HashScorer
 from tests.worlds import concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = evaluate_settings(shots=(0, 4, 8), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8), draws=2, num_resamples=100)
 
 
 def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path: Path) -> None:
@@ -33,14 +33,15 @@ def test_the_stage_writes_all_its_files_and_the_manifest_describes_them(tmp_path
     assert metrics.in_context.headline_shots == 8
     assert set(manifest.outputs) == {
         "metrics.json",
-        "report.html",
         *(
             f"figures/{name}.{suffix}"
             for name in ("in_context", "trace", "reliability", "confusion")
             for suffix in ("png", "svg")
         ),
     }
-    assert manifest.cost["prompts"] == 48 * (1 + 2 * 3 * 2)
+    # Held out without shots, and two draws of three arms at two numbers of shots; then the claims themselves without
+    # shots and after two draws of golden ones, and what calibrates them.
+    assert manifest.cost["prompts"] == 48 * (1 + 2 * 3 * 2) + 48 * (1 + 2) + 3 + 1
     assert set(manifest.inputs) >= {"claims.jsonl", "gold.jsonl", "labels.jsonl", "trace.jsonl"}
 
 
@@ -68,8 +69,8 @@ def test_other_settings_need_another_directory(tmp_path: Path) -> None:
     of = elicitation()
     directories = write_run(of, tmp_path)
     run(CONFIG, *directories, tmp_path / "evaluate", None)
-    with pytest.raises(RunDirectoryError, match="num_draws was 2, now 3"):
-        run(CONFIG.model_copy(update={"num_draws": 3}), *directories, tmp_path / "evaluate", None)
+    with pytest.raises(RunDirectoryError, match="draws was 2, now 3"):
+        run(CONFIG.model_copy(update={"draws": 3}), *directories, tmp_path / "evaluate", None)
 
 
 def test_without_a_model_everything_else_is_measured(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_disagreements_are_the_wrong_labels_most_probable_first() -> None:
     assert all(row.name != golden for _, row, golden in listed)
 
 
-@pytest.mark.parametrize("wrong", [{"num_draws": 0}, {"confidence_level": 1.0}, {"shots": [-1]}, {"shot": [1]}])
+@pytest.mark.parametrize("wrong", [{"draws": 0}, {"confidence_level": 1.0}, {"shots": [-1]}, {"shot": [1]}])
 def test_settings_out_of_range_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EvaluateConfig.model_validate(CONFIG.model_dump() | wrong)

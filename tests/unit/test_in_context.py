@@ -9,7 +9,7 @@ import pytest
 
 from icm import golden as gold
 from icm.claims import TRUE_FALSE, UNLABELLED, Labels, LabelSpace
-from icm.evaluate.in_context import demonstrations, draw_shots, in_context_accuracy
+from icm.evaluate.in_context import FEWEST_QUERIES, affordable, demonstrations, draw_shots, in_context_accuracy
 from icm.evaluate.schema import ARMS_WITH_SHOTS, Arm
 from icm.scoring.fake import HashScorer
 from icm.statistics.estimates import Resampling
@@ -36,7 +36,7 @@ class WordScorer(HashScorer):
 
 
 def _ask(
-    of: Any, scorer: Any, shots: Any = (0, 4, 16), num_draws: Any = 3, elicited: Any = None
+    of: Any, scorer: Any, shots: Any = (0, 4, 16), draws: Any = 3, elicited: Any = None, most_tokens: Any = None
 ) -> Any:  # what is asked of the parts that may be None is what is tested
     golden = gold.as_labels(of.golden, of.claims)
     return in_context_accuracy(
@@ -47,16 +47,17 @@ def _ask(
         of.held_out,
         gold.as_labels(of.golden, of.held_out),
         shots=shots,
-        num_draws=num_draws,
+        draws=draws,
         resampling=QUICK,
+        most_tokens=most_tokens,
     )
 
 
 def test_a_model_that_learns_in_context_ranks_the_arms() -> None:
-    of = elicitation(num_groups=20)
+    of = elicitation(num_groups=40)
     golden = gold.as_labels(of.golden, of.claims)
     elicited = np.where(np.arange(len(golden)) % 5 == 0, 1 - golden, golden).astype(np.int8)
-    result = _ask(of, concept_scorer(of), shots=(0, 8, 32), num_draws=5, elicited=elicited)
+    result = _ask(of, concept_scorer(of), shots=(0, 8, 32), draws=5, elicited=elicited)
     assert result.random.value < result.elicited.value <= result.golden.value
     assert result.zero_shot.value < result.golden.value
     assert result.golden.value > 0.95
@@ -88,7 +89,7 @@ def test_arms_show_the_same_shots_and_differ_in_labels_only() -> None:
 def test_more_shots_begin_with_the_fewer_ones_and_share_their_context() -> None:
     scorer = WordScorer()
     of = elicitation()
-    _ask(of, scorer, shots=(4, 16), num_draws=1)
+    _ask(of, scorer, shots=(4, 16), draws=1)
     first_query = of.held_out[0].text
     asked = [prompt for prompt in scorer.prompts if prompt.query == first_query and len(prompt.segments) > 1]
     assert [len(prompt.segments) for prompt in asked] == [5, 17] * 3
@@ -100,7 +101,7 @@ def test_more_shots_begin_with_the_fewer_ones_and_share_their_context() -> None:
 def test_one_number_of_shots_asks_each_query_once_per_draw_and_arm() -> None:
     scorer = WordScorer()
     of = elicitation()
-    result = _ask(of, scorer, shots=(0, 4, 16), num_draws=3)
+    result = _ask(of, scorer, shots=(0, 4, 16), draws=3)
     assert len(scorer.prompts) == len(of.held_out) * (1 + 3 * 3 * 2)
     assert [(each.arm, each.num_shots) for each in result.results] == [
         ("zero_shot", 0),
@@ -150,11 +151,56 @@ def test_held_out_claims_without_gold_are_counted_and_left_out() -> None:
         of.held_out,
         held_out,
         shots=(4,),
-        num_draws=2,
+        draws=2,
         resampling=QUICK,
     )
     assert result is not None
     assert (result.num_queries, result.num_without_gold) == (len(of.held_out) - 5, 5)
+
+
+def test_a_dear_evaluation_cuts_draws_then_numbers_of_shots_then_queries() -> None:
+    assert affordable(10, [4, 16], 100, (10.0, 10.0), None) == (10, [4, 16], 100)
+    assert affordable(10, [4, 16], 100, (10.0, 10.0), 1e9) == (10, [4, 16], 100)
+    draws, counts, queries = affordable(10, [4, 16], 100, (10.0, 10.0), 30_000)
+    assert (draws, counts, queries) == (4, [4, 16], 100)
+    assert affordable(10, [4, 16], 100, (10.0, 10.0), 8_000) == (2, [16], 100)
+    draws, counts, queries = affordable(10, [4, 16], 100, (10.0, 10.0), 4_000)
+    assert (draws, counts) == (2, [16])
+    assert (
+        queries * 10 + 3 * 2 * (160 + queries * 10) <= 4_000 < (queries + 1) * 10 + 3 * 2 * (160 + (queries + 1) * 10)
+    )
+    assert affordable(10, [4, 16], 100, (10.0, 10.0), 1) == (2, [16], FEWEST_QUERIES)
+
+
+def test_what_would_be_too_dear_is_left_out_and_told() -> None:
+    scorer = WordScorer()
+    of = elicitation()
+    result = _ask(of, scorer, shots=(4, 16), draws=6, most_tokens=1)
+    assert [each.num_shots for each in result.skipped] == [4]
+    assert "more than the search" in result.skipped[0].reason
+    assert (result.num_queries, result.num_too_costly) == (FEWEST_QUERIES, len(of.held_out) - FEWEST_QUERIES)
+    assert {each.num_draws for each in result.results} == {1, 2}
+    assert len(scorer.prompts) == FEWEST_QUERIES * (1 + 2 * 3)
+
+
+def test_draws_end_where_more_would_hardly_narrow_the_interval() -> None:
+    of = elicitation(num_groups=20)
+    # Sixteen right labels make this model as sure as it gets, so that all draws answer alike.
+    result = _ask(of, concept_scorer(of), shots=(32,), draws=10, elicited=gold.as_labels(of.golden, of.claims))
+    assert {each.num_draws for each in result.results if each.arm == "golden"} < {3, 4, 5, 6, 7, 8, 9}
+
+
+def test_calibration_takes_out_a_liking_for_a_word() -> None:
+    class Liking(ConceptScorer):
+        def _answer(self, prompts: Any) -> Any:
+            return super()._answer(prompts) + np.array([0.0, 20.0])
+
+    of = elicitation(num_groups=20)
+    truth = {claim.text: of.golden[claim.id] for claim in (*of.claims, *of.held_out)}
+    result = _ask(of, Liking(truth, TRUE_FALSE), shots=(32,))
+    golden = next(each for each in result.results if each.arm == "golden")
+    assert golden.predicted_shares == (0.0, 1.0)
+    assert golden.calibrated.value > 0.9 > golden.accuracy.value
 
 
 def test_random_labels_are_uniform_and_follow_from_seed_and_draw() -> None:

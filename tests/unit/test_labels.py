@@ -12,9 +12,18 @@ from consistency.builders import TRUE
 from icm import golden
 from icm.claims import AFFIRMING, TRUE_FALSE, UNLABELLED, Claim, ClaimId, LabelSpace, claim_id, freeze
 from icm.errors import SchemaError
-from icm.files.labels import label_rows, label_vector, read_anchors, read_elicited_labels, read_labels
+from icm.files.labels import (
+    label_rows,
+    label_vector,
+    num_unlabelled,
+    read_anchors,
+    read_elicited_labels,
+    read_labels,
+    told_of_unlabelled,
+)
 from icm.files.records import LabelRow, dump_row, write_rows
 from tests.worlds import make_claims
+from tests.worlds.files import write_all
 
 CLAIMS, _ = make_claims(num_groups=2, per_group=2)
 FIRST, SECOND = CLAIMS[:2]
@@ -56,7 +65,7 @@ def test_a_claim_is_named_by_id_text_or_parts(tmp_path: Path, columns: dict[str,
     ("label", "index"),
     [
         *((1, 1), (0, 0), (1.0, 1), ("True", 1), (" False ", 0), ("true", 1), ("FALSE", 0), ("1", 1), ("0.0", 0)),
-        *((True, 1), (False, 0), (None, None), ("", None)),
+        *((True, 1), (False, 0), (None, None), ("", None), (float("nan"), None), ("nan", None)),
     ],
 )
 def test_a_binary_label_is_a_name_an_index_or_a_truth_value(tmp_path: Path, label: object, index: int | None) -> None:
@@ -75,6 +84,17 @@ def test_text_that_is_a_name_and_an_index_is_the_name(tmp_path: Path) -> None:
 def test_probability_and_reliability_are_one_thing(tmp_path: Path) -> None:
     for columns in ({"probability": 0.75}, {"reliability": "0.75"}, {"probability": 0.75, "reliability": 0.75}):
         assert one_label(tmp_path, {"id": FIRST.id, "label": 1, **columns}).probability == 0.75
+
+
+def test_a_probability_that_is_nan_is_not_known(tmp_path: Path) -> None:
+    assert one_label(tmp_path, {"id": FIRST.id, "label": 1, "probability": float("nan")}).probability is None
+
+
+def test_labels_are_read_from_every_type_of_table(tmp_path: Path) -> None:
+    rows = [{"id": FIRST.id, "label": "True"}, {"id": SECOND.id, "label": None}]
+    for path in write_all(tmp_path, rows, ["id", "label"]):
+        read = read_labels(path, TRUE_FALSE, CLAIMS)
+        assert [row.label for row in read.values()] == [1, None], path.name
 
 
 def test_csv_with_a_byte_order_mark_and_quoted_line_breaks_is_read(tmp_path: Path) -> None:
@@ -110,17 +130,12 @@ def test_jsonl_with_a_byte_order_mark_and_blank_lines_is_read(tmp_path: Path) ->
         (f'{{"id": "{FIRST.id}", "label": 2}}', "label must be 'False', 'True', or from 0 to 1 or null, got 2"),
         (f'{{"id": "{FIRST.id}", "label": -1}}', "got -1"),
         (f'{{"id": "{FIRST.id}", "label": 0.5}}', "got 0.5"),
-        (f'{{"id": "{FIRST.id}", "label": NaN}}', "got nan"),
         (f'{{"id": "{FIRST.id}", "label": 1e999}}', "got inf"),
         (f'{{"id": "{FIRST.id}", "label": [1]}}', r"got \[1\]"),
         (f'{{"id": "{FIRST.id}", "label": "maybe"}}', "got 'maybe'"),
         (
             f'{{"id": "{FIRST.id}", "label": 1, "probability": 1.5}}',
             "probability must be a number from 0 to 1, got 1.5",
-        ),
-        (
-            f'{{"id": "{FIRST.id}", "label": 1, "probability": NaN}}',
-            "probability must be a number from 0 to 1, got nan",
         ),
         (
             f'{{"id": "{FIRST.id}", "label": 1, "reliability": true}}',
@@ -178,6 +193,26 @@ def test_a_text_of_several_claims_needs_an_id(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r":1: 2 claims have this text; give the id"):
         read_labels(path, TRUE_FALSE, twins)
     assert read_labels(label_file(tmp_path, f'{{"id": "{twins[1].id}", "label": 1}}'), TRUE_FALSE, twins)
+
+
+def test_claims_that_differ_in_white_space_are_told_apart_by_their_text(tmp_path: Path) -> None:
+    texts = ["  return x so", "return x so"]
+    claims = [Claim(id=claim_id(text, text), group=text, text=text, parts={"text": text[:-3]}) for text in texts]
+    for way, named in (("text", texts), ("parts", [text[:-3] for text in texts])):
+        lines = [json.dumps({"text": text, "label": label}) for label, text in enumerate(named)]
+        read = read_labels(label_file(tmp_path, *lines), TRUE_FALSE, claims)
+        assert [read[claim.id].label for claim in claims] == [0, 1], way
+
+
+def test_how_many_claims_are_without_a_label_is_said(tmp_path: Path) -> None:
+    path = label_file(tmp_path, f'{{"id": "{FIRST.id}", "label": 1}}', f'{{"id": "{SECOND.id}", "label": null}}')
+    without = num_unlabelled(read_labels(path, TRUE_FALSE, CLAIMS), CLAIMS)
+    assert without == 3
+    assert told_of_unlabelled(path, 3, 4) == (
+        f"{path}: most claims have no label here: 3 of 4 claims are without a label and take no part"
+    )
+    assert told_of_unlabelled(path, 1, 4) == f"{path}: 1 of 4 claims are without a label and take no part"
+    assert told_of_unlabelled(path, 0, 4) is None
 
 
 def test_a_part_may_have_the_name_of_another_column(tmp_path: Path) -> None:

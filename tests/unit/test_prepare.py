@@ -7,15 +7,15 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-import conf
 from icm import golden
 from icm.claims import TRUE_FALSE
 from icm.errors import ConfigError, RunDirectoryError, SchemaError
+from icm.files.conf_dir import conf_dir
 from icm.files.records import (
     CLAIMS,
     GOLD,
@@ -34,7 +34,7 @@ from icm.prepare.stage import run
 from icm.relations import Relation
 from tests.worlds.tasks import task_settings
 
-TASK_DIR = Path(conf.__path__[0]) / "task"
+TASK_DIR = conf_dir() / "task"
 TASK_NAMES = sorted(path.stem for path in TASK_DIR.glob("*.yaml"))
 ROWS = [
     {"question": f"Is {n} odd?", "choice": choice, "label": (n % 2 == 1) == (choice == "Yes")}
@@ -79,7 +79,7 @@ def test_the_files_hold_what_the_manifest_counts(tmp_path: Path) -> None:
     ]
     assert read_task(out / TASK).relations == (Relation(kind="different_answer"),)
     assert manifest.inputs == {"source": sha256_of(source)}
-    assert set(manifest.outputs) == {CLAIMS, HELD_OUT, REJECTED, TASK, GOLD}
+    assert set(manifest.outputs) == {CLAIMS, HELD_OUT, REJECTED, "rows.jsonl", TASK, GOLD}
 
 
 def test_a_source_without_gold_has_no_gold_file(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_every_pocket_task_stands_in_the_configuration_and_is_prepared(tmp_path:
 
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_every_key_of_a_task_stands_in_its_file(name: str) -> None:
-    with initialize_config_module("conf", version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         raw = OmegaConf.to_container(compose("command/run", overrides=[f"task={name}"]).task)
     assert isinstance(raw, dict)
     if raw["kind"] != "pocket":

@@ -1,7 +1,8 @@
-"""The report: whole in one file, escaped, and saying what could not be measured."""
+"""The report: whole in one file, escaped, there with and without gold, and saying what could not be measured."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,18 +14,20 @@ from rich.console import Console
 
 from consistency.binding import Tally
 from icm.diagnose.checks import judge
-from icm.diagnose.schema import CHECK_NAMES, CheckName
-from icm.evaluate.against_golden import compare
+from icm.diagnose.schema import CHECK_NAMES
+from icm.diagnose.settings import Bounds
 from icm.evaluate.figures import draw_figures
-from icm.evaluate.page import render_page
 from icm.evaluate.schema import Metrics
 from icm.evaluate.stage import run
 from icm.evaluate.summary import summary_table
 from icm.files.records import METRICS
 from icm.files.stage_dir import read_result
-from tests.worlds import QUICK, concept_scorer, elicitation, evaluate_settings, write_run
+from icm.show.labelled import LabelledRun, read_run
+from icm.show.page import Found, render_page
+from icm.show.report import what_is_known, write_report
+from tests.worlds import concept_scorer, elicitation, evaluate_settings, write_run
 
-CONFIG = evaluate_settings(shots=(0, 4, 8, 99), num_draws=2, num_resamples=100)
+CONFIG = evaluate_settings(shots=(0, 4, 8, 99), draws=2, num_resamples=100)
 
 
 class Reader(HTMLParser):
@@ -48,27 +51,85 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Any:
     directory = tmp_path_factory.mktemp("run")
     of = elicitation()
     run(CONFIG, *write_run(of, directory), directory / "evaluate", concept_scorer(of))
+    write_report(read_run(directory))
     return directory / "evaluate"
 
 
 @pytest.fixture
 def page(evaluated: Any) -> Any:
-    reader = Reader((evaluated / "report.html").read_text())
+    return read_page(evaluated.parent / "report.html")
+
+
+def read_page(path: Path) -> Any:
+    reader = Reader(path.read_text())
     reader.feed(reader.html)
     return reader
 
 
 def test_the_report_needs_nothing_from_elsewhere(page: Any) -> None:
     assert all(target.startswith("data:image/svg+xml;base64,") for target in page.targets)
-    assert len(page.targets) == 4
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", page.html.split("base64,")[0])
-    assert not re.search(r"https?:", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.html))
+    # Every figure, for light and for dark pages.
+    assert len(page.targets) == 2 * 5
+    assert not re.search(r"https?:|@import|url\(", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page.html))
 
 
 def test_texts_of_the_data_set_and_settings_are_escaped(page: Any) -> None:
-    assert "script" not in page.tags
+    # The table's data and its script; the one in the settings of this world is text.
+    assert page.tags.count("script") == 2
     assert "It is 0 <b>&</b> more" in "".join(page.text)
     assert "<script>alert(1)</script>" in "".join(page.text)
+
+
+def test_no_claim_can_end_the_script_that_holds_it(tmp_path: Path) -> None:
+    of = elicitation(num_groups=2, num_wrong=0, num_unlabelled=0)
+    evil = "</script><script>alert(2)</script><!-- \u2028 &amp;"
+    hostile = replace(of, claims=[replace(of.claims[0], text=evil), *of.claims[1:]])
+    write_run(hostile, tmp_path)
+    write_report(read_run(tmp_path))
+    page = read_page(tmp_path / "report.html")
+    assert page.tags.count("script") == 2
+    assert claims_in(page)["rows"][0][1] == evil
+
+
+def claims_in(page: Any) -> Any:
+    found = re.search(r'id="claims-data">(.*?)</script>', page.html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_every_claim_stands_in_the_table(page: Any) -> None:
+    table = claims_in(page)
+    of = elicitation()
+    golden = [column["name"] for column in table["columns"]].index("golden")
+    assert [row[-1] for row in table["rows"]] == [claim.id for claim in of.claims]
+    assert [row[3] for row in table["rows"]] == [row.probability for row in of.rows]
+    names = of.task.label_space.names
+    assert [row[golden] for row in table["rows"]] == [names[of.golden[claim.id]] for claim in of.claims]
+
+
+def test_without_gold_and_without_diagnosis_there_is_a_report_all_the_same(tmp_path: Path) -> None:
+    of = elicitation()
+    write_run(of, tmp_path)
+    write_report(read_run(tmp_path))
+    page = read_page(tmp_path / "report.html")
+    text = " ".join(" ".join(page.text).split())
+    assert "Not diagnosed" in text
+    assert "have not been compared with the golden labels of the source yet" in text
+    assert "golden" not in [column["name"] for column in claims_in(page)["columns"]]
+    assert len(page.targets) == 2 * 2
+    (tmp_path / "prepare" / "gold.jsonl").unlink()
+    write_report(read_run(tmp_path))
+    text = " ".join(" ".join(read_page(tmp_path / "report.html").text).split())
+    assert "The source has no golden labels" in text
+
+
+def test_results_about_other_labels_are_left_out(tmp_path: Path) -> None:
+    of = elicitation()
+    prepare_dir, elicit_dir = write_run(of, tmp_path)
+    run(CONFIG, prepare_dir, elicit_dir, tmp_path / "evaluate", concept_scorer(of))
+    assert what_is_known(read_run(tmp_path)).metrics is not None
+    write_run(elicitation(num_wrong=0), tmp_path)
+    assert what_is_known(read_run(tmp_path)).metrics is None
 
 
 def test_the_report_holds_the_headline_and_what_was_left_out(page: Any, evaluated: Any) -> None:
@@ -81,23 +142,30 @@ def test_the_report_holds_the_headline_and_what_was_left_out(page: Any, evaluate
     assert "48,210" in text
 
 
-def _page_with(constraints: Any, tmp_path: Path) -> Any:
-    """Return the text of a report that holds a diagnosis with these tallies."""
-    of = elicitation(num_groups=2, num_wrong=0, num_unlabelled=0)
-    metrics = compare(of, QUICK, num_bins=5, max_trace_points=5)
-    nothing: dict[CheckName, float | str] = dict.fromkeys(CHECK_NAMES, "not measured")
-    page = render_page(
-        metrics,
-        figures_dir=tmp_path,
-        figures=[],
-        costs={},
-        settings={},
-        disagreements=[],
-        diagnosis=judge("numbers", nothing, {}, 0, constraints),
-    )
+def _labelled(tmp_path: Path) -> LabelledRun:
+    write_run(elicitation(num_groups=2, num_wrong=0, num_unlabelled=0), tmp_path)
+    return read_run(tmp_path)
+
+
+def _page_with(constraints: Any, tmp_path: Path, **measures: float) -> Any:
+    """Return the text of a report that holds a diagnosis with these tallies and measures."""
+    nothing: Any = dict.fromkeys(CHECK_NAMES, "no reason") | measures
+    diagnosis = judge("numbers", nothing, BOUNDS, 0, constraints)
+    page = render_page(_labelled(tmp_path), Found(diagnosis=diagnosis, bounds=BOUNDS, golden={}, stages={}), [])
     reader = Reader(page)
     reader.feed(page)
     return " ".join(" ".join(reader.text).split())
+
+
+BOUNDS: Any = {"orders": Bounds(worse="below", caution=0.9, reject=0.6)}
+
+
+def test_a_check_shows_its_bounds_and_one_without_bounds_does_not_say_trust(tmp_path: Path) -> None:
+    text = _page_with([], tmp_path, orders=1.0, stability=0.5)
+    assert "100 % at least 90 % / 60 % trust" in text
+    assert "50 % – only reported" in text
+    assert text.count("only reported") == 1 + text.count("is only reported")
+    assert text.count("% trust ") == 1
 
 
 def test_the_report_says_which_constraints_bind(tmp_path: Path) -> None:
@@ -160,5 +228,6 @@ def test_figures_are_drawn_for_a_run_with_nothing_to_show(tmp_path: Path) -> Non
     run(CONFIG, *write_run(of, tmp_path), tmp_path / "evaluate", concept_scorer(of))
     metrics = read_result(tmp_path / "evaluate", "evaluate", METRICS, Metrics)
     assert metrics.accuracy is None
-    assert [name for name, _, _ in draw_figures(metrics, tmp_path / "again")] == ["in_context", "trace", "confusion"]
-    assert (tmp_path / "evaluate/report.html").read_text().count("<figure") == 3
+    assert draw_figures(metrics, tmp_path / "again") == ["in_context", "trace", "confusion"]
+    write_report(read_run(tmp_path))
+    assert (tmp_path / "report.html").read_text().count("<figure") == 4

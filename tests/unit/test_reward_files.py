@@ -11,6 +11,7 @@ import pytest
 
 from icm.errors import SchemaError
 from icm.training.reward.judged_pairs import read_judged_pairs
+from tests.worlds.files import write_all
 
 PROMPT = "Human: {question}\nAssistant:"
 TRANSCRIPT = "\n\nHuman: hi\n\nAssistant: hello\n\nHuman: more\n\nAssistant:"
@@ -60,14 +61,51 @@ def test_the_two_orders_of_a_pair_are_one_pair(tmp_path: Path) -> None:
     assert [row.reason for row in rejected] == ["duplicate"]
 
 
+def test_every_type_of_file_gives_the_same_pairs(tmp_path: Path) -> None:
+    rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b", "subset": "s"} for n in range(2)]
+    for path in write_all(tmp_path, rows, list(rows[0])):
+        pairs, rejected = read_judged_pairs(path, PROMPT)
+        assert [(pair.prompt, pair.better, pair.subset) for pair in pairs] == [
+            ("Human: q0\nAssistant:", " a", "s"),
+            ("Human: q1\nAssistant:", " a", "s"),
+        ], path.name
+        assert rejected == []
+
+
+def test_chat_messages_are_pairs_under_the_template(tmp_path: Path) -> None:
+    def dialogue(reply: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": "q"}, {"role": "assistant", "content": reply}]
+
+    rows = [
+        {"prompt": "q", "chosen": dialogue("a"), "rejected": dialogue("b"), "score_chosen": 8.0},
+        {"prompt": dialogue("")[:1], "chosen": dialogue("a")[1:], "rejected": dialogue("c")[1:]},
+    ]
+    pairs, _ = read_judged_pairs(write(tmp_path / "pairs.jsonl", rows), PROMPT)
+    assert [(pair.prompt, pair.better, pair.worse) for pair in pairs] == [
+        ("Human: q\nAssistant:", " a", " b"),
+        ("Human: q\nAssistant:", " a", " c"),
+    ]
+
+
+def test_a_tie_or_a_row_without_a_verdict_is_listed_and_stops_nothing(tmp_path: Path) -> None:
+    labels = [1, 2, 0, None, "tie"]
+    rows = [{"input": f"q{n}", "output_1": "a", "output_2": "b", "label": label} for n, label in enumerate(labels)]
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps(rows))
+    pairs, rejected = read_judged_pairs(path, PROMPT)
+    assert [pair.better for pair in pairs] == [" a", " b"]
+    assert [(row.row, row.reason) for row in rejected] == [(2, "tie"), (3, "invalid"), (4, "tie")]
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"a": 1}\n', r":1: no known layout.*got a"),
-        ("not json\n", "no JSON, nor JSON Lines"),
-        ("[1]", ":1: a row must be an object"),
-        ('{"prompt": "q", "chosen": 1, "rejected": "b"}', ":1: prompts and responses must be text"),
-        ('{"question": "q", "choice": "a", "choice_2": "b", "label": 2}', ":1: label must be true, false"),
+        ('{"a": 1}\n', "the columns a fit no format of judged pairs"),
+        ("not json\n", ":1: not valid JSON"),
+        ("[1]", "row 0: must be a JSON object"),
+        ('{"prompt": "q", "chosen": true, "rejected": "b"}', ":1: column 'chosen' must be text"),
+        ('{"question": "q", "choice": "a", "choice_2": "b", "label": 3}', ":1: label must be true or false"),
+        ('{"question": "q", "choice": "a", "choice_2": "b", "label": null}', "1 rows were rejected, .*: nobody said"),
         ("", "holds no pair"),
     ],
 )

@@ -1,12 +1,13 @@
 """Assembling: repetitions, contradictions and lengths are counted, and the supply is checked before anything else."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from icm.claims import AnswerKey
+from icm.claims import AnswerKey, Claim, claim_id
 from icm.errors import ConfigError, SchemaError
 from icm.files.records import RejectedRow
 from icm.prepare.assemble import PreparedTask, assemble
@@ -55,6 +56,50 @@ def test_a_claim_with_contradictory_gold_stays_without_a_golden_label() -> None:
     assert list(prepared.golden.values()) == [1]
     assert reasons(prepared) == [(1, "conflicting_gold"), (1, "duplicate")]
     assert "row 1 says 0, row 0 says 1" in prepared.rejected[0].detail
+
+
+def untold(group: str, text: str, label: int | None, row: int) -> TaskItem:
+    """Return a claim whose text does not say what it is about."""
+    claim = Claim(id=claim_id(group, text), group=group, text=text, parts={"text": text})
+    return TaskItem(claim=claim, golden_label=label, row=row)
+
+
+def test_one_text_in_several_groups_stands_once_and_on_one_side_of_the_split() -> None:
+    items = [
+        untold(f"door {n}", answer, label, 2 * n + label)
+        for n in range(20)
+        for label, answer in ((0, "No"), (1, "Yes"))
+    ]
+    items += [untold(f"gate {n}", f"open {n}", 1, 40 + n) for n in range(8)]
+    prepared = prepare(items, num_claims=5, num_held_out=5)
+    texts = [[claim.text for claim in side] for side in (prepared.claims, prepared.held_out)]
+    assert not {*texts[0]} & {*texts[1]}
+    assert prepared.available == 10
+    assert Counter(reason for _, reason in reasons(prepared)) == {"duplicate": 38}
+    assert "in another group" in prepared.rejected[0].detail
+
+
+def test_one_text_with_two_golden_labels_in_two_groups_has_none() -> None:
+    prepared = prepare([untold("a", "Yes", 1, 0), untold("b", "Yes", 0, 1), untold("b", "No", 1, 2)])
+    assert list(prepared.golden.values()) == [1]
+    assert {reason for _, reason in reasons(prepared)} == {"conflicting_gold", "duplicate"}
+
+
+def test_near_duplicates_are_listed_and_stay() -> None:
+    texts = ["It is open", "it is  open.", "IT IS OPEN!", "It is not open", "Cafe\u0301", "Caf\u00e9"]
+    prepared = prepare([untold(f"g{row}", text, None, row) for row, text in enumerate(texts)])
+    assert len(prepared.claims) == 5
+    assert Counter(reason for _, reason in reasons(prepared)) == {"near_duplicate": 2, "duplicate": 1}
+
+
+def test_too_many_constraints_of_one_relation_are_refused_before_anything_is_written() -> None:
+    items = [item("one question", f"a{n}", None, n, key=str(n)) for n in range(700)]
+    relations = [{"kind": "different_answer"}]
+    with pytest.raises(
+        ConfigError, match=r"would make 244,650 constraints, at most 200,000 .* one group of 700 claims"
+    ):
+        prepare(items, relations=relations)
+    assert len(prepare(items, relations=[{"kind": "same_answer"}]).claims) == 700
 
 
 def test_claims_over_the_context_are_rejected_by_their_tokens() -> None:

@@ -1,5 +1,6 @@
 """What each builder makes of each of its formats: texts, groups, keys and golden labels."""
 
+import json
 import re
 from typing import Any
 
@@ -201,6 +202,18 @@ def build_alpaca(*rows: dict[str, Any], **settings: Any) -> TaskItems:
 PAIR = {"instruction": "Name a fish.", "response_1": "Cod", "response_2": "Cow", "label": True}
 
 
+def said(role: str, content: object) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def replied(text: str) -> list[dict[str, Any]]:
+    return [said("assistant", text)]
+
+
+def asked(text: str) -> list[dict[str, Any]]:
+    return [said("user", "Name a fish."), *replied(text)]
+
+
 def compared(items: TaskItems) -> list[tuple[str, str, int | None]]:
     def comparison(item: TaskItem) -> tuple[str, str, int | None]:
         return item.claim.parts["response_1"], item.claim.parts["response_2"], item.golden_label
@@ -230,6 +243,17 @@ def test_a_pair_makes_two_mirrored_claims() -> None:
         {
             "chosen": "\n\nHuman: Name a fish.\n\nAssistant: Cod",
             "rejected": "\n\nHuman: Name a fish.\n\nAssistant: Cow",
+        },
+        {"input": "Name a fish.", "output_1": "Cow", "output_2": "Cod", "label": 2},
+        {**PAIR, "response_1": "Cow", "response_2": "Cod", "label": 2},
+        {"prompt": [said("user", "Name a fish.")], "chosen": [said("assistant", "Cod")], "rejected": replied("Cow")},
+        {"prompt": [said("user", "Name a fish.")], "chosen": "Cod", "rejected": "Cow"},
+        {"prompt": "Name a fish.", "chosen": asked("Cod"), "rejected": asked("Cow")},
+        {"chosen": asked("Cod"), "rejected": asked("Cow")},
+        {"chosen": json.dumps(asked("Cod")), "rejected": json.dumps(asked("Cow"))},
+        {
+            "chosen": [{"from": "human", "value": "Name a fish."}, {"from": "gpt", "value": "Cod"}],
+            "rejected": [said("user", "Name a fish."), said("assistant", [{"type": "text", "text": "Cow"}])],
         },
     ],
 )
@@ -265,8 +289,81 @@ def test_dialogues_part_after_their_last_shared_turn() -> None:
 def test_ties_have_no_golden_label() -> None:
     row = {"instruction": "Name a fish.", "output_1": "Cod", "output_2": "Eel", "preference": 0}
     assert compared(build_alpaca(row)) == [("Cod", "Eel", None), ("Eel", "Cod", None)]
-    with pytest.raises(SchemaError, match=r"data\.jsonl:1: preference must be 1 or 2 .*got '3'"):
+    with pytest.raises(
+        SchemaError, match=r"data\.jsonl:1: preference must be true or false.* the number 1 or 2 .*got 3"
+    ):
         build_alpaca({**row, "preference": 3})
+
+
+def test_a_tie_is_counted_and_stops_nothing() -> None:
+    items = build_alpaca(PAIR, {**PAIR, "instruction": "Name a bird.", "label": "tie"})
+    assert [item.golden_label for item in items.items] == [1, 0, None, None]
+    assert [(row.row, row.reason) for row in items.rejected] == [(1, "tie")]
+
+
+def test_where_labels_count_from_one_a_zero_is_a_tie() -> None:
+    labels = [1, 2, 0, "1.0", 2.0, float("nan")]
+    items = build_alpaca(*({**PAIR, "instruction": f"Name {n}.", "label": label} for n, label in enumerate(labels)))
+    assert [item.golden_label for item in items.items[::2]] == [1, 0, None, 1, 0, None]
+    assert [item.golden_label for item in build_alpaca({**PAIR, "label": 0}).items] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "detail"),
+    [
+        (["Hi", "Hello", "A fish?", "Cod"], ["Hi", "Hello", "A cow?", "Cow"], "part in turn 3, of the human"),
+        (["Hi", "Hello", "A fish?", "Cod"], ["Hi", "Hey", "A fish?", "Cow"], "part in turn 2, of the assistant"),
+        (["Hi", "Hello", "A fish?", "Cod"], ["Hi", "Hello"], "before their last reply"),
+        (["Hi", "Hello", "A fish?"], ["Hi", "Hello", "A cow?"], "does not end in a reply"),
+        (["Hi", "Hello"], ["Hi", "Hello"], "the two responses are identical"),
+    ],
+)
+def test_dialogues_that_are_not_two_replies_to_one_question_are_listed(
+    chosen: list[str], rejected: list[str], detail: str
+) -> None:
+    speakers = ("Human", "Assistant") * 2
+    one, other = (
+        "".join(f"\n\n{speaker}: {text}" for speaker, text in zip(speakers, texts, strict=False))
+        for texts in (chosen, rejected)
+    )
+    messages = (
+        [
+            said({"Human": "user"}.get(speaker, "assistant"), text)
+            for speaker, text in zip(speakers, texts, strict=False)
+        ]
+        for texts in (chosen, rejected)
+    )
+    rows: list[dict[str, Any]] = [{"chosen": one, "rejected": other}]
+    rows.append(dict(zip(rows[0], messages, strict=True)))
+    for row in rows:
+        items = build_alpaca(row)
+        assert items.items == []
+        assert [(each.row, each.reason) for each in items.rejected] == [(0, "invalid")]
+        assert detail in items.rejected[0].detail
+
+
+@pytest.mark.parametrize(
+    ("chosen", "problem"),
+    [
+        ([said("user", "Hi"), said("critic", "Cod")], "a message needs a role"),
+        ([said("user", "Hi"), said("assistant", None)], "a message needs a role .* and text as its content"),
+        ([said("user", "Hi"), "Cod"], "a message needs a role"),
+        ("[{'role': 'user', 'content': 'Hi'}]", "messages written out as text must be JSON"),
+    ],
+)
+def test_messages_that_cannot_be_read_are_named(chosen: object, problem: str) -> None:
+    with pytest.raises(SchemaError, match=rf"data\.jsonl:1: {problem}"):
+        build_alpaca({"chosen": chosen, "rejected": asked("Cow")})
+
+
+def test_the_indentation_of_a_reply_stays() -> None:
+    texts = [" a sheep", "\n\n  return x\n", "\tcow  "]
+    pairs = [{**PAIR, "response_1": text} for text in texts]
+    assert [item.claim.parts["response_1"] for item in build_alpaca(*pairs).items[::2]] == [
+        "a sheep",
+        "  return x",
+        "\tcow",
+    ]
 
 
 def test_the_quality_is_a_setting() -> None:
@@ -343,7 +440,7 @@ def test_a_missing_custom_column_is_named(column: str) -> None:
 
 def test_rows_with_an_empty_template_column_are_listed() -> None:
     items = build_custom(REVIEW, {**REVIEW, "text": ""})
-    assert [(row.row, row.reason, row.detail) for row in items.rejected] == [(1, "empty", "column 'text' is empty")]
+    assert [(row.row, row.reason, row.detail) for row in items.rejected] == [(1, "empty", "column 'text' is empty: ''")]
 
 
 @pytest.mark.parametrize(
@@ -354,6 +451,7 @@ def test_rows_with_an_empty_template_column_are_listed() -> None:
         ({"template": "{text!r}"}, "must hold a column name and nothing else"),
         ({"template": "{}"}, "must hold a column name and nothing else"),
         ({"template": "{text"}, "unmatched braces in the template"),
+        ({"template": "{text}\\nso"}, "holds a backslash and 'n', two characters, and no line break"),
         ({"template": "{happy}"}, "gold_column 'happy' must not be a part of the claims"),
         ({"group_columns": ["happy"]}, "gold_column 'happy' must not be a part of the claims"),
         ({"answer_column": "happy"}, "gold_column 'happy' must not be a part of the claims"),
@@ -377,3 +475,73 @@ def test_rows_with_an_empty_template_column_are_listed() -> None:
 def test_unsound_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         task_settings("custom", **REVIEWS | settings)
+
+
+# ---------------------------------------------------------------------------------------------- ambiguous values
+
+
+def test_texts_keep_their_white_space_and_keys_do_not() -> None:
+    rows = [
+        {**REVIEW, "text": text, "stars": " Five "} for text in ("    return x", "return x", "\treturn x", "return x  ")
+    ]
+    items = build_custom(*rows).items
+    assert [item.claim.parts["text"] for item in items] == [row["text"] for row in rows]
+    assert len({item.claim.id for item in items}) == 4
+    assert {item.claim.key for item in items} == {AnswerKey(value="five")}
+    (item,) = build_custom(rows[3], template="{text}").items
+    assert item.claim.text == "return x"
+
+
+@pytest.mark.parametrize("value", [None, "", " ", float("nan"), "nan", "NaN", "<NA>"])
+def test_a_value_that_says_there_is_none_makes_no_text_no_group_and_no_label(value: object) -> None:
+    items = build_custom({**REVIEW, "text": value}, REVIEW)
+    assert [(row.row, row.reason) for row in items.rejected] == [(0, "empty")]
+    items = build_custom({**REVIEW, "shop": value}, {**REVIEW, "shop": value, "text": "Bad."}, template="{text} so")
+    assert [(row.row, row.reason) for row in items.rejected] == [(0, "no_group"), (1, "no_group")]
+    assert items.items[0].claim.group != items.items[1].claim.group
+    assert golden(build_custom({**REVIEW, "happy": value})) == [None]
+    assert build_custom({**REVIEW, "stars": value}).items[0].claim.key is None
+
+
+def test_words_that_may_be_answers_stay_text() -> None:
+    texts = ["None", "null", "NA", "Nan"]
+    assert [item.claim.parts["text"] for item in build_custom(*({**REVIEW, "text": t} for t in texts)).items] == texts
+
+
+def test_golden_labels_are_read_as_data_frames_write_them() -> None:
+    labels = [{"name": "no", "verbalizer": " no", "gold": ["0"]}, {"name": "yes", "verbalizer": " yes", "gold": [1]}]
+    values = [1.0, "1.0", "0.0", 0, float("nan"), "1"]
+    items = build_custom(*({**REVIEW, "happy": value} for value in values), labels=labels)
+    assert golden(items) == [1, 1, 0, 0, None, 1]
+
+
+def test_composed_and_decomposed_letters_are_one_key_and_two_texts() -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    one, other = build_custom(
+        *({**REVIEW, "shop": word, "stars": word, "text": word} for word in (composed, decomposed))
+    ).items
+    assert one.claim.group == other.claim.group
+    assert one.claim.key == other.claim.key
+    assert (one.claim.parts["text"], other.claim.parts["text"]) == (composed, decomposed)
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer", "label", "reason"),
+    [
+        ("The answer is 18 million", "#### 18", 0, []),
+        ("The answer is 18 million", "#### 18,000,000", 1, []),
+        ("The answer is fifty.", "#### 50", 1, []),
+        ("#### 5e1", "#### 50", 1, []),
+        ("The answer is:\n50", "#### 50", 1, []),
+        ("The answer is 2 hours and 30 minutes", "#### 150", None, ["unreadable_gold"]),
+        ("So she has", "#### 50", None, ["unreadable_gold"]),
+        ("#### 50", "about fifty", None, ["unreadable_gold"]),
+        ("#### 50", "", None, []),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_no_golden_label(
+    solution: str, answer: str, label: int | None, reason: list[str]
+) -> None:
+    items = build_gsm8k({"question": "How many?", "solution": solution, "answer": answer})
+    assert golden(items) == [label]
+    assert [row.reason for row in items.rejected] == reason

@@ -1,17 +1,15 @@
 """Sources: every file type gives the same rows, and what is wrong with a file is said with its place."""
 
-import csv
 import gzip
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
 from icm.errors import ConfigError, SchemaError
 from icm.prepare import sources
 from icm.prepare.tables import Columns, Row, Table, detect_format
+from tests.worlds.files import csv_text, write_all
 from tests.worlds.tasks import task_settings
 
 ROWS = [{"question": 'Who said "hi"?', "answer": "Ann,\nI think"}, {"question": "Où?", "answer": "là"}]
@@ -21,35 +19,15 @@ def read(path: Path) -> Table:
     return sources.read(task_settings("custom", path=path))
 
 
-def write_csv(path: Path) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, ["question", "answer"])
-        writer.writeheader()
-        writer.writerows(ROWS)
-
-
-def write_all(folder: Path) -> list[Path]:
-    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
-    (folder / "a.jsonl").write_text(lines, encoding="utf-8")
-    (folder / "a.json").write_text(json.dumps(ROWS, indent=1), encoding="utf-8")
-    (folder / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
-    write_csv(folder / "a.csv")
-    (folder / "b.csv.gz").write_bytes(gzip.compress((folder / "a.csv").read_bytes()))
-    pyarrow.parquet.write_table(pa.Table.from_pylist(ROWS), folder / "a.parquet")
-    return sorted(folder.iterdir())
-
-
 def test_every_file_type_gives_the_same_rows(tmp_path: Path) -> None:
-    paths = write_all(tmp_path)
-    assert len(paths) == 6
-    for path in paths:
+    for path in write_all(tmp_path, ROWS, ["question", "answer"]):
         table = read(path)
-        assert table.rows == ROWS
+        assert table.rows == ROWS, path.name
         assert table.columns == ("question", "answer")
 
 
 def test_errors_name_the_line_where_a_row_begins(tmp_path: Path) -> None:
-    write_all(tmp_path)
+    write_all(tmp_path, ROWS, ["question", "answer"])
     columns = Columns(claims=("question",))
     assert [row.where for row in read(tmp_path / "a.csv").select(columns)] == [
         f"{tmp_path}/a.csv:2",
@@ -71,7 +49,7 @@ def test_rows_hold_declared_columns_only(tmp_path: Path) -> None:
         ("a.jsonl", b'{"q": 1}\n{"q": }\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", b'{"q": 1}\n\n[1]\n', "a.jsonl:3: a line must be a JSON object, got"),
         ("a.jsonl", b"", "a.jsonl: the data set is empty"),
-        ("a.jsonl", b"\xff\xfe", "a.jsonl:1: not UTF-8 text"),
+        ("a.jsonl", b"\xff\xfa", "a.jsonl:1: not UTF-8 text"),
         ("a.json", b'{"q": 1}', "a.json: must hold a list of JSON objects"),
         ("a.json", b"[1]", "a.json: row 0: must be a JSON object"),
         ("a.json", b"[]", "the data set is empty"),
@@ -81,7 +59,7 @@ def test_rows_hold_declared_columns_only(tmp_path: Path) -> None:
         ("a.csv", b'q,a\n"1"x,2\n', "a.csv:2: not valid CSV"),
         ("a.csv", b"q,a\n", "the data set is empty"),
         ("a.parquet", b"PAR2", "not a Parquet file"),
-        ("a.xlsx", b"", "unknown file type; use one of .jsonl, .json, .csv, .parquet"),
+        ("a.xlsx", b"", "unknown file type; use one of .jsonl, .ndjson, .json, .csv, .tsv, .tab, .parquet"),
         ("a", b"", "unknown file type"),
     ],
 )
@@ -110,7 +88,7 @@ def test_a_data_set_directory_loads_as_a_hub_id_does(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
-    write_csv(tmp_path / "data" / "train.csv")
+    (tmp_path / "data" / "train.csv").write_bytes(csv_text(ROWS, ["question", "answer"]).encode("utf-8-sig"))
     settings = task_settings("custom", hub_id=str(tmp_path / "data"))
     assert sources.read(settings).rows == ROWS
     with pytest.raises(ConfigError, match=r"Check task\.hub_id, task\.hub_config and task\.split"):

@@ -53,8 +53,9 @@ class ConceptScorer(FakeScorer):
         logits = self._noise * uniform([prompt.query.encode() for prompt in prompts], self.num_labels, self._seed)
         known: dict[int, int] = {}
         for row, prompt in enumerate(prompts):
+            # A text that is no claim, as a calibration asks, has no truth to lean to.
             if prompt.query not in self._truth:
-                raise ValueError(f"the hidden truth holds no claim {prompt.query!r}")
+                continue
             # The 4 is a prior of undecided demos: one demo alone must not decide.
             lean = self._fold(prompt.context, known) / (prompt.context.num_segments + 4)
             logits[row, self._truth[prompt.query]] += self._prior + self._gain * lean

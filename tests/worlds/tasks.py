@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter
 
-import conf
+from icm.files.conf_dir import conf_dir
 from icm.pocket.recipe import PocketTraining
 from icm.prepare.settings import TaskSettings
 
-CONF_DIR = Path(conf.__path__[0])
+CONF_DIR = conf_dir()
 
 
 def task_settings(name: str, **changes: Any) -> Any:

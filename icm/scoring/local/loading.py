@@ -137,7 +137,20 @@ def _device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ScoringError(f"device {device!r} is asked for, but torch finds no GPU; use device=cpu or device=auto")
-    return torch.device(device)
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ScoringError(
+            f"device {device!r}: there is no such device; use auto, cpu, cuda, cuda:1 … or mps"
+        ) from None
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ScoringError(f"device {device!r}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0")
+    if place.type == "mps" and not torch.backends.mps.is_available():
+        raise ScoringError(f"device {device!r}: torch finds no such device here; use device=cpu or device=auto")
+    # Others are named by torch and not installed with it, or hold no numbers at all (`meta`).
+    if place.type not in ("cpu", "cuda", "mps"):
+        raise ScoringError(f"device {device!r}: models run on cpu, cuda or mps; use device=auto")
+    return place
 
 
 def cpu_dtype(stored: torch.dtype | None, has_units: bool) -> torch.dtype:

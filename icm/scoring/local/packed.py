@@ -46,6 +46,11 @@ class PackedForward:
         return self._model.dtype == torch.float32
 
     @property
+    def window(self) -> int | None:
+        """Tokens that layers with a window see; `None` where there are none."""
+        return self._attention.window
+
+    @property
     def num_kept(self) -> int:
         """Tokens whose keys and values are kept between calls."""
         return len(self._kept)

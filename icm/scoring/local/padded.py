@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import DynamicCache
 
 from icm.scoring.local.heads import Head
 from icm.scoring.local.reading import Scored, is_out_of_memory, no_memory, read_logprobs
@@ -51,12 +52,16 @@ class PaddedForward:
         return self._score(_rows(prompts, verbalizers), (len(prompts), len(verbalizers)))
 
     @torch.inference_mode()
-    def score_readings(self, readings: Sequence[TokenReading], verbalizers: Sequence[Tokens]) -> Scored:
+    def score_readings(
+        self, readings: Sequence[TokenReading], verbalizers: Sequence[Tokens], stretch: int | None = None
+    ) -> Scored:
         """Return the label log-probabilities at all verdicts of all readings, one after the other.
 
         Args:
             readings: Tokens, and where in them the claims end.
             verbalizers: Tokens of each label's verbalizer; all but the last are the same for every label.
+            stretch: Most tokens of a row that are forwarded at once, those before them being kept in a cache; `None`
+                for whole rows. Layers with a window then compute little attention that they mask away.
 
         Raises:
             ScoringError: Memory does not suffice for the longest reading.
@@ -74,9 +79,9 @@ class PaddedForward:
             ]
             rows.append((tokens, reads))
             num_verdicts += len(ends)
-        return self._score(rows, (num_verdicts, len(verbalizers)))
+        return self._score(rows, (num_verdicts, len(verbalizers)), stretch)
 
-    def _score(self, rows: list[_Row], shape: tuple[int, int]) -> Scored:
+    def _score(self, rows: list[_Row], shape: tuple[int, int], stretch: int | None = None) -> Scored:
         """Forward rows in batches of similar length and add up their reads."""
         # By length: rows of one batch are padded to the longest, so neighbours in length waste the least.
         rows.sort(key=lambda row: len(row[0]))
@@ -86,7 +91,7 @@ class PaddedForward:
             batch = self._batch(rows[start:])
             begun = time.perf_counter()
             try:
-                values = self._forward(batch)
+                values = self._forward(batch, stretch)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -117,7 +122,7 @@ class PaddedForward:
             size += 1
         return rows[:size]
 
-    def _forward(self, batch: Sequence[_Row]) -> list[NDArray[np.float64]]:
+    def _forward(self, batch: Sequence[_Row], stretch: int | None) -> list[NDArray[np.float64]]:
         """Forward rows as one batch; return the log-probabilities of each row's reads."""
         device = self._model.device
         lengths = torch.tensor([len(row) for row, _ in batch])
@@ -127,20 +132,10 @@ class PaddedForward:
         tokens = torch.zeros((len(batch), int(lengths.max())), dtype=torch.long)
         for place, (row, _) in enumerate(batch):
             tokens[place, : len(row)] = torch.tensor(row)
-        positions = torch.arange(tokens.shape[1])
-        padded = bool((lengths < tokens.shape[1]).any())
         # Logits are computed at the same places of every row, those that any row reads; `which` finds a read's place
         # among them. Flattened, row `r` begins at `r * len(wanted)`.
         wanted, which = np.unique([at for at, *_ in reads], return_inverse=True)
-        with self._head.in_place():
-            logits = self._model(
-                tokens.to(device),
-                # Without a mask, attention takes its faster causal path.
-                attention_mask=(positions < lengths[:, None]).long().to(device) if padded else None,
-                position_ids=positions.expand(len(batch), -1).to(device),
-                use_cache=False,
-                logits_to_keep=torch.from_numpy(wanted).to(device),
-            ).logits
+        logits = self._logits(tokens.to(device), lengths, wanted, stretch)
         place = np.repeat(np.arange(len(batch)), num_reads)
         values = read_logprobs(
             logits.flatten(0, 1),
@@ -149,6 +144,34 @@ class PaddedForward:
         )
         # The last offset is the end of all reads and would split off an empty row.
         return np.split(values, np.cumsum(num_reads)[:-1])
+
+    def _logits(
+        self, tokens: torch.Tensor, lengths: torch.Tensor, wanted: NDArray[np.int64], stretch: int | None
+    ) -> torch.Tensor:
+        """Return the logits (B, K, V) at the wanted places (K,) of rows (B, T) that are padded on the right."""
+        width, device = tokens.shape[1], tokens.device
+        positions = torch.arange(width)
+        # Without a mask, attention takes its faster causal path.
+        mask = (positions < lengths[:, None]).long().to(device) if bool((lengths < width).any()) else None
+        size = stretch or width
+        # Made with the configuration, a cache drops what lies before the window of the next token.
+        kept = {"past_key_values": DynamicCache(config=self._model.config)} if size < width else {}
+        found = []
+        with self._head.in_place():
+            for begin in range(0, width, size):
+                part = slice(begin, min(begin + size, width))
+                here = wanted[(wanted >= part.start) & (wanted < part.stop)] - part.start
+                output = self._model(
+                    tokens[:, part],
+                    # A mask covers the tokens in the cache as well.
+                    attention_mask=None if mask is None else mask[:, : part.stop],
+                    position_ids=positions[part].expand(len(tokens), -1).to(device),
+                    use_cache=bool(kept),
+                    logits_to_keep=torch.from_numpy(here).to(device),
+                    **kept,
+                )
+                found.append(output.logits)
+        return torch.cat(found, dim=1)
 
 
 def _places(row: _Row) -> set[int]:

@@ -44,6 +44,10 @@ attention inside a stretch, which grows with its square, stays small beside the 
 PADDED_TOKENS: Final = 8192
 """Tokens per forward pass where prefixes cannot be shared."""
 
+READING_STRETCH: Final = 512
+"""Fewest tokens of a reading that are forwarded at once in a model with sliding windows: with fewer, a forward pass is
+too small to keep the device busy."""
+
 PROBE_TOKENS: Final = 320
 """Length of the prompts that are asked both ways before prefixes are shared: local attention that no cache layer
 tells of has windows of 256 tokens or fewer in the known models."""
@@ -105,11 +109,14 @@ class LocalScorer:
         self._fingerprint = "local-" + hashlib.blake2b(content, digest_size=16).hexdigest()
         self._padded = PaddedForward(model, self._head, max_pack_tokens or PADDED_TOKENS)
         self._packed: PackedForward | None = None
+        # In stretches only where the probe has shown that windows are what the cache takes them for.
+        self._stretch: int | None = None
         if share_prefixes:
             num_tokens = max_pack_tokens or PACK_TOKENS.get(model.device.type, PACK_TOKENS["cpu"])
             sharing = self._sharing(model, num_tokens, cache_tokens)
             if isinstance(sharing, PackedForward):
                 self._packed = sharing
+                self._stretch = sharing.window and max(sharing.window, READING_STRETCH)
             else:
                 warnings.warn(f"prompts are forwarded in full, without sharing prefixes: {sharing}", stacklevel=2)
 
@@ -222,6 +229,7 @@ class LocalScorer:
             # Four segments hold every kind of seam; a long prompt would take long to tokenise twice.
             self._segments.check_seams(prompts[0].segments[-4:])
             self._seams_checked = True
+        self._segments.check_queries(dict.fromkeys(prompt.query for prompt in prompts))
         # Also where prefixes are not shared: it counts the tokens of every prompt.
         trie = build_trie(prompts, self._segments.encode, self._segments.verbalizers)
         self._check_lengths(trie.lengths)
@@ -241,13 +249,14 @@ class LocalScorer:
         """
         if not readings:
             return []
+        self._segments.check_queries(dict.fromkeys(query for reading in readings for query in reading.queries))
         verbalizers = self._segments.verbalizers
         if len({verbalizer[:-1] for verbalizer in verbalizers}) > 1:
             return [self.label_logprobs(reading.prompts()) for reading in readings]
         started = time.perf_counter()
         rows = [self._in_tokens(reading) for reading in readings]
         self._check_lengths(np.array([len(tokens) for tokens, _ in rows]))
-        logprobs, spent = self._padded.score_readings(rows, verbalizers)
+        logprobs, spent = self._padded.score_readings(rows, verbalizers, self._stretch)
         sizes = [len(reading.queries) for reading in readings]
         spent = replace(spent, prompts=sum(sizes), naive_tokens=spent.forwarded_tokens)
         self._cost += replace(spent, other_seconds=time.perf_counter() - started - spent.model_seconds)

@@ -1,18 +1,34 @@
 """Turns segments into tokens one by one, as they would stand in the whole prompt. Knows no model.
 
 Prompts share prefixes only if a segment always becomes the same tokens. That holds where the tokenizer never merges
-across the blank line between segments or across the space before a verbalizer; both are checked, not assumed.
+across the blank line between segments or across the space before a verbalizer; both are checked, not assumed, for every
+beginning and every end that segments have.
+
+The text of a claim is text: what a tokenizer would take for one of its control tokens ("</s>") is read letter by
+letter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
 from icm.prompts import SEPARATOR
 from icm.scoring.trie import Tokens
+
+
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """Return how the control tokens of a tokenizer are written; inside a text they would be commands, not words."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(dict.fromkeys((*tokenizer.all_special_tokens, *added)))
+
+
+SEAM_CHARACTERS: Final = 64
+"""What of a segment's end or beginning decides how it merges with what stands next to it: longer than any token of
+the known tokenizers, and longer than the end that a template gives all claims."""
 
 
 class SegmentTokenizer:
@@ -33,6 +49,9 @@ class SegmentTokenizer:
         self._anchor_tokens = self._plain(self._anchor)
         self._start = self._start_tokens()
         self._cache: dict[tuple[str, bool], Tokens] = {}
+        self._known_seams: set[tuple[str, bool]] = set()
+        self._controls = control_tokens(tokenizer)
+        self._controls_told: set[str] = set()
         self.verbalizers = tuple(self._after_anchor(verbalizer) for verbalizer in space.verbalizers)
         self._check_verbalizers()
         self.check_seams([f"Is this right?{verbalizer}" for verbalizer in space.verbalizers] + ["Is this right?"])
@@ -49,8 +68,45 @@ class SegmentTokenizer:
             if not found:
                 raise ScoringError(f"the tokenizer makes no token of {segment!r}, so nothing can be read after it")
             self._check_known(segment, first, found)
+            self._check_controls(segment, found[len(self._start) if first else 0 :])
             self._cache[segment, first] = found
         return found
+
+    def check_queries(self, queries: Iterable[str]) -> None:
+        """Make sure that claims become the same tokens alone and with what stands before and after them.
+
+        Claims that end alike are checked once, and so are claims that begin alike.
+
+        Raises:
+            ScoringError: One does not; the message names it.
+        """
+        for query in queries:
+            end, beginning = query[-SEAM_CHARACTERS:], query[:SEAM_CHARACTERS]
+            if (end, True) not in self._known_seams:
+                self._check_end(query)
+                self._known_seams.add((end, True))
+            if (beginning, False) not in self._known_seams:
+                self._check_beginning(query, beginning)
+                self._known_seams.add((beginning, False))
+
+    def _check_end(self, query: str) -> None:
+        alone = self._tokens(query, first=False)
+        for verbalizer, tokens in zip(self._space.verbalizers, self.verbalizers, strict=True):
+            if self._tokens(query + verbalizer, first=False) != (*alone, *tokens):
+                raise ScoringError(
+                    f"the tokenizer merges the end of the claim {query[-40:]!r} with {verbalizer!r}: alone it would "
+                    f"not become the same tokens as with its verdict; end claims in a letter or a mark that the "
+                    f"tokenizer keeps apart, or choose other verbalizers"
+                )
+
+    def _check_beginning(self, query: str, beginning: str) -> None:
+        for verbalizer in self._space.verbalizers:
+            alone = self._plain(verbalizer)
+            if self._plain(verbalizer + SEPARATOR + beginning)[: len(alone)] != alone:
+                raise ScoringError(
+                    f"the tokenizer merges {verbalizer!r} with the beginning of the claim {query[:40]!r}; begin claims "
+                    f"with a letter, or choose verbalizers that end in a letter"
+                )
 
     def check_seams(self, segments: Sequence[str]) -> None:
         """Make sure that a prompt, its query last, becomes the same tokens as a whole and segment by segment.
@@ -85,15 +141,31 @@ class SegmentTokenizer:
             return
         text = segment if first else self._anchor + SEPARATOR + segment
         # Tokenised once more, with offsets, which only this message needs.
-        cut = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        cut = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
         start, end = cut["offset_mapping"][cut["input_ids"].index(unknown)]
         raise ScoringError(
             f"the model's tokenizer does not know {text[start:end].strip() or text[start:end]!r} in {segment[:200]!r}; "
-            f"put it in words that the model knows, or set model.path to a model that knows this one"
+            f"put it in words that the model knows, or set model.path to a model that knows this one (the embedded "
+            f"model knows only a small world of its own)"
         )
 
+    def _check_controls(self, segment: str, tokens: Tokens) -> None:
+        """Tell of control tokens in the text of a segment, and refuse them where they cannot be read as text."""
+        for control in self._controls:
+            if control not in segment or control in self._controls_told:
+                continue
+            if self._tokenizer.convert_tokens_to_ids(control) in tokens:
+                raise ScoringError(
+                    f"{control!r} in {segment[:200]!r} is a control token of the model, and its tokenizer cannot read "
+                    f"it as plain text; write it otherwise in the claims"
+                )
+            self._controls_told.add(control)
+            warnings.warn(f"claims hold {control!r}, a control token of the model: it is read as text", stacklevel=2)
+
     def _plain(self, text: str) -> Tokens:
-        return tuple(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+        # Split, since a control token inside a claim would end the text or begin another speaker's turn.
+        made = self._tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return tuple(made.input_ids)
 
     def _after_anchor(self, text: str) -> Tokens:
         tokens = self._plain(self._anchor + text)

@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from icm.files.records import Record
+from icm.prepare.settings import ReadText
 from icm.scoring.open import ModelSettings
+from icm.statistics.streams import LibrarySeed
 from icm.training.arms.labels import Arm
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
@@ -26,7 +28,7 @@ class SamplesConfig(Record):
     num_prompts: int = Field(ge=1)
     samples_per_prompt: int = Field(ge=1)
     best_of_n: tuple[int, ...] = Field(min_length=1)
-    seed: int = Field(ge=0)
+    seed: LibrarySeed
 
 
 class VerdictSettings(LoopSettings):
@@ -46,7 +48,7 @@ class ArmsConfig(Record):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     error_rate: float = Field(ge=0, le=1)
     kept_share: float = Field(gt=0, le=1)
-    comparison_claim: str
+    comparison_claim: ReadText
     pairs: PairSettings
     model: RewardModelSettings
     verdicts: VerdictSettings | None

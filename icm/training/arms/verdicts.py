@@ -79,8 +79,9 @@ def _tune(
 def _tokens(tokenizer: Any, text: str, verbalizer: str) -> dict[str, list[int]]:
     """Return a claim and its verdict, which alone carries the loss, as tokens."""
     # Handed over as text, they would get an end-of-sequence token.
-    asked = tokenizer(text, verbose=False)["input_ids"]
-    whole = tokenizer(text + verbalizer, verbose=False)["input_ids"]
+    # A control token inside a claim is text here, as it is for the scorer.
+    asked = tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"]
+    whole = tokenizer(text + verbalizer, split_special_tokens=True, verbose=False)["input_ids"]
     return {"input_ids": whole, "completion_mask": [0] * len(asked) + [1] * (len(whole) - len(asked))}
 
 

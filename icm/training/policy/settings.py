@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from icm.files.records import Record
+from icm.statistics.streams import LibrarySeed
 from icm.training.completions import CompletionSettings
 from icm.training.finetune import SftSettings
 from icm.training.pairs import PromptSettings
@@ -40,7 +41,7 @@ class PolicyConfig(Record):
     `prompts` must be those that the reward model was trained on; `reward` is `None` where the method needs none.
     """
 
-    seed: int = Field(ge=0)
+    seed: LibrarySeed
     base: str | None
     completion: CompletionSettings
     prompts: PromptSettings

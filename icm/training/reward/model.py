@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from icm.errors import TrainingError
+from icm.errors import ScoringError, TrainingError
+from icm.models.names import local_directory
 from icm.models.whole import require_sizes, require_weights
 from icm.pocket.weights import pocket_model_dir
 from icm.training.libraries import quiet_libraries, save_model
@@ -43,8 +44,9 @@ class RewardModel:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text; no end-of-text token is added, since rollouts may lack one."""
-        # Not truncated: a text that is cut would get the reward of another.
-        return self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if texts else []
+        # Not truncated: a text that is cut would get the reward of another. Split: a control token inside is text.
+        how = {"truncation": False, "split_special_tokens": True, "verbose": False}
+        return self.tokenizer(list(texts), **how)["input_ids"] if texts else []
 
     def rewards(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the reward of each text (N,): prompt and response joined.
@@ -145,18 +147,21 @@ def combine(rewards: NDArray[np.float64], settings: EnsembleSettings) -> NDArray
 def _load(
     name: str, *, revision: str | None, fresh_head: bool, pad_token: str | None, max_length: int | None
 ) -> RewardModel:
-    # The Hub client would take a mistyped path for the name of a repository and say something about the network.
-    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise TrainingError(f"{name}: there is no such model directory; give a directory or a Hub id (owner/name)")
-    source = {"revision": revision, "local_files_only": Path(name).is_dir()}
+    try:
+        # Before the Hub client, which would take a mistyped path for a repository and say something about the network.
+        directory = local_directory(name)
+    except ScoringError as error:
+        raise TrainingError(str(error)) from None
+    location = str(directory or name)
+    source = {"revision": revision, "local_files_only": directory is not None}
     try:
         with quiet_libraries():
-            config = AutoConfig.from_pretrained(name, **source)
+            config = AutoConfig.from_pretrained(location, **source)
             _check_outputs(name, config)
-            tokenizer = AutoTokenizer.from_pretrained(name, **source)
+            tokenizer = AutoTokenizer.from_pretrained(location, **source)
             # Pickled weights could run code of their own, so safetensors alone.
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                name,
+                location,
                 num_labels=1,
                 dtype="float32",
                 use_safetensors=True,

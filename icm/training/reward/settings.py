@@ -9,6 +9,7 @@ from pydantic import Field
 
 from icm.files.records import Record
 from icm.statistics.estimates import Resampling
+from icm.statistics.streams import LibrarySeed
 from icm.training.pairs import PairSettings
 
 
@@ -50,7 +51,7 @@ class RewardModelSettings(Record):
     batch_size: int = Field(ge=1)
     micro_batch_size: int | None = Field(ge=1)
     centre: float = Field(ge=0)
-    seed: int = Field(ge=0)
+    seed: LibrarySeed
     checkpoint_every: int = Field(ge=1)
 
 
@@ -59,7 +60,7 @@ class RewardEvaluationConfig(Record):
 
     files: tuple[Path, ...]
     ensemble: EnsembleSettings
-    seed: int = Field(ge=0)
+    seed: LibrarySeed
     num_resamples: int = Field(ge=100)
     confidence_level: float = Field(gt=0, lt=1)
     num_bins: int = Field(ge=1)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from icm.claims import Claim
 from icm.errors import TrainingError
-from icm.files.labels import read_labels
+from icm.files.labels import num_unlabelled, read_labels
 from icm.files.records import (
     CLAIMS,
     HELD_OUT,
@@ -123,7 +123,11 @@ def _examples(
     held_out_path = prepare_dir / HELD_OUT
     held_out = read_rows(held_out_path, Claim) if held_out_path.exists() else []
     labels = read_labels(labels_path, space, [*claims, *held_out])
-    counts: dict[str, Any] = {"labels_of_other_claims": len(labels.keys() - {claim.id for claim in claims})}
+    counts: dict[str, Any] = {
+        "labels_of_other_claims": len(labels.keys() - {claim.id for claim in claims}),
+        "all_claims": len(claims),
+        "claims_without_label": num_unlabelled(labels, claims),
+    }
     if kind == "pointwise":
         answers = build_answers(claims, labels, space, settings)
         counts |= {"claims": len(claims), "answers": len(answers)}

@@ -1,0 +1,1 @@
+"""`icm diff`: two labellings of the same claims side by side. Opens no golden label by itself."""
