@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -23,13 +23,14 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
 
     def compile_kept(function: F) -> F:
         try:
-            return njit(cache=True, nogil=nogil)(function)
+            # Called as the function itself is called.
+            return cast(F, njit(cache=True, nogil=nogil)(function))
         except RuntimeError as error:
             # What Numba raises where it finds no directory; any other error of that kind is not about the cache.
             if "cannot cache" not in str(error):
                 raise
             _say_once()
-            return njit(nogil=nogil)(function)
+            return cast(F, njit(nogil=nogil)(function))
 
     return compile_kept
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from icm.config import Config, Places, load
+from icm.config import Config, Places, jobs_of, load
 from icm.errors import ConfigError, RunDirectoryError
 from icm.files.lock import alone
 from icm.files.records import first_problem, write_json
 from icm.models.names import misplaced_model
+from icm.objective import PrequentialSettings
 
 RUN: Final = "run.json"
 
@@ -67,19 +68,7 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
         if key in RENAMED:
             raise ConfigError(f"{key} is called {RENAMED[key]} now; type that")
     roots = {_root(key) for key in keys}
-    # Of the other commands, run_dir names what is read and out_dir where they write.
-    if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
-        raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
-    if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
-        raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
-    if "objective=prequential" in overrides and "contexts" in roots:
-        raise ConfigError("objective=prequential reads claims in blocks and no contexts=…; leave the contexts out")
-    judged = sorted({"labels", "corrections"} & roots)
-    if judged and command in ("run", "prepare", "elicit"):
-        raise ConfigError(
-            f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
-            f"judge labels that are there; labels to search with are anchors=FILE"
-        )
+    _require_no_contradiction(command, overrides, roots)
     if command not in READ:
         return
     # What the default out_dir is named after is read by every stage, unless the directory is given.
@@ -89,6 +78,27 @@ def require_read(command: str, overrides: Sequence[str]) -> None:
             makers = [stage for stage, names in READ.items() if _root(key) in names]
             where = f"`icm {makers[0]}` reads it" if makers else "`icm run` reads it"
             raise ConfigError(f"`icm {command}` does not read {key}: {where}; leave it out, or use `icm run`")
+
+
+def _require_no_contradiction(command: str, overrides: Sequence[str], roots: Set[str]) -> None:
+    """Refuse settings of which one makes another useless."""
+    # Of the other commands, run_dir names what is read and out_dir where they write.
+    if (command == "run" or command in READ) and {"out_dir", "run_dir"} <= roots:
+        raise ConfigError("run_dir names the run to go on with and out_dir a new one; give one of the two")
+    if command == "run" and "training" in roots and not any(each.startswith("stages=all") for each in overrides):
+        raise ConfigError("training=… is read with stages=all alone; add it, or leave the training settings out")
+    # Which objective it is follows from defaults, search=… and objective=… together, so the settings are composed.
+    if "contexts" in roots and isinstance(load(*jobs_of(overrides)[0]).objective, PrequentialSettings):
+        raise ConfigError(
+            "objective=prequential reads claims in blocks and no contexts=…; leave the contexts out, or choose another "
+            "objective"
+        )
+    judged = sorted({"labels", "corrections"} & roots)
+    if judged and command in ("run", "prepare", "elicit"):
+        raise ConfigError(
+            f"`icm {command}` makes labels and reads no {judged[0]}=…; `icm diagnose`, `icm evaluate` and `icm export` "
+            f"judge labels that are there; labels to search with are anchors=FILE"
+        )
 
 
 def remembered(places: Places, config: Config, overrides: Sequence[str]) -> tuple[Places, Config]:

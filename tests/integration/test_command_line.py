@@ -69,7 +69,8 @@ def test_clean_lists_what_stopped_runs_left_and_deletes_only_what_it_is_told(icm
     # What was written to just now may belong to a run that is going on.
     assert "nothing to clean" in icm("clean")[1]
     for path in [tmp_path / "runs", *before]:
-        os.utime(path, (time.time() - 2 * STILL_SECONDS,) * 2)
+        long_ago = time.time() - 2 * STILL_SECONDS
+        os.utime(path, (long_ago, long_ago))
     out = icm("clean")[1]
     assert "labels.jsonl.partial" in out
     assert ".elicit.overwritten" in out
