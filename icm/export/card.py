@@ -52,10 +52,9 @@ def render_card(
     diagnosis: Diagnosis | None,
     metrics: Metrics | None,
     rows: Mapping[str, int],
-    hashes: Mapping[str, str],
     without_pairs: str | None,
 ) -> str:
-    """Return the card as Markdown with the front matter that the Hub reads.
+    """Return the card as Markdown, to stand below its front matter.
 
     Args:
         task: The settings of the task.
@@ -66,11 +65,9 @@ def render_card(
         diagnosis: `None` if the labels were not diagnosed.
         metrics: `None` if the labels were not evaluated.
         rows: Number of rows by file.
-        hashes: SHA-256 by file.
         without_pairs: Why there are no pairs; `None` if there are.
     """
     parts = [
-        _front_matter(licence, hashes),
         f"# Labels of the task {_line(task['name'])}",
         "## Files\n\n" + _files(rows, without_pairs),
         "## How the labels were made\n\n" + _provenance(task, labels_file, elicited) + _corrected(corrections),
@@ -83,7 +80,8 @@ def render_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(licence: str | None, hashes: Mapping[str, str]) -> str:
+def front_matter(licence: str | None, hashes: Mapping[str, str]) -> str:
+    """Return what the Hub and the datasets library read at the top of a card, given the SHA-256 of each file."""
     # A configuration for each file, as the Hub would take files of different columns for one table. The datasets
     # library knows a local folder by its name and by what is said here, so without a word on the content it would
     # answer from its cache with the rows of another export.

@@ -19,7 +19,7 @@ from icm.claims import Claim
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import SchemaError
 from icm.evaluate.schema import Metrics
-from icm.export.card import render_card
+from icm.export.card import front_matter, render_card
 from icm.export.formats import Kind, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
 from icm.files.labels import num_unlabelled, read_labels, read_source_rows
@@ -118,10 +118,10 @@ def run(
             diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
             metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
             rows=written,
-            hashes={name: sha256_of(out_dir / name) for name in written if (out_dir / name).is_file()},
             without_pairs=without_pairs,
         )
-        write_text(out_dir / CARD, card)
+        hashes = {name: sha256_of(out_dir / name) for name in written if (out_dir / name).is_file()}
+        write_text(out_dir / CARD, f"{front_matter(licence_of(config, run_dir), hashes)}\n\n{card}")
         counts = {
             "rows": written,
             "without_pairs": without_pairs,
