@@ -40,7 +40,7 @@ WORLD: Final = (
     "task.num_held_out=8",
     "model=fake",
     "evaluate.shots=[0,2]",
-    "evaluate.num_draws=2",
+    "evaluate.draws=2",
     "evaluate.num_resamples=100",
 )
 
