@@ -160,7 +160,8 @@ class StageDir:
             inputs=self._inputs,
             outputs={name: sha256_of(self.path / name) for name in outputs},
             model=self._model,
-            counts=dict(counts),
+            # Through JSON, so that it is what it will be when it is read again.
+            counts=json.loads(json.dumps(dict(counts))),
             cost=dict(cost or {}),
             seconds=time.perf_counter() - self._started if seconds is None else seconds,
             versions=_versions(),
