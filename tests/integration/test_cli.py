@@ -156,7 +156,7 @@ def test_help_lists_commands_groups_and_settings(icm: Callable[..., tuple[int, s
     assert status == 0
     # The files of the chosen groups, with their comments, and what else could be chosen.
     assert "also: annealing, answer_frequency, bootstrap" in out
-    assert "alpha: 30.0" in out
+    assert "sweep_temperature: 0.5" in out
     assert "# Sweeps from several starts" in icm("run", "--help", "search=multistart")[1]
     assert icm()[0] == 2
     assert icm("--version")[1].startswith("icm 0.")
