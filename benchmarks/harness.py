@@ -68,7 +68,9 @@ def read_rows(path: Path | None) -> list[Row]:
     if path is None or not path.exists():
         return []
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not `splitlines`, which also cuts at separators that JSON allows inside of a text.
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    for number, line in enumerate(text.split("\n") if text else (), start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks.harness import Row
 from icm.errors import ConfigError
+from icm.files.curves import read_curve
 from icm.files.records import METRICS, Record, read_rows
 from icm.files.stage_dir import read_manifest, verify
 from icm.prepare.judge import Judge, judge_all, judge_of
@@ -95,9 +96,8 @@ def curve(policy_dir: Path, judge: Judge) -> list[Row]:
     if not (policy_dir / ROLLOUTS).exists():
         return []
     rows = read_rows(policy_dir / ROLLOUTS, _RolloutRow)
-    lines = (policy_dir / CURVE).read_text(encoding="utf-8").splitlines()
     # A KL that is estimated from samples may fall below 0, and its root is plotted.
-    divergence = {row["step"]: max(row["kl"], 0.0) for row in map(json.loads, lines)}
+    divergence = {row["step"]: max(row["kl"], 0.0) for row in read_curve(policy_dir / CURVE)}
     points = []
     for step in dict.fromkeys(row.step for row in rows):
         mine = [row for row in rows if row.step == step]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from icm.config import Config, Places, jobs_of, load
 from icm.errors import ConfigError, RunDirectoryError
+from icm.files.lock import alone
 from icm.files.records import first_problem, write_json
 from icm.models.names import misplaced_model
 from icm.objective import PrequentialSettings
@@ -141,12 +142,14 @@ def remember(places: Places, config: Config, command: str) -> None:
     path = places.out_dir / RUN
     settings = config.model_dump(mode="json")
     typed = {command: typed_line()}
-    if path.exists() and command in READ:
-        # A stage run alone replaces its own settings; the others describe results that are still there.
-        before = _load(path)
-        settings = _settings(before) | {name: settings[name] for name in READ[command]}
-        typed = before.get(TYPED, {}) | typed
-    write_json(path, settings | {TYPED: typed})
+    # Two stages of a run may end at the same time, and each must keep what the other has written.
+    with alone(places.out_dir):
+        if path.exists() and command in READ:
+            # A stage run alone replaces its own settings; the others describe results that are still there.
+            before = _load(path)
+            settings = _settings(before) | {name: settings[name] for name in READ[command]}
+            typed = before.get(TYPED, {}) | typed
+        write_json(path, settings | {TYPED: typed})
 
 
 def typed_line() -> str | None:
@@ -170,8 +173,12 @@ def _load(path: Path) -> dict[str, Any]:
             f"with out_dir={path.parent}, or begin a new run"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no JSON object")
+        return value
+    # Wrong JSON and wrong UTF-8 are errors of a value; JSON may also be nested too deeply to be read.
+    except (ValueError, RecursionError) as error:
         raise RunDirectoryError(
             f"{path} is corrupt ({error}); delete it and give the settings with out_dir={path.parent}"
         ) from None

@@ -9,6 +9,7 @@ from rich.console import Console
 from icm.config import Places
 from icm.files.labels import told_of_unlabelled
 from icm.files.records import GOLD, HELD_OUT, LABELS
+from icm.files.stage_dir import read_manifest
 from icm.training.libraries import processes
 from icm.training.reward import evaluation as reward_evaluation
 from icm.training.reward import stage as reward
@@ -43,7 +44,8 @@ def run(places: Places, settings: RewardConfig, console: Console) -> None:
     if told := told_of_unlabelled(labels_path, without, total):
         console.print(told, soft_wrap=True, markup=False)
     # A task without held-out claims has an empty file of them; its golden labels are of claims trained on.
-    has_golden_pairs = (prepare_dir / GOLD).exists() and (prepare_dir / HELD_OUT).stat().st_size > 0
+    has_golden = GOLD in read_manifest(prepare_dir, "prepare").outputs
+    has_golden_pairs = has_golden and (prepare_dir / HELD_OUT).stat().st_size > 0
     if not has_golden_pairs and not settings.evaluate.files:
         console.print(
             "no golden labels of held-out claims and no files of judged pairs: the reward model was not judged"

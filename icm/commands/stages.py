@@ -23,7 +23,7 @@ from icm.files.records import CLAIMS, METRICS, NOTED, REJECTED, TASK, Manifest, 
 from icm.files.stage_dir import read_result, verify
 from icm.prepare.shown import prompt_lines
 from icm.problem import check_problem
-from icm.scoring.open import open_scorer
+from icm.scoring.open import identity_of_tokenizer, open_scorer
 from icm.scoring.protocol import LabelScorer
 
 if TYPE_CHECKING:
@@ -44,7 +44,15 @@ def prepare(places: Places, config: Config, console: Console) -> None:
         return open_scorer(config.model, TRUE_FALSE).count_tokens(segments)
 
     out_dir, began = places.out_dir / "prepare", datetime.now(UTC)
-    manifest = stage.run(config.for_prepare(), out_dir, count_tokens, overwrite=places.overwrite)
+    # Which claims are short enough follows from what counts their tokens.
+    limited = config.task.max_claim_tokens is not None
+    manifest = stage.run(
+        config.for_prepare(),
+        out_dir,
+        count_tokens,
+        tokenizer=identity_of_tokenizer(config.model) if limited else None,
+        overwrite=places.overwrite,
+    )
     # After the stage, so that settings which it refused are not remembered.
     remember(places, config, "prepare")
     counts = manifest.counts

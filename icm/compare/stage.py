@@ -5,7 +5,7 @@ It reads golden labels, but only after a search has ended, as the evaluation doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from icm.config import Config, load
 from icm.elicit import stage as elicit
 from icm.evaluate.replay import replay
 from icm.evaluate.stage import read_elicitation
+from icm.files.lock import owned
 from icm.files.records import TASK, Manifest, read_task, write_text
 from icm.prepare import stage as prepare
 from icm.scoring.journal import JournalScorer
@@ -31,6 +32,9 @@ from icm.scoring.protocol import LabelScorer
 from icm.statistics.estimates import Resampling
 
 MAX_TRACE_POINTS: Final = 201
+
+Cell = tuple[str, int, str]
+"""Task, seed and column of a run."""
 
 
 def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
@@ -41,12 +45,17 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
         RunDirectoryError: `out_dir` holds runs with other settings, or a task has no golden labels.
         Interrupted: The user asked to stop; everything is kept.
     """
-    # Loaded here, since the drawing library takes a second that every other command would pay.
-    from icm.compare.figures import draw_comparison
-
     # All settings are checked before the first model is asked.
     cells = list(product(settings.tasks, settings.seeds, settings.all_columns))
     configs = {cell: _config(settings, *cell) for cell in cells}
+    # The journals are shared by all columns, so it is the whole directory that has one owner.
+    with owned(out_dir):
+        runs = _do_all(settings, configs, out_dir, console)
+        _write(settings, runs, out_dir, console)
+
+
+def _do_all(settings: CompareSettings, configs: Mapping[Cell, Config], out_dir: Path, console: Console) -> list[RunRow]:
+    """Do what is missing of all runs and return their rows."""
     # Each model is loaded once for a label space, not once for each run.
     scorers: dict[tuple[str, LabelSpace], LabelScorer] = {}
     runs = []
@@ -56,11 +65,7 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
         space = read_task(prepare_dir / TASK).label_space
         key = (config.model.model_dump_json(), space)
         if key not in scorers:
-            scorer = open_scorer(config.model, space)
-            # One journal for all columns of a model: what one column asked costs the next one nothing.
-            if settings.share_journal:
-                scorer = JournalScorer(scorer, out_dir / "journals" / f"{scorer.fingerprint}.jsonl")
-            scorers[key] = scorer
+            scorers[key] = _scorer(settings, config, space, out_dir)
         elicit_dir = prepare_dir.parent / column
         manifest = elicit.run(config.for_elicit(), prepare_dir, elicit_dir, scorers[key], Console(quiet=True))
         row = _row(prepare_dir, elicit_dir, manifest, {"task": task, "column": column, "seed": seed})
@@ -70,6 +75,22 @@ def run(settings: CompareSettings, out_dir: Path, console: Console) -> None:
             soft_wrap=True,
         )
         runs.append(row)
+    return runs
+
+
+def _scorer(settings: CompareSettings, config: Config, space: LabelSpace, out_dir: Path) -> LabelScorer:
+    scorer = open_scorer(config.model, space)
+    if not settings.share_journal:
+        return scorer
+    # One journal for all columns of a model: what one column asked costs the next one nothing.
+    return JournalScorer(scorer, out_dir / "journals" / f"{scorer.fingerprint}.jsonl", replays=False)
+
+
+def _write(settings: CompareSettings, runs: Sequence[RunRow], out_dir: Path, console: Console) -> None:
+    """Write tables and figures, and show the tables."""
+    # Loaded here, since the drawing library takes a second that every other command would pay.
+    from icm.compare.figures import draw_comparison
+
     # The seed of the intervals is fixed: those of the runs are what is compared.
     resampling = Resampling(seed=0, num_resamples=settings.num_resamples, confidence_level=settings.confidence_level)
     rows = summarise(runs, resampling)

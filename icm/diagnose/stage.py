@@ -68,18 +68,18 @@ def run(
     """
     inputs = _check_inputs(prepare_dir, elicit_dir, scorer)
     config = {**settings.model_dump(mode="json"), "model": scorer.fingerprint}
-    stage = StageDir(out_dir, "diagnose", config, inputs, model=describe_model(scorer), overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings, console)
-    # Where nothing had to be asked, no answer has claimed the directory yet.
-    stage.claim()
-    write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
-    # Checks that could not be measured say trust, and are not counted.
-    verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
-    counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}
-    return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
+    with StageDir(out_dir, "diagnose", config, inputs, model=describe_model(scorer), overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
+        diagnosis = diagnose(read_elicited(prepare_dir, elicit_dir, journal), settings, console)
+        # Where nothing had to be asked, no answer has claimed the directory yet.
+        stage.claim()
+        write_json(out_dir / DIAGNOSIS, diagnosis.model_dump(mode="json"))
+        # Checks that could not be measured say trust, and are not counted.
+        verdicts = [check.verdict for check in diagnosis.checks if check.value is not None]
+        counts = {"verdict": diagnosis.verdict, "checks": len(verdicts), "doubts": len(diagnosis.reasons)}
+        return stage.finish(counts, outputs=(DIAGNOSIS,), cost=asdict(journal.cost))
 
 
 def read_elicited(prepare_dir: Path, elicit_dir: Path, scorer: LabelScorer) -> Elicited:

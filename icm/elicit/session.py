@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final, Generic
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Generic
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +18,7 @@ from rich.console import Console
 from consistency.kernels import count_violations
 from icm.claims import UNLABELLED, Labels
 from icm.elicit.checkpoint import Checkpoint
-from icm.errors import Interrupted
+from icm.errors import Interrupted, RunDirectoryError
 from icm.files.records import TRACE, TraceRow, dump_row
 from icm.files.stage_dir import StageDir
 from icm.problem import Problem
@@ -48,6 +50,8 @@ class Session(Generic[S]):
         self._journal = journal
         self._checkpoint_seconds = checkpoint_seconds
         self._trace_bytes = checkpoint.trace_bytes if checkpoint else 0
+        # Before anything is evaluated: a damaged trace must be found at once.
+        self._trace_hash = hashlib.sha256() if checkpoint is None else _hash_of_trace(stage.path / TRACE, checkpoint)
         self._opened_trace: BinaryIO | None = None
         if checkpoint is None:
             self._resumed = None
@@ -142,7 +146,9 @@ class Session(Generic[S]):
             tokens=self.cost.forwarded_tokens,
             changes={claims[i].id: _or_none(int(state.labels[i])) for i in changed},
         )
-        self._trace.write(dump_row(row).encode())
+        line = dump_row(row).encode()
+        self._trace.write(line)
+        self._trace_hash.update(line)
         return row
 
     def _save(self, state: S) -> None:
@@ -152,11 +158,31 @@ class Session(Generic[S]):
         Checkpoint(
             state=dict(self._search.save(state)),
             trace_bytes=self._trace.tell(),
+            trace_sha256=self._trace_hash.hexdigest(),
             # `position` first brings the journal to the disk, so the checkpoint never names more than is there.
             journal_bytes=self._journal.position(),
             cost=self.cost,
             seconds=self.seconds,
         ).save(self._stage.path / CHECKPOINT)
+        # From here on a search that fails goes on from its checkpoint.
+        self._stage.keep()
+
+
+def _hash_of_trace(path: Path, checkpoint: Checkpoint) -> Any:
+    """Return the hash of a trace up to its checkpoint, to go on with.
+
+    Raises:
+        RunDirectoryError: The trace is shorter than at the checkpoint, or another one.
+    """
+    content = path.read_bytes()[: checkpoint.trace_bytes] if path.exists() else b""
+    hasher = hashlib.sha256(content)
+    if hasher.hexdigest() != checkpoint.trace_sha256:
+        state = "altered" if len(content) == checkpoint.trace_bytes else "cut short" if path.exists() else "missing"
+        raise RunDirectoryError(
+            f"{path} is {state} since the checkpoint of the search; bring it back, or delete {CHECKPOINT} beside it "
+            f"and run the same command again: the search starts over, and the journal answers what it still holds"
+        )
+    return hasher
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -83,42 +84,45 @@ def run(
     what_counts = settings.model_dump(mode="json", exclude={"checkpoint_seconds": True, "search": {"labels": True}})
     # The model belongs to the settings: labels by other weights are another result.
     config = {**what_counts, "model": scorer.fingerprint}
-    stage = StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite)
-    if done := stage.complete():
-        return done
+    with StageDir(out_dir, "elicit", config, inputs, model=describe_model(scorer), overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
 
-    claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
-    # With `overwrite` the old files are still there at this point: they go when the first new one is written.
-    checkpoint = None if stage.begins_anew else load_checkpoint(out_dir / CHECKPOINT)
-    journal = JournalScorer(
-        scorer,
-        out_dir / JOURNAL,
-        at=checkpoint.journal_bytes if checkpoint else None,
-        fresh=stage.begins_anew,
-        before_first_write=stage.claim,
-    )
-    problem = build_problem(claims, task, journal, settings, read_source_rows(prepare_dir / ROWS))
-    search = build_search(settings.search, problem, settings.seed)
-    # Before the search, so that prompts that do not fit are refused before the model is asked.
-    ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
-    console.print(str(ahead), soft_wrap=True)
-    with Session(stage, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
-        state = session.run(console)
-    result = search.result(state)
-    # A search may return another labelling than its last one; the journal answers what has been asked already.
-    evaluation = problem.objective.evaluate(result.labels)
-    # The trace is read back, since a search that went on has its earlier rows on the disk alone.
-    write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
-    write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
-    # The manifest after all that it names, and the checkpoint removed after both: killed in between, nothing is lost.
-    manifest = stage.finish(
-        _counts(problem, state, result, evaluation),
-        outputs=(LABELS, ALTERNATIVES, TRACE),
-        cost=asdict(session.cost),
-        seconds=session.seconds,
-    )
-    (out_dir / CHECKPOINT).unlink()
-    return manifest
+        claims, task = read_claims(prepare_dir / CLAIMS), read_task(prepare_dir / TASK)
+        # With `overwrite` the old files are still there at this point: they go when the first new one is written.
+        checkpoint = None if stage.begins_anew else load_checkpoint(out_dir / CHECKPOINT)
+        journal = JournalScorer(
+            scorer,
+            out_dir / JOURNAL,
+            at=checkpoint.journal_bytes if checkpoint else None,
+            fresh=stage.begins_anew,
+            # What was asked before a checkpoint has been counted in it.
+            replays=checkpoint is None,
+            # On trial, since a search may find out only after its start that it can say nothing about these claims.
+            before_first_write=partial(stage.claim, on_trial=True),
+        )
+        problem = build_problem(claims, task, journal, settings, read_source_rows(prepare_dir / ROWS))
+        search = build_search(settings.search, problem, settings.seed)
+        # Before the search, so that prompts that do not fit are refused before the model is asked.
+        ahead = forecast(problem.objective, claims, task.label_space, search.num_steps, search.num_evaluations)
+        console.print(str(ahead), soft_wrap=True)
+        with Session(stage, problem, search, journal, settings.checkpoint_seconds, checkpoint) as session:
+            state = session.run(console)
+        result = search.result(state)
+        # A search may return another labelling than its last one; the journal answers what has been asked already.
+        evaluation = problem.objective.evaluate(result.labels)
+        # The trace is read back, since a search that went on has its earlier rows on the disk alone.
+        write_rows(out_dir / LABELS, label_rows(problem, result, evaluation, read_rows(out_dir / TRACE, TraceRow)))
+        write_rows(out_dir / ALTERNATIVES, alternative_rows(problem, result))
+        # The manifest after all that it names, and the checkpoint removed after both: a kill in between loses nothing.
+        manifest = stage.finish(
+            _counts(problem, state, result, evaluation),
+            outputs=(LABELS, ALTERNATIVES, TRACE),
+            cost=asdict(session.cost),
+            seconds=session.seconds,
+        )
+        (out_dir / CHECKPOINT).unlink()
+        return manifest
 
 
 def label_rows(problem: Problem, result: Result, evaluation: Evaluation, trace: Sequence[TraceRow]) -> list[LabelRow]:

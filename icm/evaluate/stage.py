@@ -76,34 +76,34 @@ def run(
     """
     inputs = _check_inputs(prepare_dir, elicit_dir)
     settings = {**config.model_dump(mode="json"), "model": scorer.fingerprint if scorer else None}
-    stage = StageDir(
+    with StageDir(
         out_dir, "evaluate", settings, inputs, model=describe_model(scorer) if scorer else None, overwrite=overwrite
-    )
-    if done := stage.complete():
-        return done
+    ) as stage:
+        if done := stage.complete():
+            return done
 
-    elicitation = read_elicitation(prepare_dir, elicit_dir)
-    # The directory is claimed by the first answer at the earliest: a start that fails before leaves it free.
-    journal = None
-    if scorer is not None:
-        journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
-    spent = read_manifest(elicit_dir, "elicit").cost.get("forwarded_tokens")
-    metrics = evaluate(elicitation, config, journal, console, search_tokens=spent)
-    cost = asdict(journal.cost) if journal else {}
-    stage.claim()
-    write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    # Loaded here, since the drawing library takes a second that every other command would pay.
-    from icm.evaluate.figures import draw_figures
+        elicitation = read_elicitation(prepare_dir, elicit_dir)
+        # The directory is claimed by the first answer at the earliest: a start that fails before leaves it free.
+        journal = None
+        if scorer is not None:
+            journal = JournalScorer(scorer, out_dir / JOURNAL, fresh=stage.begins_anew, before_first_write=stage.claim)
+        spent = read_manifest(elicit_dir, "elicit").cost.get("forwarded_tokens")
+        metrics = evaluate(elicitation, config, journal, console, search_tokens=spent)
+        cost = asdict(journal.cost) if journal else {}
+        stage.claim()
+        write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
+        # Loaded here, since the drawing library takes a second that every other command would pay.
+        from icm.evaluate.figures import draw_figures
 
-    figures = draw_figures(metrics, out_dir / "figures")
-    drawn = [f"figures/{name}{suffix}" for name in figures for suffix in (".png", ".svg")]
-    counts = {
-        "claims": metrics.num_claims,
-        "labelled": metrics.num_labelled,
-        "without_gold": metrics.num_without_gold,
-        "held_out": metrics.num_held_out,
-    }
-    return stage.finish(counts, outputs=(METRICS, *drawn), cost=cost)
+        figures = draw_figures(metrics, out_dir / "figures")
+        drawn = [f"figures/{name}{suffix}" for name in figures for suffix in (".png", ".svg")]
+        counts = {
+            "claims": metrics.num_claims,
+            "labelled": metrics.num_labelled,
+            "without_gold": metrics.num_without_gold,
+            "held_out": metrics.num_held_out,
+        }
+        return stage.finish(counts, outputs=(METRICS, *drawn), cost=cost)
 
 
 def evaluate(
@@ -197,8 +197,9 @@ def _why_not_in_context(elicitation: Elicitation) -> str:
 
 def _check_inputs(prepare_dir: Path, elicit_dir: Path) -> dict[str, str]:
     """Check that the directories hold results of one run, with golden labels. Return the hashes of their files."""
-    read_manifest(prepare_dir, "prepare")
-    if not (prepare_dir / GOLD).exists():
+    written = read_manifest(prepare_dir, "prepare").outputs
+    # A file that the stage wrote and that is gone since is no absent one: it is found below.
+    if GOLD not in written and not (prepare_dir / GOLD).exists():
         raise RunDirectoryError(
             f"{prepare_dir / GOLD} does not exist, so there is nothing to compare the labels with; prepare the task "
             f"from a source with golden labels, or be content with {elicit_dir / LABELS}"

@@ -54,7 +54,7 @@ def render_card(
     rows: Mapping[str, int],
     without_pairs: str | None,
 ) -> str:
-    """Return the card as Markdown with the front matter that the Hub reads.
+    """Return the card as Markdown, to stand below its front matter.
 
     Args:
         task: The settings of the task.
@@ -68,7 +68,6 @@ def render_card(
         without_pairs: Why there are no pairs; `None` if there are.
     """
     parts = [
-        _front_matter(licence, rows),
         f"# Labels of the task {_line(task['name'])}",
         "## Files\n\n" + _files(rows, without_pairs),
         "## How the labels were made\n\n" + _provenance(task, labels_file, elicited) + _corrected(corrections),
@@ -81,12 +80,15 @@ def render_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(licence: str | None, rows: Mapping[str, int]) -> str:
-    # A configuration for each file, as the Hub would take files of different columns for one table.
+def front_matter(licence: str | None, hashes: Mapping[str, str]) -> str:
+    """Return what the Hub and the datasets library read at the top of a card, given the SHA-256 of each file."""
+    # A configuration for each file, as the Hub would take files of different columns for one table. The datasets
+    # library knows a local folder by its name and by what is said here, so without a word on the content it would
+    # answer from its cache with the rows of another export.
     configs = [
-        f"- config_name: {name}\n  data_files: trl/{name}.jsonl"
+        f"- config_name: {name}\n  data_files: trl/{name}.jsonl\n  description: SHA-256 {hashes[f'trl/{name}.jsonl']}"
         for name in ("preference", "kto", "sft")
-        if f"trl/{name}.jsonl" in rows
+        if f"trl/{name}.jsonl" in hashes
     ]
     lines = ["---", *_licence_keys(licence), "tags: [preference, machine-labelled, unsupervised]"]
     return "\n".join([*lines, *(["configs:", *configs] if configs else []), "---"])

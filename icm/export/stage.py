@@ -19,7 +19,7 @@ from icm.claims import Claim
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import SchemaError
 from icm.evaluate.schema import Metrics
-from icm.export.card import render_card
+from icm.export.card import front_matter, render_card
 from icm.export.formats import Kind, Row, axolotl_row, export_rows, verl_row
 from icm.export.settings import ExportConfig
 from icm.files.labels import num_unlabelled, read_labels, read_source_rows
@@ -82,7 +82,7 @@ def run(
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
         SchemaError: A file is malformed, or no claim has a label.
     """
-    prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK)
+    prepared = verify(run_dir / "prepare", "prepare", CLAIMS, TASK, optional=(HELD_OUT,))
     elicited = _elicited(labels_path)
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)} | {"labels": sha256_of(labels_path)}
     # What a verdict or a metric says of other labels must not stand on the card of these.
@@ -92,42 +92,43 @@ def run(
     inputs |= {each.name: sha256_of(each / MANIFEST) for each in (diagnosed, evaluated) if each is not None}
     if corrections is not None:
         inputs["corrections"] = sha256_of(corrections)
-    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    prepare_dir = run_dir / "prepare"
-    task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
-    held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
-    # A file of other origin may label held-out claims too; these are known claims, but not exported.
-    known, source_rows = [*claims, *held_out], read_source_rows(prepare_dir / ROWS)
-    labels = read_labels(labels_path, task.label_space, known, rows=source_rows)
-    corrected = read_labels(corrections, task.label_space, known, rows=source_rows) if corrections else {}
-    changed = {
-        claim: row for claim, row in corrected.items() if claim not in labels or labels[claim].label != row.label
-    }
-    labels |= changed
-    rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
-    stage.claim()
-    written = _write(config, rows, out_dir)
-    card = render_card(
-        task=prepared.config["task"],
-        licence=licence_of(config, run_dir),
-        labels_file=labels_path.name,
-        corrections=None if corrections is None else (corrections.name, len(corrected), len(changed)),
-        elicited=elicited,
-        diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
-        metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
-        rows=written,
-        without_pairs=without_pairs,
-    )
-    write_text(out_dir / CARD, card)
-    counts = {
-        "rows": written,
-        "without_pairs": without_pairs,
-        "all_claims": len(claims),
-        "claims_without_label": num_unlabelled(labels, claims),
-    }
-    return stage.finish(counts, outputs=_files(out_dir))
+    with StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        prepare_dir = run_dir / "prepare"
+        task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
+        held_out = read_rows(prepare_dir / HELD_OUT, Claim) if (prepare_dir / HELD_OUT).exists() else []
+        # A file of other origin may label held-out claims too; these are known claims, but not exported.
+        known, source_rows = [*claims, *held_out], read_source_rows(prepare_dir / ROWS)
+        labels = read_labels(labels_path, task.label_space, known, rows=source_rows)
+        corrected = read_labels(corrections, task.label_space, known, rows=source_rows) if corrections else {}
+        changed = {
+            claim: row for claim, row in corrected.items() if claim not in labels or labels[claim].label != row.label
+        }
+        labels |= changed
+        rows, without_pairs = export_rows(claims, labels, task.label_space, config.pairs, task.name)
+        stage.claim()
+        written = _write(config, rows, out_dir)
+        card = render_card(
+            task=prepared.config["task"],
+            licence=licence_of(config, run_dir),
+            labels_file=labels_path.name,
+            corrections=None if corrections is None else (corrections.name, len(corrected), len(changed)),
+            elicited=elicited,
+            diagnosis=read_result(diagnosed, "diagnose", DIAGNOSIS, Diagnosis) if diagnosed else None,
+            metrics=read_result(evaluated, "evaluate", METRICS, Metrics) if evaluated else None,
+            rows=written,
+            without_pairs=without_pairs,
+        )
+        hashes = {name: sha256_of(out_dir / name) for name in written if (out_dir / name).is_file()}
+        write_text(out_dir / CARD, f"{front_matter(licence_of(config, run_dir), hashes)}\n\n{card}")
+        counts = {
+            "rows": written,
+            "without_pairs": without_pairs,
+            "all_claims": len(claims),
+            "claims_without_label": num_unlabelled(labels, claims),
+        }
+        return stage.finish(counts, outputs=_files(out_dir))
 
 
 def _elicited(labels_path: Path) -> Manifest | None:

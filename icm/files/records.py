@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -160,6 +160,7 @@ class Manifest(Record):
         seconds: Wall time, over all resumed parts.
         versions: Versions of Python, this package and the libraries that decide the numbers.
         created_at: When the result was complete, UTC, ISO 8601.
+        digest: SHA-256 of all the rest, so that an edited manifest is noticed; empty in those of older versions.
     """
 
     stage: str
@@ -172,6 +173,11 @@ class Manifest(Record):
     seconds: float = 0.0
     versions: dict[str, str] = {}
     created_at: str = ""
+    digest: str = ""
+
+    def signed(self) -> Self:
+        """Return the same manifest with its digest."""
+        return self.model_copy(update={"digest": digest_of(self.model_dump(mode="json", exclude={"digest"}))})
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
@@ -267,6 +273,8 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
         raise SchemaError(f"{path}: no such file") from None
     except ValidationError as error:
         raise SchemaError(f"{path}: {first_problem(error)}") from None
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def read_task(path: Path) -> TaskRecord:
@@ -285,6 +293,11 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (FileNotFoundError, IsADirectoryError):
         raise SchemaError(f"{path}: no such file; name one that is there") from None
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of a plain JSON value, which the order of its keys does not change."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 # Building an adapter costs more than validating a row with it.

@@ -3,15 +3,16 @@
 A directory without a manifest holds no result: it is either being written or was interrupted. A stage goes through one
 sequence, whatever it does:
 
-    stage = StageDir(out_dir, "reward", settings, inputs)
-    if done := stage.complete():
-        return done
-    ...  # everything that can fail for a reason that lies in settings or inputs
-    stage.claim()
-    ...  # the work; what is written now belongs to these settings
-    return stage.finish(counts, outputs)
+    with StageDir(out_dir, "reward", settings, inputs) as stage:
+        if done := stage.complete():
+            return done
+        ...  # everything that can fail for a reason that lies in settings or inputs
+        stage.claim()
+        ...  # the work; what is written now belongs to these settings
+        return stage.finish(counts, outputs)
 
-So a start that fails before `claim` leaves the directory as it was.
+So a start that fails before `claim` leaves the directory as it was. From `complete` on the directory has one owner,
+until the block is left.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ import platform
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
 import icm
-from icm.errors import RunDirectoryError, SchemaError
+from icm.errors import ConfigError, RunDirectoryError, SchemaError, ScoringError, TrainingError
+from icm.files.lock import LOCK, owned
 from icm.files.records import CLAIMS, MANIFEST, Manifest, RecordT, first_problem, read_json, sha256_of, write_json
 
 SETTINGS: Final = "settings.json"
+OVERWRITTEN: Final = ".overwritten"
+"""Where what is overwritten lies while it is deleted."""
 
 _RECORDED_VERSIONS: Final = ("numpy", "numba", "torch", "transformers", "tokenizers")
 
@@ -49,6 +54,7 @@ class StageDir:
         *,
         model: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        writes: bool = True,
     ) -> None:
         """Describe what is to be written; nothing is touched yet.
 
@@ -59,6 +65,7 @@ class StageDir:
             inputs: SHA-256 of the files read, by role.
             model: Names the model that is asked, see `LabelScorer.description`; `None` for none.
             overwrite: Whether a result or a beginning under other settings may be deleted.
+            writes: Whether this process writes the directory: of those that `accelerate launch` starts, one does.
         """
         self.path = path
         self.stage = stage
@@ -67,52 +74,69 @@ class StageDir:
         self._inputs = dict(inputs)
         self._model = None if model is None else dict(model)
         self._overwrite = overwrite
+        self._writes = writes
+        self._owned = ExitStack()
+        self._is_trial = False
         self._started = time.perf_counter()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What the settings are to blame for would fail again under them, and others must not be refused for it. A full
+        # disk, a request to stop or any other error says nothing about them.
+        refused = kind is not None and issubclass(kind, ConfigError | SchemaError | ScoringError | TrainingError)
+        try:
+            if refused and self._is_trial:
+                self._empty()
+        finally:
+            self._owned.close()
+
     def complete(self) -> Manifest | None:
-        """Return the manifest if the result is there already; `None` if there is work to do.
+        """Return the manifest if the result is there already; `None` if there is work to do, and own the directory.
 
         With `overwrite` there always is, as long as the directory may be overwritten.
 
         Raises:
-            RunDirectoryError: The directory belongs to a run with other settings, holds something else, or a file of
-                the result is missing or was altered.
+            RunDirectoryError: The directory belongs to a run with other settings, holds something else, another
+                process writes it, or a file of the result is missing or was altered.
         """
+        # A result is looked for without the lock, since it may lie where this process cannot write.
+        if not self._overwrite and (done := self._found()):
+            return done
+        if self._writes:
+            self._owned.enter_context(owned(self.path))
+            self._finish_emptying()
+        # Looked at once more, now that nobody else writes: another process may have come first.
+        if not self._overwrite:
+            return self._found()
         # Checked at once, so that nothing is computed for a directory that may not be deleted.
-        if self._overwrite:
-            self._check_overwritable()
-            return None
-        # A directory that is merely begun is bound to its settings as much as one that is complete.
-        found = self._claimed_by()
-        if found is not None and "inputs" not in found:
-            raise RunDirectoryError(
-                f"{self.path} was made by an older version of icm, which recorded less than this one compares; choose "
-                f"another out_dir, or add overwrite=true to start this stage anew"
-            )
-        if found is not None and found != self.config:
-            raise RunDirectoryError(
-                f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "
-                f"another out_dir, or add overwrite=true to start this stage anew"
-            )
-        return verify(self.path, self.stage) if (self.path / MANIFEST).exists() else None
+        self._check_overwritable()
+        return None
 
     @property
     def begins_anew(self) -> bool:
         """Whether what the directory holds is to be deleted, so that nothing in it may be read."""
         return self._overwrite
 
-    def claim(self) -> None:
-        """Tie the directory to these settings; what another run left in it is deleted first if that was asked for."""
+    def claim(self, *, on_trial: bool = False) -> None:
+        """Tie the directory to these settings; what another run left in it is deleted first if that was asked for.
+
+        Args:
+            on_trial: Whether a refusal by settings, inputs or model frees a directory again that was free before; until
+                `keep`.
+        """
         if self._overwrite and self.path.exists():
-            # Renamed first: a process that is killed here leaves either the whole old result or none.
-            doomed = self.path.with_name(f".{self.path.name}.overwritten")
-            shutil.rmtree(doomed, ignore_errors=True)
-            self.path.rename(doomed)
-            shutil.rmtree(doomed)
+            self._empty()
         # Claimed once: a second call must not delete what was written since the first.
         self._overwrite = False
         if not (self.path / SETTINGS).exists():
+            self._is_trial = on_trial
             write_json(self.path / SETTINGS, self.config)
+
+    def keep(self) -> None:
+        """Say that what was written by now is worth going on with, whatever happens."""
+        self._is_trial = False
 
     def finish(
         self,
@@ -136,34 +160,90 @@ class StageDir:
             inputs=self._inputs,
             outputs={name: sha256_of(self.path / name) for name in outputs},
             model=self._model,
-            counts=dict(counts),
+            # Through JSON, so that it is what it will be when it is read again.
+            counts=json.loads(json.dumps(dict(counts))),
             cost=dict(cost or {}),
             seconds=time.perf_counter() - self._started if seconds is None else seconds,
             versions=_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        ).signed()
         # The manifest comes before the settings go: killed in between, the directory is complete and still claimed.
         write_json(self.path / MANIFEST, manifest.model_dump(mode="json"))
         # The manifest holds the same settings; one copy cannot contradict itself.
         (self.path / SETTINGS).unlink(missing_ok=True)
         return manifest
 
-    def _claimed_by(self) -> Any:
+    def _found(self) -> Manifest | None:
+        """Return the manifest of a whole result under these settings, `None` where there is work to do."""
+        found = self._claimed_by()
+        # A directory that is merely begun is bound to its settings as much as one that is complete.
+        if found is None:
+            self._check_free()
+            return None
+        if "inputs" not in found:
+            raise RunDirectoryError(
+                f"{self.path} was made by an older version of icm, which recorded less than this one compares; choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
+        if found != self.config:
+            raise RunDirectoryError(
+                f"{self.path} belongs to a run with other settings ({_first_difference(found, self.config)}); choose "
+                f"another out_dir, or add overwrite=true to start this stage anew"
+            )
+        return verify(self.path, self.stage) if (self.path / MANIFEST).exists() else None
+
+    def _claimed_by(self) -> dict[str, Any] | None:
         """Return the settings that the directory is tied to, `None` if it is free."""
         # The manifest decides where both are there: the process was killed after it was written.
         if (self.path / MANIFEST).exists():
             return read_manifest(self.path, self.stage).config
         return _load_json(self.path / SETTINGS) if (self.path / SETTINGS).exists() else None
 
-    def _check_overwritable(self) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
-            return
-        if (self.path / SETTINGS).is_file() or (self.path / MANIFEST).is_file():
+    def _check_free(self) -> None:
+        """Refuse files of which nothing says whose they are: a stage would go on from them as if they were its own."""
+        unknown = [
+            path
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path.name != LOCK and not path.name.endswith(".partial")
+        ]
+        # Looked at once more: another process may have claimed the directory in between, with its settings first.
+        if not unknown or any((self.path / name).exists() for name in (SETTINGS, MANIFEST, OVERWRITTEN)):
             return
         raise RunDirectoryError(
-            f"overwrite=true would delete {self.path}, which is no directory of a stage: it holds neither {MANIFEST} "
-            f"nor {SETTINGS}; choose another out_dir, or move it away yourself"
+            f"{self.path} holds files ({unknown[0].relative_to(self.path)}), but neither {MANIFEST} nor {SETTINGS}, so "
+            f"nothing says whose they are; choose another out_dir, or empty it yourself"
         )
+
+    def _check_overwritable(self) -> None:
+        """Refuse to delete what no stage has made."""
+        if (self.path / SETTINGS).is_file() or (self.path / MANIFEST).is_file():
+            return
+        if any(path.name != LOCK for path in self.path.glob("*")):
+            raise RunDirectoryError(
+                f"overwrite=true would delete {self.path}, which is no directory of a stage: it holds neither "
+                f"{MANIFEST} nor {SETTINGS}; choose another out_dir, or move it away yourself"
+            )
+
+    def _empty(self) -> None:
+        """Delete all but the lock. A process that is killed meanwhile leaves either the whole old content or none."""
+        doomed = self.path / OVERWRITTEN
+        doomed.mkdir(exist_ok=True)
+        # First what makes it a result or a beginning; the manifest decides where both are there.
+        names = [SETTINGS, MANIFEST, *sorted(path.name for path in self.path.iterdir())]
+        for name in dict.fromkeys(names):
+            if name not in (LOCK, OVERWRITTEN) and (self.path / name).exists():
+                (self.path / name).rename(doomed / name)
+        shutil.rmtree(doomed)
+
+    def _finish_emptying(self) -> None:
+        """Finish what a process was killed in, or undo what it had hardly begun."""
+        if not (self.path / OVERWRITTEN).exists():
+            return
+        if (self.path / SETTINGS).exists() or (self.path / MANIFEST).exists():
+            # Nothing but the settings beside a manifest, which repeats them, can have been moved by then.
+            shutil.rmtree(self.path / OVERWRITTEN)
+        else:
+            self._empty()
 
 
 def read_manifest(path: Path, stage: str) -> Manifest:
@@ -177,6 +257,10 @@ def read_manifest(path: Path, stage: str) -> Manifest:
         raise RunDirectoryError(f"{path} has no {MANIFEST}, so it holds no result; run `icm {stage}` first")
     try:
         manifest = Manifest.model_validate(_load_json(file))
+        if manifest.digest and manifest != manifest.signed():
+            raise RunDirectoryError(
+                f"{file} was altered since `icm {stage}` wrote it; run `icm {stage}` again with overwrite=true"
+            )
     except ValidationError as error:
         raise RunDirectoryError(
             f"{file}: {first_problem(error)}; it was altered, or written by another version of icm: run `icm {stage}` "
@@ -188,18 +272,21 @@ def read_manifest(path: Path, stage: str) -> Manifest:
     return manifest
 
 
-def verify(path: Path, stage: str, *names: str) -> Manifest:
+def verify(path: Path, stage: str, *names: str, optional: Sequence[str] = ()) -> Manifest:
     """Read the manifest of a finished stage and check that the outputs are the ones it describes.
 
     Args:
         path: The directory of the stage.
         stage: Its name.
         names: The outputs to check, all if there are none; no other file is opened.
+        optional: Outputs to check as well if the stage wrote them: one that it wrote and that is gone is no absent one.
 
     Raises:
         RunDirectoryError: There is no manifest, or an output is missing or was altered.
     """
     manifest = read_manifest(path, stage)
+    if optional:
+        names = (*names, *(name for name in optional if name in manifest.outputs))
     # Hashing costs a read of the file, so callers name those that they go on to read.
     for name in names or manifest.outputs:
         file = path / name
@@ -249,10 +336,14 @@ def read_result(path: Path, stage: str, name: str, kind: type[RecordT]) -> Recor
         raise SchemaError(f"{error}; run `icm {stage}` again with overwrite=true") from None
 
 
-def _load_json(path: Path) -> Any:
+def _load_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no JSON object")
+        return value
+    # Wrong JSON and wrong UTF-8 are errors of a value; JSON may also be nested too deeply to be read.
+    except (ValueError, RecursionError) as error:
         raise RunDirectoryError(
             f"{path} is corrupt ({error}); run the stage again with overwrite=true, or delete {path.parent}"
         ) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from icm.files.lock import alone
 
 CACHE_VARIABLE: Final = "ICM_CACHE_DIR"
 """Environment variable that moves the cache."""
@@ -40,7 +40,7 @@ def made_once(directory: Path, make: Callable[[Path], None]) -> Path:
     if directory.is_dir():
         return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(directory.with_name(f".{directory.name}.lock")):
+    with alone(directory.with_name(f".{directory.name}.lock")):
         if directory.is_dir():  # another process has made it while this one waited
             return directory
         # In the same parent, because a rename is atomic only within one file system.
@@ -54,12 +54,3 @@ def made_once(directory: Path, make: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return directory
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it when the process ends, however it ends."""
-    # The lock file is never removed: a process that waits on a removed one would exclude nobody who comes later.
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from icm.errors import RunDirectoryError, ScoringError
-from icm.files.curves import append_rows, keep_rows_until
+from icm.files.curves import append_rows, begins_with, cut_back, extent_of
+from icm.files.lock import owned
 from icm.files.records import sha256_of
 from icm.pocket.corpus import Batch, Corpus
 from icm.pocket.recipe import HEAD_DIM, PocketTraining
@@ -63,9 +66,15 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
         until: Stop with a checkpoint after this many steps instead of finishing; the model is not written then.
 
     Raises:
-        RunDirectoryError: The directory holds a checkpoint of a training with other settings.
+        RunDirectoryError: The directory holds a checkpoint of a training with other settings, a damaged one, or
+            another process trains in it.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
+    with owned(out_dir):
+        _train(settings, out_dir, until)
+    return out_dir
+
+
+def _train(settings: PocketTraining, out_dir: Path, until: int | None) -> None:
     tokenizer = build_tokenizer()
     corpus = Corpus(World(settings.world_seed), tokenizer, settings.truth_share)
     # From scratch even when resumed: loading a checkpoint needs a model and optimisers of the right shapes.
@@ -86,7 +95,6 @@ def train(settings: PocketTraining, out_dir: Path, *, until: int | None = None) 
                 _save_checkpoint(run, settings, out_dir)
     if run.step == settings.steps:
         _write_model(run.model, tokenizer, settings, out_dir)
-    return out_dir
 
 
 def draw_batch(corpus: Corpus, settings: PocketTraining, step: int) -> Batch:
@@ -173,24 +181,36 @@ def _train_step(run: _Run, batch: Batch, rate_factor: float) -> float:
 
 
 def _save_checkpoint(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
+    content = io.BytesIO()
+    curve = extent_of(out_dir / CURVE_NAME)
+    torch.save({"settings": settings.model_dump_json(), "curve": curve, **run.state()}, content)
     # Written aside and renamed: a kill in between leaves the last checkpoint whole.
     partial = out_dir / f"{CHECKPOINT_NAME}.partial"
-    torch.save({"settings": settings.model_dump_json(), **run.state()}, partial)
+    # Behind the hash of the rest, so that a damaged file is noticed.
+    partial.write_bytes(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
     partial.replace(out_dir / CHECKPOINT_NAME)
 
 
 def _resume(run: _Run, settings: PocketTraining, out_dir: Path) -> None:
     """Continue at the checkpoint of a directory, if there is one, and drop the curve's rows behind it."""
     path = out_dir / CHECKPOINT_NAME
+    size = 0
     if path.exists():
-        saved = torch.load(path, weights_only=True)
+        content = path.read_bytes()
+        begin = hashlib.sha256().digest_size
+        if hashlib.sha256(content[begin:]).digest() != content[:begin]:
+            raise RunDirectoryError(f"{path} is damaged, or of another version of icm; delete it to start again")
+        saved = torch.load(io.BytesIO(content[begin:]), weights_only=True)
         if saved["settings"] != settings.model_dump_json():
             raise RunDirectoryError(
                 f"{path}: the checkpoint belongs to a training with other settings ({saved['settings']}); "
                 f"choose another output directory, or delete this one to start again"
             )
+        size, digest = saved["curve"]
+        if not begins_with(out_dir / CURVE_NAME, (size, digest)):
+            raise RunDirectoryError(f"{out_dir / CURVE_NAME} is not what it was at {path}; delete both to start again")
         run.restore(saved)
-    keep_rows_until(out_dir / CURVE_NAME, run.step)
+    cut_back(out_dir / CURVE_NAME, size)
 
 
 def _write_model(

@@ -26,7 +26,10 @@ def pocket_model_dir(directory: Path = SHIPPED_DIR) -> Path:
     if not hash_path.exists():
         raise ScoringError(f"{hash_path} is missing, so the pocket model cannot be checked; {_way_out(directory)}")
     # Checked at every load: another model behind the same path would answer, and no one would notice.
-    expected = json.loads(hash_path.read_text())
+    try:
+        expected = dict(json.loads(hash_path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ScoringError(f"{hash_path} cannot be read ({error}); {_way_out(directory)}") from None
     for name in HASHED_NAMES:
         path = directory / name
         if not path.exists():

@@ -5,7 +5,9 @@ Knows no meaning of any column.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from icm.errors import ConfigError, SchemaError
 from icm.files.tables import read_table, without_nan
@@ -48,11 +50,14 @@ def _read_hub(hub_id: str, config: str | None, split: str) -> Table:
     import datasets
 
     try:
-        dataset = datasets.load_dataset(path=hub_id, name=config, split=split)
+        # The library's cache knows a local folder by its name alone, and would answer with another folder of that name,
+        # or with what the files held before. So a folder gets a cache of its own, which is thrown away.
+        with TemporaryDirectory(prefix="icm-") if Path(hub_id).is_dir() else nullcontext() as cache:
+            dataset = datasets.load_dataset(path=hub_id, name=config, split=split, cache_dir=cache)
+            rows = [without_nan(dict(row)) for row in dataset]
     except Exception as error:  # datasets raises its own, huggingface_hub's, httpx's and plain ValueErrors alike
         raise ConfigError(
             f"cannot load {name} from the Hub: {type(error).__name__}: {str(error).splitlines()[0]}. "
             f"Check task.hub_id, task.hub_config and task.split, or give a local copy as task.path=FILE"
         ) from error
-    rows = [without_nan(dict(row)) for row in dataset]
     return Table(name, columns_of(rows), rows, [])

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from icm.claims import LabelSpace
 from icm.files.records import Record
+from icm.models.identity import digest_of_tokenizer
+from icm.models.names import local_directory
 from icm.scoring.protocol import LabelScorer
 
 
@@ -66,6 +68,22 @@ def open_scorer(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelSco
                 # The directory of the embedded model differs from machine to machine, so it is not named in files.
                 name=settings.path or EMBEDDED,
             )
+
+
+def identity_of_tokenizer(settings: LocalModel | FakeModel) -> str:
+    """Return what identifies what a model cuts texts into tokens by, without loading the model.
+
+    Raises:
+        ScoringError: There is no such model.
+    """
+    match settings:
+        case FakeModel():
+            return "fake"
+        case LocalModel():
+            name = _location(settings)
+            directory = local_directory(name)
+            # What a Hub id stands for is known only once it has been fetched.
+            return f"{name}@{settings.revision}" if directory is None else digest_of_tokenizer(directory)
 
 
 def open_counter(settings: LocalModel | FakeModel, space: LabelSpace) -> LabelScorer:

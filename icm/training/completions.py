@@ -20,6 +20,7 @@ from pydantic import Field
 
 from icm.errors import TrainingError
 from icm.files.records import Record
+from icm.models.identity import digest_of_directory
 from icm.models.names import local_directory
 from icm.pocket.weights import pocket_model_dir
 from icm.prepare.settings import ReadText
@@ -77,6 +78,15 @@ def base_name(base: str | None) -> str:
         ScoringError: There is no such model, or it has not been fetched.
     """
     return str(pocket_model_dir() if base is None else local_directory(base) or base)
+
+
+def identity_of_base(base: str | None) -> dict[str, str]:
+    """Return the content hash of a model that a training starts from, as a part of what its result follows from.
+
+    A directory may change under its name; a Hub id is recorded by name alone.
+    """
+    directory = Path(base_name(base)).expanduser()
+    return {"base": digest_of_directory(directory)} if directory.is_dir() else {}
 
 
 def open_policy(name: str | Path, settings: CompletionSettings) -> Policy:

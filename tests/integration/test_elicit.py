@@ -178,10 +178,88 @@ def test_an_altered_checkpoint_is_named_and_the_journal_outlives_it(prepared: Pa
     with pytest.raises(RunDirectoryError, match=r"checkpoint.json is corrupt .* delete that file"):
         elicit.run(settings, prepared, out_dir, HashScorer(TRUE_FALSE), quiet())
     checkpoint.unlink()
-    manifest = elicit.run(settings, prepared, out_dir, HashScorer(TRUE_FALSE), quiet())
-    whole = elicit.run(settings, prepared, tmp_path / "whole", HashScorer(TRUE_FALSE), quiet())
-    assert manifest.cost["forwarded_tokens"] < whole.cost["forwarded_tokens"]
-    assert (out_dir / LABELS).read_bytes() == (tmp_path / "whole" / LABELS).read_bytes()
+    scorers = [HashScorer(TRUE_FALSE), HashScorer(TRUE_FALSE)]
+    manifest = elicit.run(settings, prepared, out_dir, scorers[0], quiet())
+    whole = elicit.run(settings, prepared, tmp_path / "whole", scorers[1], quiet())
+    # What the journal answered was not asked again, and counts with what it cost.
+    assert scorers[0].cost.forwarded_tokens < scorers[1].cost.forwarded_tokens
+    assert manifest.cost["forwarded_tokens"] == whole.cost["forwarded_tokens"]
+    for file in (LABELS, TRACE):
+        assert (out_dir / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+class Dying(HashScorer):
+    """Fails at its fiftieth question, as no setting can be blamed for."""
+
+    def label_logprobs(self, prompts: Any) -> Any:
+        if self.cost.calls == 50:
+            raise OSError(5, "the cable was pulled")
+        return super().label_logprobs(prompts)
+
+
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def altered(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], lines[1].replace(b"1", b"2"), *lines[2:]]))
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [halved, altered, deleted])
+@pytest.mark.parametrize("name", [TRACE, "journal.jsonl"])
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1e9])
+def test_a_damaged_file_of_an_interrupted_search_is_found_at_once(
+    prepared: Path, tmp_path: Path, damage: Any, name: str, checkpoint_seconds: float
+) -> None:
+    settings = elicit_settings().model_copy(update={"checkpoint_seconds": checkpoint_seconds})
+    out_dir = tmp_path / "elicit"
+    with pytest.raises(OSError, match="cable"):
+        elicit.run(settings, prepared, out_dir, Dying(TRUE_FALSE), quiet())
+    damage(out_dir / name)
+    scorer = HashScorer(TRUE_FALSE)
+    try:
+        elicit.run(settings, prepared, out_dir, scorer, quiet())
+    except (RunDirectoryError, SchemaError) as error:
+        # Long before the search could have been done to its end in vain.
+        assert scorer.cost.prompts == 0
+        assert name in str(error)  # noqa: PT017 - it need not be raised
+        return
+    elicit.run(settings, prepared, tmp_path / "whole", HashScorer(TRUE_FALSE), quiet())
+    for file in (LABELS, TRACE):
+        assert (out_dir / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_search_that_fails_before_its_first_checkpoint_frees_the_directory(prepared: Path, tmp_path: Path) -> None:
+    class Failing(HashScorer):
+        def label_logprobs(self, prompts: Any) -> Any:
+            if self.cost.calls == 3:
+                raise ScoringError("NaN")
+            return super().label_logprobs(prompts)
+
+    with pytest.raises(ScoringError):
+        elicit.run(elicit_settings(0), prepared, tmp_path / "elicit", Failing(TRUE_FALSE), quiet())
+    assert not (tmp_path / "elicit").exists()
+    elicit.run(elicit_settings(1), prepared, tmp_path / "elicit", HashScorer(TRUE_FALSE), quiet())
+
+
+def test_two_processes_never_write_one_directory(prepared: Path, tmp_path: Path) -> None:
+    class Nested(HashScorer):
+        """While it answers, the same search is begun once more."""
+
+        def label_logprobs(self, prompts: Any) -> Any:
+            if self.cost.calls == 5:
+                with pytest.raises(RunDirectoryError, match=rf"being written by process {os.getpid()} "):
+                    elicit.run(elicit_settings(), prepared, tmp_path / "elicit", HashScorer(TRUE_FALSE), quiet())
+            return super().label_logprobs(prompts)
+
+    elicit.run(elicit_settings(), prepared, tmp_path / "elicit", Nested(TRUE_FALSE), quiet())
+    elicit.run(elicit_settings(), prepared, tmp_path / "whole", HashScorer(TRUE_FALSE), quiet())
+    assert (tmp_path / "elicit" / TRACE).read_bytes() == (tmp_path / "whole" / TRACE).read_bytes()
 
 
 def test_an_unfinished_or_altered_input_is_refused(prepared: Path, tmp_path: Path) -> None:

@@ -283,3 +283,17 @@ def test_an_altered_export_is_noticed(comparisons: Any, tmp_path: Path) -> None:
     (tmp_path / "trl" / "sft.jsonl").write_text("")
     with pytest.raises(RunDirectoryError, match="altered since `icm export` wrote it"):
         run(export_settings(formats=("trl",)), comparisons, labels, tmp_path)
+
+
+def test_exports_of_one_name_are_told_apart_by_the_datasets_library(comparisons: Any, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (comparisons / "elicit" / "labels.jsonl").read_text().split("\n")[:-1]]
+    found = []
+    for name, flip in (("one", 0), ("two", 1)):
+        labels = tmp_path / f"{name}.jsonl"
+        labels.write_text("".join(json.dumps({"id": row["id"], "label": row["label"] ^ flip}) + "\n" for row in rows))
+        out_dir = tmp_path / name / "export"
+        run(export_settings(), comparisons, labels, out_dir)
+        stored = datasets.load_dataset(str(out_dir), "sft", split="train", cache_dir=str(tmp_path / "cache"))
+        assert list(stored) == _rows(out_dir / "trl" / "sft.jsonl")
+        found.append(list(stored))
+    assert found[0] != found[1]

@@ -71,8 +71,8 @@ def test_a_base_that_never_solved_anything_learns_the_form_of_a_solution(tuned: 
     assert sum(completion.ended for completion in after) > sum(completion.ended for completion in before)
 
 
-def test_only_the_model_and_its_curve_are_left(tuned: Any) -> None:
-    assert {path.name for path in tuned.iterdir()} == {"model", "training.jsonl"}
+def test_only_the_model_its_curve_and_their_mark_are_left(tuned: Any) -> None:
+    assert {path.name for path in tuned.iterdir()} == {"model", "training.jsonl", "trained.json"}
 
 
 def test_the_written_model_ends_completions_by_itself(tuned: Any) -> None:

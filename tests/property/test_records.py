@@ -121,6 +121,7 @@ def test_a_checkpoint_survives_its_file_and_no_other_content_does(tmp_path: Path
     checkpoint = Checkpoint(
         state={"step": 3, "labels": [0, 1, -1], "best_utility": 0.1 + 0.2},
         trace_bytes=10,
+        trace_sha256="ab" * 32,
         journal_bytes=20,
         cost=ScoringCost(prompts=4, model_seconds=0.5),
         seconds=1.5,

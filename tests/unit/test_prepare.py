@@ -1,11 +1,14 @@
 """The prepare stage: what it writes, what it counts, and that it repeats nothing and overwrites nothing."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
@@ -171,3 +174,29 @@ def test_every_key_of_a_task_stands_in_its_file(name: str) -> None:
 def test_a_task_without_a_source_says_what_to_give() -> None:
     with pytest.raises(ValueError, match=r"give either task\.path=FILE .* or task\.hub_id=NAME, got neither"):
         task_settings("truthfulqa")
+
+
+def test_a_folder_belongs_to_what_follows_from_it(tmp_path: Path) -> None:
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    write_source(folder / "train.jsonl", ROWS)
+    config = config_of(folder / "train.jsonl")
+    config = config.model_copy(
+        update={"task": config.task.model_copy(update={"path": None, "hub_id": str(folder), "split": "train"})}
+    )
+    whole = run(config, tmp_path / "run")
+    assert run(config, tmp_path / "run") == whole
+    write_source(folder / "train.jsonl", ROWS[::-1])
+    with pytest.raises(RunDirectoryError, match="source has changed since"):
+        run(config, tmp_path / "run")
+
+
+def test_claims_that_were_counted_belong_to_what_counted_them(tmp_path: Path) -> None:
+    config = config_of(write_source(tmp_path / "data.jsonl", ROWS), max_claim_tokens=100)
+
+    def count(texts: Sequence[str]) -> NDArray[np.int64]:
+        return np.array([len(text.split()) for text in texts])
+
+    run(config, tmp_path / "run", count, tokenizer="one")
+    with pytest.raises(RunDirectoryError, match="tokenizer has changed since"):
+        run(config, tmp_path / "run", count, tokenizer="other")

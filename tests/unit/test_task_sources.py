@@ -1,6 +1,7 @@
 """Sources: every file type gives the same rows, and what is wrong with a file is said with its place."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,33 @@ def test_texts_are_stripped_and_numbers_are_written_out() -> None:
     assert Row(0, "f:1", {"q": " a\n"}).text("q") == "a"
     assert Row(0, "f:1", {"q": 7}).text("q") == "7"
     assert Row(0, "f:1", {}).text("q") == ""
+
+
+# ------------------------------------------------------------------------------------------------------ folders
+
+
+def folder(path: Path, words: list[str]) -> Path:
+    """Write a folder as the Hub holds a data set."""
+    (path / "data").mkdir(parents=True, exist_ok=True)
+    rows = "".join(json.dumps({"text": word, "label": number % 2}) + "\n" for number, word in enumerate(words))
+    (path / "data" / "train.jsonl").write_text(rows)
+    configs = "---\nconfigs:\n- config_name: default\n  data_files: data/train.jsonl\n---\n"
+    (path / "README.md").write_text(configs)
+    return path
+
+
+def texts(path: Path) -> list[str]:
+    return [row["text"] for row in sources.read(task_settings("custom", hub_id=str(path))).rows]
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    one, two = (folder(tmp_path / name / "claims", [f"{name} {i}" for i in range(3)]) for name in ("one", "two"))
+    assert texts(one) == ["one 0", "one 1", "one 2"]
+    assert texts(two) == ["two 0", "two 1", "two 2"]
+
+
+def test_a_folder_that_was_changed_is_read_anew(tmp_path: Path) -> None:
+    path = folder(tmp_path / "claims", ["old a", "old b"])
+    assert texts(path) == ["old a", "old b"]
+    folder(path, ["new a", "new b"])
+    assert texts(path) == ["new a", "new b"]

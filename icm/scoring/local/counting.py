@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from icm.claims import LabelSpace
 from icm.errors import ScoringError
+from icm.models.identity import base_of_adapters
 from icm.models.names import local_directory
 from icm.scoring.fake import FakeScorer
 from icm.scoring.local.segments import SegmentTokenizer
@@ -27,6 +28,9 @@ class TokenCounter(FakeScorer):
         """
         super().__init__("counter", space, name)
         directory = local_directory(name)
+        if directory is not None:
+            # Adapters cut texts into tokens as their base does.
+            directory = base_of_adapters(directory) or directory
         source: dict[str, Any] = {"trust_remote_code": False}
         source |= {"local_files_only": True} if directory else {"revision": revision}
         target = str(directory or name)

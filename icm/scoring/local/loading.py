@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hub_logging
 
 from icm.errors import ScoringError
+from icm.models.identity import ADAPTERS, base_of_adapters, digest_of_directory
 from icm.models.names import local_directory
+from icm.models.whole import require_causal, require_sizes, require_weights
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -34,7 +37,8 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
         device: "auto" takes a GPU if there is one.
 
     Raises:
-        ScoringError: There is no such model, or it lacks safetensors weights or a tokenizer.
+        ScoringError: There is no such model, it lacks safetensors weights or a tokenizer, or it is no whole causal
+            language model.
     """
     place = _device(device)
     _check_dtype(dtype, place)
@@ -42,25 +46,64 @@ def load_model(name: str | Path, *, revision: str | None, dtype: Dtype, device: 
     # Code that lies beside weights is never run.
     source: dict[str, Any] = {"trust_remote_code": False}
     source |= {"local_files_only": True} if directory else {"revision": revision}
-    target = str(directory or name)
-    bars_shown = hub_logging.is_progress_bar_enabled()
+    base = None if directory is None else base_of_adapters(directory)
+    target = str(base or directory or name)
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(target, **source)
+            number = _auto_dtype(config, place) if dtype == "auto" else getattr(torch, dtype)
+            tokenizer = AutoTokenizer.from_pretrained(target, **source)
+            # Weights of another shape are let through here, so that they can be named below.
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                target,
+                dtype=number,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **source,
+            )
+            model, report = loaded
+            require_weights(target, report, ScoringError)
+            if base is not None:
+                _put_on(model, str(directory))
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+            # The messages of the library are long; their first line names the cause.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ScoringError(f"cannot load {target!r} as a causal language model: {reason}") from error
+    # A branch of a Hub id moves on, so the commit that was loaded stands for the weights.
+    weights = digest_of_directory(directory) if directory else f"{name}@{model.config._commit_hash}"
+    identity = f"{weights}-{str(number).removeprefix('torch.')}-transformers{transformers.__version__}"
+    model = model.eval().to(place)
+    require_sizes(str(name), model, tokenizer, ScoringError)
+    require_causal(str(name), model, ScoringError)
+    return model, tokenizer, identity
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the library's bar and its report on weights, which is read here."""
+    bars_shown, level = hub_logging.is_progress_bar_enabled(), hub_logging.get_verbosity()
     hub_logging.disable_progress_bar()
+    hub_logging.set_verbosity_error()
     try:
-        config = AutoConfig.from_pretrained(target, **source)
-        number = _auto_dtype(config, place) if dtype == "auto" else getattr(torch, dtype)
-        tokenizer = AutoTokenizer.from_pretrained(target, **source)
-        model: Any = AutoModelForCausalLM.from_pretrained(target, dtype=number, use_safetensors=True, **source)
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        # The messages of the library are long; their first line names the cause.
-        reason = str(error).strip().splitlines()[0]
-        raise ScoringError(f"cannot load {target!r} as a causal language model: {reason}") from error
+        yield
     finally:
+        hub_logging.set_verbosity(level)
         if bars_shown:
             hub_logging.enable_progress_bar()
-    # A branch of a Hub id moves on, so the commit that was loaded stands for the weights.
-    weights = _files_digest(directory) if directory else f"{name}@{model.config._commit_hash}"
-    identity = f"{weights}-{str(number).removeprefix('torch.')}-transformers{transformers.__version__}"
-    return model.eval().to(place), tokenizer, identity
+
+
+def _put_on(model: Any, directory: str) -> None:
+    """Put adapters on their base.
+
+    Raises:
+        ScoringError: Some of their weights are missing or have no place.
+    """
+    with warnings.catch_warnings():
+        # PEFT still uses a name that transformers 6 will drop.
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
+        report = model.load_adapter(directory, adapter_kwargs={"local_files_only": True})
+    require_weights(directory, vars(report), ScoringError)
 
 
 def _directory(name: str | Path) -> Path | None:
@@ -68,6 +111,12 @@ def _directory(name: str | Path) -> Path | None:
     path = local_directory(name)
     if path is None:
         return None
+    # Adapters bring neither configuration nor tokenizer of their own: both are those of their base.
+    if (path / ADAPTERS).is_file():
+        # The library would take pickled ones too, which could run code of their own.
+        if not (path / "adapter_model.safetensors").is_file():
+            raise ScoringError(f"{path}: adapters without adapter_model.safetensors; save them in safetensors format")
+        return path
     if not (path / "config.json").is_file():
         raise ScoringError(f"{path}: not a model directory: config.json is missing")
     if not any(path.glob("*.safetensors")):
@@ -138,20 +187,3 @@ def _has_bfloat16_units() -> bool:
     # Those of ARM processors were not measured and do not count.
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _files_digest(directory: Path) -> str:
-    """Return the content hash of everything in a model directory that its answers depend on."""
-    # Sorted, since a directory lists its files in no order of its own.
-    files = sorted([*directory.glob("*.safetensors"), *directory.glob("*.json"), *directory.glob("*.model")])
-    hasher = hashlib.blake2b(digest_size=16)
-    for file in files:
-        stat = file.stat()
-        hasher.update(f"{file.name}\n{_file_digest(file, stat.st_size, stat.st_mtime_ns)}\n".encode())
-    return hasher.hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _file_digest(file: Path, size: int, modified: int) -> str:  # noqa: ARG001 - size and time make a stale entry miss
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "blake2b").hexdigest()

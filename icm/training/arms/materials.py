@@ -23,7 +23,7 @@ from icm.training.arms.settings import ArmsConfig, SamplesConfig
 from icm.training.arms.verdict import verdict_labels
 from icm.training.completions import base_name, open_policy, sample
 from icm.training.finetune import candidates, fine_tune, fit_demonstrations
-from icm.training.loop import MODEL
+from icm.training.loop import MODEL, is_trained
 from icm.training.pairs import PairSettings, PreferencePair, build_pairs
 from icm.training.reward.evaluation import golden_pairs
 
@@ -152,7 +152,7 @@ def draw_samples(
     if config.warm_start is not None:
         directory = work_dir / WARM_START
         # On good and bad responses alike, so that the common policy prefers none.
-        if not (directory / MODEL).is_dir():
+        if not is_trained(directory):
             policy = open_policy(base, config.completion)
             taught = fit_demonstrations(policy, candidates(task.claims, pairs))[0]
             fine_tune(policy, taught, config.warm_start, directory, config.seed, console)

@@ -5,7 +5,6 @@ Knows no label.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.files.curves import read_curve
 from icm.files.records import read_rows
 from icm.training.arms.materials import ArmContext
 from icm.training.arms.samples import CurvePoint, standardised
@@ -64,10 +64,7 @@ def reinforce(
 
 def _rollouts(context: ArmContext, out_dir: Path, base: NDArray[np.float64]) -> list[CurvePoint]:
     """Return the steps of a training of which rollouts were kept."""
-    curve, rollouts = (
-        [json.loads(line) for line in (out_dir / name).read_text(encoding="utf-8").splitlines()]
-        for name in (CURVE, ROLLOUTS)
-    )
+    curve, rollouts = (read_curve(out_dir / name) for name in (CURVE, ROLLOUTS))
     # Rollouts carry no divergence; the curve has it, for every step.
     divergence = {row["step"]: row["kl"] for row in curve}
     by_step: dict[int, list[dict[str, Any]]] = {}

@@ -26,7 +26,7 @@ from icm.training.arms.samples import CurvePoint, best_of_n_curve, picks, win_ra
 from icm.training.arms.settings import ArmsConfig
 from icm.training.arms.summary import ArmRun
 from icm.training.arms.verdicts import arm_verdict_accuracy, judged_by_verdict
-from icm.training.completions import base_name, open_policy
+from icm.training.completions import base_name, identity_of_base, open_policy
 from icm.training.reward import stage as reward
 from icm.training.reward.metrics import reward_metrics, reward_spread
 from icm.training.reward.model import MODEL, load_reward_model, open_base
@@ -59,34 +59,37 @@ def run(
         TrainingError: A reward model or a policy cannot be trained.
     """
     inputs = {name: sha256_of(run_dir / name / MANIFEST) for name in ("prepare", "elicit")}
+    for what, part in (("reward", config.model), ("samples", config.samples), ("verdicts", config.verdicts)):
+        of_part = {} if part is None else identity_of_base(part.base)
+        inputs |= {f"{name} of {what}": digest for name, digest in of_part.items()}
     # By fingerprint: the same model behind another path gives the same verdicts.
     settings = {**config.model_dump(mode="json", exclude={"verdict_model"}), "model_of_verdicts": scorer.fingerprint}
-    stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    task = read_arm_task(run_dir, scorer, config.pairs)
-    # Only to see that it opens, before the directory is claimed.
-    open_policy(base_name(config.samples.base), config.samples.completion)
-    stage.claim()
-    base, prompts, completions, quality = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
-    context = ArmContext(
-        config=config,
-        run_dir=run_dir,
-        out_dir=out_dir,
-        task=task,
-        base=base,
-        prompts=prompts,
-        completions=completions,
-        quality=quality,
-        scorer=scorer,
-        judge=judge,
-        console=console,
-    )
-    # Seed by seed, so that after an interruption whole seeds are there to be compared.
-    runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
-    write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
-    counts = {"arms": len(config.arms), "seeds": len(config.seeds), "golden_pairs": len(task.pairs)}
-    return stage.finish(counts, outputs=(RESULTS,))
+    with StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        task = read_arm_task(run_dir, scorer, config.pairs)
+        # Only to see that it opens, before the directory is claimed.
+        open_policy(base_name(config.samples.base), config.samples.completion)
+        stage.claim()
+        base, prompts, completions, quality = draw_samples(config.samples, task, config.pairs, judge, out_dir, console)
+        context = ArmContext(
+            config=config,
+            run_dir=run_dir,
+            out_dir=out_dir,
+            task=task,
+            base=base,
+            prompts=prompts,
+            completions=completions,
+            quality=quality,
+            scorer=scorer,
+            judge=judge,
+            console=console,
+        )
+        # Seed by seed, so that after an interruption whole seeds are there to be compared.
+        runs = [_measure(context, arm, seed) for seed in config.seeds for arm in config.arms]
+        write_json(out_dir / RESULTS, [each.model_dump(mode="json") for each in runs])
+        counts = {"arms": len(config.arms), "seeds": len(config.seeds), "golden_pairs": len(task.pairs)}
+        return stage.finish(counts, outputs=(RESULTS,))
 
 
 def read_arm_runs(out_dir: Path) -> list[ArmRun]:

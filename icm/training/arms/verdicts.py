@@ -27,7 +27,7 @@ from icm.training.arms.settings import VerdictSettings
 from icm.training.arms.verdict import CLAIM_ENDING, round_robin, verdict_margins
 from icm.training.completions import CompletionSettings, base_name, context_length, open_policy
 from icm.training.finetune import train_on_completions
-from icm.training.loop import MODEL, library_arguments
+from icm.training.loop import MODEL, is_trained, library_arguments
 from icm.training.pairs import PairSettings, render_prompt
 
 VERDICT: Final = CompletionSettings(stop="\n", ending=None, max_tokens=1, temperature=1.0)
@@ -44,8 +44,7 @@ def arm_verdict_accuracy(
     if arm == "verdict":
         return verdict_accuracy(context.scorer, context.task, resampling)
     task, out_dir = context.task, directory / "verdicts"
-    # The model directory is renamed into its place when it is whole, so it says that the training is done.
-    if not (out_dir / MODEL).is_dir():
+    if not is_trained(out_dir):
         _tune(task, rows, settings, out_dir, resampling.seed, context.console)
     tuned = open_scorer(LocalModel(kind="local", path=str(out_dir / MODEL)), task.space)
     return verdict_accuracy(tuned, task, resampling)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from icm.errors import TrainingError
-from icm.files.records import Record
+from icm.files.records import MANIFEST, Record
+from icm.files.stage_dir import read_manifest, verify
 from icm.training.reward.model import MODEL, combined_rewards, load_reward_model
 from icm.training.reward.settings import EnsembleSettings
 
@@ -67,6 +68,21 @@ def reward_model_dir(path: Path) -> Path:
     directory = path / MODEL if (path / MODEL).is_dir() else path
     if not (directory / "config.json").is_file():
         raise TrainingError(f"{path}: there is no reward model here; `icm reward` trains one, into its model/")
+    return directory
+
+
+def checked_reward_model(path: Path) -> Path:
+    """Return the directory of a reward model, as `reward_model_dir`, after checking that it is what was trained.
+
+    Raises:
+        TrainingError: There is none.
+        RunDirectoryError: It lies in the directory of a stage, and was altered, or the stage has not finished.
+    """
+    directory = reward_model_dir(path)
+    # A reward model of other origin has no manifest to check.
+    if (directory.parent / MANIFEST).exists():
+        manifest = read_manifest(directory.parent, "reward")
+        verify(directory.parent, "reward", *(name for name in manifest.outputs if name.startswith(f"{MODEL}/")))
     return directory
 
 

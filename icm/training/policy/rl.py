@@ -20,10 +20,10 @@ from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
 from icm.errors import TrainingError
-from icm.files.curves import append_rows, keep_rows_until
+from icm.files.curves import append_rows
 from icm.statistics.streams import Stream, generator
 from icm.training.completions import Policy, read_completion, sample
-from icm.training.loop import LoopSettings, last_checkpoint, library_arguments, run_policy_training
+from icm.training.loop import CURVE, LoopSettings, library_arguments, run_policy_training
 from icm.training.policy.rewards import Reward, require_informative
 
 ROLLOUTS: Final = "rollouts.jsonl"
@@ -92,7 +92,6 @@ def train_policy(
     Raises:
         TrainingError: A reward is no finite number.
     """
-    keep_rows_until(out_dir / ROLLOUTS, last_checkpoint(out_dir)[1])
     rewards = _reward_function(policy, reward, settings, out_dir / ROLLOUTS)
     run_policy_training(
         policy,
@@ -102,6 +101,7 @@ def train_policy(
         settings.kind,
         lambda logs: _measures(logs, settings),
         lambda history: budget_spent([_measures(logs, settings)["kl"] for logs in history if "kl" in logs], settings),
+        (CURVE, ROLLOUTS),
     )
 
 

@@ -6,7 +6,6 @@ prompts, tokenizer and reward is found before the first step of the training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,16 +13,18 @@ from typing import Any, Final
 from rich.console import Console
 
 from icm.errors import TrainingError
-from icm.files.records import CLAIMS, HELD_OUT, METRICS, REJECTED, Manifest, sha256_of, write_json, write_rows
+from icm.files.curves import read_curve
+from icm.files.records import CLAIMS, HELD_OUT, METRICS, REJECTED, Manifest, write_json, write_rows
 from icm.files.stage_dir import StageDir, verify
+from icm.models.identity import digest_of_directory
 from icm.statistics.estimates import Resampling
-from icm.training.completions import Policy, base_name, open_policy
+from icm.training.completions import Policy, base_name, identity_of_base, open_policy
 from icm.training.finetune import SftSettings, fine_tune
-from icm.training.loop import CURVE, MODEL, remove_checkpoints, require_one_process
+from icm.training.loop import CURVE, MODEL, is_trained, remove_checkpoints, require_one_process
 from icm.training.pairs import PAIRS
 from icm.training.policy.dpo import DpoSettings, optimise_preferences
 from icm.training.policy.materials import Materials, gather
-from icm.training.policy.rewards import ModelReward, Reward, open_reward, reward_model_dir
+from icm.training.policy.rewards import ModelReward, Reward, checked_reward_model, open_reward
 from icm.training.policy.rl import ROLLOUTS, RlSettings, budget_spent, probe, train_policy
 from icm.training.policy.samples import SAMPLES, PolicyMetrics, SampleRow, best_of_n, measure, sample_rows
 from icm.training.policy.settings import BestOfNSettings, PolicyConfig
@@ -55,25 +56,29 @@ def run(
     """
     require_one_process()
     inputs = _inputs(config, prepare_dir, reward_dir)
-    stage = StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
-    reward = None if config.reward is None else open_reward(config.reward)
-    materials, rejected = gather(config, prepare_dir, reward_dir)
-    if config.warm_start is None:
-        # With a warm start this must wait: before it, the base may not be able to end a completion.
-        _probe(config, open_policy(base_name(config.base), config.completion), materials, reward)
-    stage.claim()
-    rows = ({"kind": kind, "reason": "over_context", "text": text} for kind, text in rejected)
-    write_rows(out_dir / REJECTED, rows)
+    with StageDir(out_dir, STAGE, config.model_dump(mode="json"), inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
+        if not stage.begins_anew:
+            # What an interrupted run has trained is looked at before anything is loaded or sampled.
+            is_trained(out_dir)
+            is_trained(out_dir / WARM_START)
+        reward = None if config.reward is None else open_reward(config.reward)
+        materials, rejected = gather(config, prepare_dir, reward_dir)
+        if config.warm_start is None:
+            # With a warm start this must wait: before it, the base may not be able to end a completion.
+            _probe(config, open_policy(base_name(config.base), config.completion), materials, reward)
+        stage.claim()
+        rows = ({"kind": kind, "reason": "over_context", "text": text} for kind, text in rejected)
+        write_rows(out_dir / REJECTED, rows)
 
-    base = _warm_start(config, materials, out_dir, console)
-    _train(config, base, materials, reward, out_dir, console)
-    samples = _sample(config, base, materials, reward, out_dir)
-    write_rows(out_dir / SAMPLES, samples)
-    metrics = _metrics(config, samples, out_dir)
-    write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
-    return stage.finish(_counts(materials, [kind for kind, _ in rejected], len(samples)), outputs=_written(out_dir))
+        base = _warm_start(config, materials, out_dir, console)
+        _train(config, base, materials, reward, out_dir, console)
+        samples = _sample(config, base, materials, reward, out_dir)
+        write_rows(out_dir / SAMPLES, samples)
+        metrics = _metrics(config, samples, out_dir)
+        write_json(out_dir / METRICS, metrics.model_dump(mode="json"))
+        return stage.finish(_counts(materials, [kind for kind, _ in rejected], len(samples)), outputs=_written(out_dir))
 
 
 def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) -> dict[str, str]:
@@ -87,15 +92,10 @@ def _inputs(config: PolicyConfig, prepare_dir: Path, reward_dir: Path | None) ->
             raise TrainingError(f"method={config.method.kind} trains on pairs; name the directory of the reward stage")
         inputs[PAIRS] = verify(reward_dir, "reward", PAIRS).outputs[PAIRS]
     if isinstance(config.reward, ModelReward):
-        # By number, since two members may have files of the same names.
+        # By number, since two members may lie in directories of the same name.
         for number, path in enumerate(config.reward.paths):
-            for weights in sorted(reward_model_dir(path).glob("*.safetensors")):
-                inputs[f"reward {number}: {weights.name}"] = sha256_of(weights)
-    # A directory may change under its name, so it is hashed; a Hub id is recorded by name alone.
-    base = Path(base_name(config.base))
-    for weights in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
-        inputs[f"base: {weights.name}"] = sha256_of(weights)
-    return inputs
+            inputs[f"reward {number}"] = digest_of_directory(checked_reward_model(path))
+    return inputs | identity_of_base(config.base)
 
 
 def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, console: Console) -> Policy:
@@ -104,8 +104,7 @@ def _warm_start(config: PolicyConfig, materials: Materials, out_dir: Path, conso
     if config.warm_start is None:
         return base
     directory = out_dir / WARM_START
-    # Renamed into its place when it is whole, so a directory of this name is a finished warm start.
-    if not (directory / MODEL).is_dir():
+    if not is_trained(directory):
         fine_tune(base, materials.candidates, config.warm_start, directory, config.seed, console)
     return open_policy(directory / MODEL, config.completion)
 
@@ -119,7 +118,7 @@ def _train(
     config: PolicyConfig, base: Policy, materials: Materials, reward: Reward | None, out_dir: Path, console: Console
 ) -> None:
     """Train what `base` was loaded from, unless that is done or there is nothing to train."""
-    if (out_dir / MODEL).is_dir() or isinstance(config.method, BestOfNSettings):
+    if is_trained(out_dir) or isinstance(config.method, BestOfNSettings):
         # A process may have been killed between writing the model and dropping its checkpoints.
         remove_checkpoints(out_dir)
         return
@@ -159,8 +158,7 @@ def _metrics(config: PolicyConfig, samples: Sequence[SampleRow], out_dir: Path) 
     of_base = [row for row in samples if row.source == "base"]
     of_policy = [row for row in samples if row.source == "policy"]
     # Best-of-n alone trains nothing and leaves no curve.
-    lines = (out_dir / CURVE).read_text(encoding="utf-8").splitlines() if (out_dir / CURVE).exists() else []
-    curve = [json.loads(line) for line in lines]
+    curve = read_curve(out_dir / CURVE) if (out_dir / CURVE).exists() else []
     return PolicyMetrics(
         base=measure(of_base, resampling),
         policy=measure(of_policy, resampling) if of_policy else None,

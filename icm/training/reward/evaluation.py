@@ -86,28 +86,28 @@ def run(
     # A file that is missing is reported where it is read.
     inputs |= {str(path): sha256_of(path) for path in config.files if path.exists()}
     settings = {**config.model_dump(mode="json"), "pairs": pairs.model_dump(mode="json")}
-    stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
+    with StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite) as stage:
+        if done := stage.complete():
+            return done
 
-    # Loaded after the check for a finished result, which needs none of them.
-    members = [load_reward_model(directory / MODEL) for directory in reward_dirs]
-    results: dict[str, JudgedSource] = {}
-    margins: list[dict[str, Any]] = []
-    for name, judged, rejected, num_seen in _sources(config, pairs, prepare_dir, reward_dirs):
-        metrics, unusable, differences = judge(members, judged, config)
-        results[name] = JudgedSource(metrics=metrics, num_seen=num_seen, rejected=rejected, unusable=unusable)
-        margins += [{"source": name, "group": pair.group, "margin": margin} for pair, margin in differences]
-    if not results:
-        raise SchemaError(
-            f"there is nothing to judge the reward on: {prepare_dir} holds no golden labels of held-out claims, and no "
-            f"file was given; prepare the task with task.num_held_out above 0, or give evaluate.files=[FILE]"
-        )
-    stage.claim()
-    write_json(out_dir / METRICS, {name: source.model_dump(mode="json") for name, source in results.items()})
-    write_rows(out_dir / MARGINS, margins)
-    counts = {name: source.metrics.num_pairs if source.metrics else 0 for name, source in results.items()}
-    return stage.finish({**counts, "members": len(trained)}, outputs=(METRICS, MARGINS))
+        # Loaded after the check for a finished result, which needs none of them.
+        members = [load_reward_model(directory / MODEL) for directory in reward_dirs]
+        results: dict[str, JudgedSource] = {}
+        margins: list[dict[str, Any]] = []
+        for name, judged, rejected, num_seen in _sources(config, pairs, prepare_dir, reward_dirs):
+            metrics, unusable, differences = judge(members, judged, config)
+            results[name] = JudgedSource(metrics=metrics, num_seen=num_seen, rejected=rejected, unusable=unusable)
+            margins += [{"source": name, "group": pair.group, "margin": margin} for pair, margin in differences]
+        if not results:
+            raise SchemaError(
+                f"there is nothing to judge the reward on: {prepare_dir} holds no golden labels of held-out claims, "
+                f"and no file was given; prepare the task with task.num_held_out above 0, or give evaluate.files=[FILE]"
+            )
+        stage.claim()
+        write_json(out_dir / METRICS, {name: source.model_dump(mode="json") for name, source in results.items()})
+        write_rows(out_dir / MARGINS, margins)
+        counts = {name: source.metrics.num_pairs if source.metrics else 0 for name, source in results.items()}
+        return stage.finish({**counts, "members": len(trained)}, outputs=(METRICS, MARGINS))
 
 
 def read_results(out_dir: Path) -> dict[str, JudgedSource]:

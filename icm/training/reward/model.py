@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from icm.errors import ScoringError, TrainingError
 from icm.models.names import local_directory
+from icm.models.whole import require_sizes, require_weights
 from icm.pocket.weights import pocket_model_dir
 from icm.training.libraries import quiet_libraries, save_model
 from icm.training.reward.settings import EnsembleSettings, RewardModelSettings
@@ -160,13 +161,24 @@ def _load(
             tokenizer = AutoTokenizer.from_pretrained(location, **source)
             # Pickled weights could run code of their own, so safetensors alone.
             model, report = AutoModelForSequenceClassification.from_pretrained(
-                location, num_labels=1, dtype="float32", use_safetensors=True, output_loading_info=True, **source
+                location,
+                num_labels=1,
+                dtype="float32",
+                use_safetensors=True,
+                output_loading_info=True,
+                # Let through here, so that they can be named below.
+                ignore_mismatched_sizes=True,
+                **source,
             )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrainingError(f"cannot load {name!r} as a reward model: {str(error).strip().splitlines()[0]}") from None
     # Sorted, since the library returns a set, and the first is named in messages.
     missing = sorted(report["missing_keys"])
-    _check_missing(name, model, missing, fresh_head)
+    # Weights of the language model itself start with its prefix; whatever else is missing, or has no place, belongs to
+    # a head: that of the reward, or that of the language model which the training starts from.
+    require_weights(name, report, TrainingError, lambda key: not key.startswith(f"{model.base_model_prefix}."))
+    require_sizes(name, model, tokenizer, TrainingError)
+    _check_head(name, missing, fresh_head)
     _set_pad_token(name, model, tokenizer, pad_token)
     return RewardModel(model, tokenizer, _max_length(model, tokenizer, max_length), bool(missing))
 
@@ -181,11 +193,7 @@ def _check_outputs(name: str, config: Any) -> None:
         )
 
 
-def _check_missing(name: str, model: Any, missing: list[str], fresh_head: bool) -> None:
-    # Keys of the language model itself start with its prefix; whatever else is missing belongs to the head.
-    body = [key for key in missing if key.startswith(model.base_model_prefix + ".")]
-    if body:
-        raise TrainingError(f"{name} lacks {len(body)} weights ({body[0]} …), so it is no whole model; restore it")
+def _check_head(name: str, missing: list[str], fresh_head: bool) -> None:
     if missing and not fresh_head:
         raise TrainingError(
             f"{name} has no reward head ({', '.join(missing)}): it is a language model, no reward model; set "

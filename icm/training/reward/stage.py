@@ -29,13 +29,14 @@ from icm.files.records import (
     write_rows,
 )
 from icm.files.stage_dir import StageDir, read_manifest, verify
+from icm.training.completions import identity_of_base
 from icm.training.libraries import processes
 from icm.training.loop import CURVE, remove_checkpoints
 from icm.training.pairs import ANSWERS, PAIRS, PairSettings, build_answers, build_pairs
 from icm.training.reward.model import MODEL, open_base
 from icm.training.reward.rows import RejectedExample, TrainingRow, encode_rows
 from icm.training.reward.settings import RewardModelSettings
-from icm.training.reward.trainer import train_reward_model
+from icm.training.reward.trainer import check_trainable, train_reward_model
 
 STAGE: Final = "reward"
 UNUSABLE: Final = "unusable.jsonl"
@@ -65,41 +66,43 @@ def run(
         TrainingError: The base cannot be used, examples are too long and none may be dropped, or the training failed.
         RunDirectoryError: A directory is unfinished, altered, or belongs to a run with other settings.
     """
-    inputs = _check_inputs(prepare_dir, labels_path)
+    inputs = _check_inputs(prepare_dir, labels_path) | identity_of_base(model.base)
     settings = {"pairs": pairs.model_dump(mode="json"), "model": model.model_dump(mode="json")}
-    stage = StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite)
-    if done := stage.complete():
-        return done
+    main = processes().is_main_process
+    with StageDir(out_dir, STAGE, settings, inputs, overwrite=overwrite, writes=main) as stage:
+        if done := stage.complete():
+            return done
 
-    examples_name, examples, rows, counts = _examples(model.kind, pairs, prepare_dir, labels_path)
-    base = open_base(model)
-    encoded, unusable = encode_rows(base, rows)
-    _check_unusable(model, unusable, len(rows))
-    counts |= {
-        "trained_on": len(encoded),
-        "unusable": dict(sorted(Counter(each.reason for each in unusable).items())),
-        "tokens": sum(len(text) for tokens, _ in encoded for text in tokens),
-        "fresh_head": base.fresh_head,
-    }
-    if processes().is_main_process:
-        stage.claim()
-        write_rows(out_dir / examples_name, examples)
-        write_rows(out_dir / UNUSABLE, unusable)
-    # One that ran ahead would write its checkpoint into a directory that the first may still have to delete.
-    processes().wait_for_everyone()
-    trained = train_reward_model(base, encoded, model, out_dir, console)
-    if processes().is_main_process:
-        files = trained.save(out_dir / MODEL)
-        stage.finish(counts, outputs=(examples_name, UNUSABLE, CURVE, *files))
-        # Last: until the manifest is written, a killed run goes on from them.
-        remove_checkpoints(out_dir)
-    processes().wait_for_everyone()
-    return read_manifest(out_dir, STAGE)
+        examples_name, examples, rows, counts = _examples(model.kind, pairs, prepare_dir, labels_path)
+        base = open_base(model)
+        encoded, unusable = encode_rows(base, rows)
+        _check_unusable(model, unusable, len(rows))
+        check_trainable(base, encoded, model)
+        counts |= {
+            "trained_on": len(encoded),
+            "unusable": dict(sorted(Counter(each.reason for each in unusable).items())),
+            "tokens": sum(len(text) for tokens, _ in encoded for text in tokens),
+            "fresh_head": base.fresh_head,
+        }
+        if main:
+            stage.claim()
+            write_rows(out_dir / examples_name, examples)
+            write_rows(out_dir / UNUSABLE, unusable)
+        # One that ran ahead would write its checkpoint into a directory that the first may still have to delete.
+        processes().wait_for_everyone()
+        trained = train_reward_model(base, encoded, model, out_dir, console)
+        if main:
+            files = trained.save(out_dir / MODEL)
+            stage.finish(counts, outputs=(examples_name, UNUSABLE, CURVE, *files))
+            # Last: until the manifest is written, a killed run goes on from them.
+            remove_checkpoints(out_dir)
+        processes().wait_for_everyone()
+        return read_manifest(out_dir, STAGE)
 
 
 def _check_inputs(prepare_dir: Path, labels_path: Path) -> dict[str, str]:
     """Check the directories that the files come from and return the hashes of the files."""
-    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK)
+    prepared = verify(prepare_dir, "prepare", CLAIMS, TASK, optional=(HELD_OUT,))
     inputs = {name: prepared.outputs[name] for name in (CLAIMS, TASK)}
     # Labels of a finished elicit stage must be what it wrote; there is nothing that any other file could be checked by.
     if labels_path.name == LABELS and (labels_path.parent / MANIFEST).exists():

@@ -42,6 +42,17 @@ def soft_cross_entropy(margin: torch.Tensor, probability: torch.Tensor) -> torch
     return -(probability * logsigmoid(margin) + (1 - probability) * logsigmoid(-margin))
 
 
+def check_trainable(base: RewardModel, rows: Sequence[EncodedRow], settings: RewardModelSettings) -> None:
+    """Check, before a directory is bound to these settings, that the training can begin.
+
+    Raises:
+        TrainingError: The weights of the base are broken: its rewards are NaN.
+        ConfigError: The batch size does not suit the number of processes.
+    """
+    base.rewards_of_tokens(_probe(rows))
+    _micro_batch(settings)
+
+
 def train_reward_model(
     base: RewardModel, rows: Sequence[EncodedRow], settings: RewardModelSettings, work_dir: Path, console: Console
 ) -> RewardModel:
@@ -51,12 +62,9 @@ def train_reward_model(
     `training.jsonl` go to `work_dir`, and nothing else.
 
     Raises:
-        TrainingError: Rewards are NaN before the training, or NaN or all the same after it, or the loss was NaN.
+        TrainingError: Rewards are NaN or all the same after the training, or the loss was NaN.
         ConfigError: The batch size does not suit the number of processes.
     """
-    probe = [text for tokens, _ in rows[:PROBE_ROWS] for text in tokens]
-    # Raises where the weights of the base are broken: a training would only report a lost loss.
-    base.rewards_of_tokens(probe)
     if settings.lora is not None:
         base = replace(base, model=_with_adapters(base.model, settings.lora))
     trainer = run_training(
@@ -68,8 +76,12 @@ def train_reward_model(
     trained = RewardModel(
         model.merge_and_unload() if settings.lora is not None else model, base.tokenizer, base.max_length, False
     )
-    _check_trained(trained.rewards_of_tokens(probe))
+    _check_trained(trained.rewards_of_tokens(_probe(rows)))
     return trained
+
+
+def _probe(rows: Sequence[EncodedRow]) -> list[Sequence[int]]:
+    return [text for tokens, _ in rows[:PROBE_ROWS] for text in tokens]
 
 
 class SoftRewardTrainer(RewardTrainer):
@@ -149,7 +161,8 @@ def _padded(texts: list[torch.Tensor], value: int) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=value)
 
 
-def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
+def _micro_batch(settings: RewardModelSettings) -> int:
+    """Return how many rows a process reads at a time."""
     # A step must see the same pairs whatever the number of processes, so only whole divisions are allowed.
     num_processes = processes().num_processes
     micro = settings.micro_batch_size or max(1, settings.batch_size // num_processes)
@@ -158,10 +171,15 @@ def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
             f"batch_size={settings.batch_size} cannot be dealt to {num_processes} processes that read {micro} pairs "
             f"at a time; choose a multiple of {micro * num_processes}, or another micro_batch_size"
         )
+    return micro
+
+
+def _arguments(settings: RewardModelSettings, work_dir: Path) -> RewardConfig:
+    micro = _micro_batch(settings)
     return RewardConfig(
         **common_arguments(work_dir, settings.seed, settings.checkpoint_every),
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.batch_size // (micro * num_processes),
+        gradient_accumulation_steps=settings.batch_size // (micro * processes().num_processes),
         num_train_epochs=settings.epochs,
         max_steps=settings.steps or -1,
         learning_rate=settings.learning_rate,
