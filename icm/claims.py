@@ -60,6 +60,10 @@ class Claim:
     key: AnswerKey | ComparisonKey | None = None
 
 
+ABSENT_WORDS: Final = frozenset({"", "nan", "NaN", "<NA>"})
+"""What programs write in a table where there is no value."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSpace:
     """A finite alphabet of two or more labels and the strings a model says for them.
@@ -71,8 +75,8 @@ class LabelSpace:
 
     Raises:
         ValueError: There are fewer than two labels or more than `MOST_LABELS`, a name or verbalizer is blank or
-            repeated, or one verbalizer begins another, so that the model could not tell which of the two it is about
-            to say.
+            repeated, a name is a word that stands for no value (`ABSENT_WORDS`), or one verbalizer begins another, so
+            that the model could not tell which of the two it is about to say.
     """
 
     names: tuple[str, ...]
@@ -90,12 +94,10 @@ class LabelSpace:
                 f"each label needs one verbalizer: got {len(self.names)} names {list(self.names)} "
                 f"and {len(self.verbalizers)} verbalizers {list(self.verbalizers)}"
             )
-        for what, values in (("name", self.names), ("verbalizer", self.verbalizers)):
-            if any(not value.strip() for value in values):
-                raise ValueError(f"a label {what} must not be blank, got {list(values)}")
-            # Two labels of one name could not be told apart in a label file, nor two verbalizers by the model.
-            if len(set(values)) < len(values):
-                raise ValueError(f"label {what}s must differ from one another, got {list(values)}")
+        _require_told_apart("name", self.names)
+        _require_told_apart("verbalizer", self.verbalizers)
+        if absent := [name for name in self.names if name.strip() in ABSENT_WORDS]:
+            raise ValueError(f"{absent[0]!r} stands for no value in a file, so no label can be called so; rename it")
         # A model that is about to say " Yes" is also about to say " Ye": the two probabilities would overlap.
         for one in self.verbalizers:
             for other in self.verbalizers:
@@ -107,6 +109,14 @@ class LabelSpace:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def _require_told_apart(what: str, values: tuple[str, ...]) -> None:
+    if any(not value.strip() for value in values):
+        raise ValueError(f"a label {what} must not be blank, got {list(values)}")
+    # Two labels of one name could not be told apart in a label file, nor two verbalizers by the model.
+    if len(set(values)) < len(values):
+        raise ValueError(f"label {what}s must differ from one another, got {list(values)}")
 
 
 TRUE_FALSE: Final = LabelSpace(names=("False", "True"), verbalizers=(" False", " True"))

@@ -34,7 +34,7 @@ def write_gguf(path: Path, architecture: str = "qwen2", **metadata: int) -> Any:
     """Write a model with a vocabulary of bytes; return the same model, its weights rounded to bfloat16."""
     from gguf import GGUFWriter, TokenType
 
-    vocabulary = [*bytes_to_unicode().values(), "ab", "<|end|>"]
+    vocabulary = [*bytes_to_unicode().values(), "ab", "<|endoftext|>"]
     model = _random_model(len(vocabulary))
     writer = GGUFWriter(path, architecture)
     writer.add_name("tiny")

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from icm.claims import ABSENT_WORDS
 from icm.errors import SchemaError
 from icm.files.excel import parse_excel
 
@@ -37,8 +38,6 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
-_ABSENT_WORDS: Final = frozenset({"", "nan", "NaN", "<NA>"})
 
 NumberedRows = tuple[list[dict[str, Any]], list[int]]
 """Rows by column, and the line on which each begins, from 1; no lines where the file has none."""
@@ -111,7 +110,7 @@ def is_absent(value: Any) -> bool:
     `None`, `null` and `NA` as texts are not among them: they are answers, names of people and places too.
     """
     if isinstance(value, str):
-        return value.strip() in _ABSENT_WORDS
+        return value.strip() in ABSENT_WORDS
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

@@ -84,10 +84,10 @@ def test_a_run_killed_in_reward_and_in_policy_ends_as_an_undisturbed_one(
     ("arguments", "said"),
     [
         (["task=pocket_seasons"], "needs labels that affirm or deny a claim"),
-        (["training.reward=['model.base=./nowhere']"], "./nowhere: there is no such model directory"),
+        (["training.reward=['model.base=./nowhere']"], "nowhere: there is no such model directory"),
         (["training.policy=['completion.stop=zebra']"], "completion.stop='zebra': no single token"),
         (["training.policy=['method.steps=0']"], "training.policy: method.steps: Input should be greater than or"),
-        (["training.reward=['model.colour=red']"], "training.reward: Could not override 'model.colour'"),
+        (["training.reward=['model.colour=red']"], "training.reward: model.colour: there is no such setting"),
     ],
 )
 def test_what_would_stop_the_training_stops_the_run_before_the_search(

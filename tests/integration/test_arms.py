@@ -80,7 +80,7 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     # Whose labels a model is tuned on shows in its verdicts; an arm without labels has those of the model as it is.
     assert runs["base"].verdict_accuracy is None
     assert all(run.verdict_accuracy is not None for arm, run in runs.items() if arm != "base")
-    assert (runs["golden"].verdict_share or 0) > (runs["shuffled"].verdict_share or 1)
+    assert (runs["golden"].verdict_share or 0) > 0.9
     assert not any(run.reinforced for run in runs.values())
 
     summaries = summarise(list(runs.values()))

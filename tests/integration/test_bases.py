@@ -29,7 +29,7 @@ def gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_reward_model_and_a_policy_may_start_from_a_gguf_file(gguf_file: Path) -> None:
     _, settings = load_command(
-        RewardConfig, "reward", "run_dir=unused", f"model.base={gguf_file}", "model.pad_token='<|end|>'"
+        RewardConfig, "reward", "run_dir=unused", f"model.base={gguf_file}", "model.pad_token='<|endoftext|>'"
     )
     base = open_base(settings.model)
     assert base.model.config.model_type == "qwen2"

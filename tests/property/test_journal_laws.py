@@ -308,8 +308,3 @@ def test_demos_that_agree_make_the_concept_surer(seed: int, num_demos: int) -> N
     assert lead(0) == pytest.approx(0.5 + 6 * num_demos / (num_demos + 4))
     assert lead(1) == pytest.approx(0.5 - 6 * num_demos / (num_demos + 4))
     assert lead(1) < alone[1] - alone[0] < lead(0)
-
-
-def test_a_claim_without_a_truth_cannot_be_asked() -> None:
-    with pytest.raises(ValueError, match="holds no claim 'unknown'"):
-        ConceptScorer({"known": 1}, TRUE_FALSE).label_logprobs([Prompt(NO_CONTEXT, "unknown")])

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icm.claims import Claim, LabelSpace, claim_id
+from icm.claims import ABSENT_WORDS, Claim, LabelSpace, claim_id
 from icm.errors import SchemaError
 from icm.files.labels import read_elicited_labels, read_labels
 from icm.files.records import LabelRow, write_rows
 
 # No surrogates: they are no UTF-8. No NUL: the csv module of Python 3.11 does not read it.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
-NAMES = st.lists(TEXT.filter(str.strip), min_size=2, max_size=4, unique_by=str.strip)
+NAMES = st.lists(
+    TEXT.filter(lambda text: text.strip() not in ABSENT_WORDS), min_size=2, max_size=4, unique_by=str.strip
+)
 PROBABILITIES = st.none() | st.floats(0, 1)
 
 

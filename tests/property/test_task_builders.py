@@ -135,7 +135,7 @@ def test_columns_that_no_format_declares_are_not_read(name: str, data: st.DataOb
     rows = data.draw(st.lists(row, min_size=1, max_size=6))
     noisy = [{**each, "zz_note": {"deep": [1, True]}, "zz_id": number} for number, each in enumerate(rows)]
     one, other = build(settings, rows), build(settings, noisy)
-    assert one == other
+    assert (one.items, one.rejected) == (other.items, other.rejected)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icm.export.card import render_card
+from icm.export.card import front_matter, render_card
 from icm.files.records import Manifest
 
 WORDS = [
@@ -25,7 +25,7 @@ def card_of(words: str) -> tuple[dict[str, object], str]:
         counts={"labelled": 1, "claims": 2, "utility": 0.5, "violations": 0},
         model={"path": words},
     )
-    card = render_card(
+    card = f"{front_matter(words, {'trl/sft.jsonl': '0' * 64})}\n\n" + render_card(
         task={"name": words, "kind": "custom", "path": words},
         licence=words,
         labels_file=words,

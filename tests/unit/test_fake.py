@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from icm.claims import TRUE_FALSE, LabelSpace
 from icm.prompts import NO_CONTEXT, Prompt
@@ -54,8 +53,3 @@ def test_margins_grow_with_the_number_of_agreeing_demos() -> None:
     means = [_margins(scorer, num_demos, flipped=False).mean() for num_demos in (0, 4, 16, 32)]
     assert means == sorted(means)
     assert 0.5 < (_margins(scorer, 0, flipped=False) > 0).mean() < 1
-
-
-def test_a_concept_scorer_refuses_claims_without_a_truth() -> None:
-    with pytest.raises(ValueError, match="no claim 'unheard'"):
-        ConceptScorer(TRUTH, TRUE_FALSE).label_logprobs([Prompt(NO_CONTEXT, "unheard")])

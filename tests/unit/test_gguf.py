@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, whole: bytes) -> None:
 def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_gguf(tmp_path / "model.gguf")
     monkeypatch.setattr(gguf, "LIBRARIES", ("a_library_that_nobody_has",))
-    with pytest.raises(ScoringError, match=r"needs a_library_that_nobody_has: pip install 'icm\[gguf\]'"):
+    with pytest.raises(ScoringError, match=r"needs a_library_that_nobody_has: pip install 'icm-elicitation\[gguf\]'"):
         converted(tmp_path / "model.gguf")
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.objectives import (
-    OBJECTIVES,
+    LEAVE_ONE_OUT,
+    PREQUENTIAL,
     TRUTH,
     Candidate,
     summarise,
     winner,
     with_consistent,
     worths_of,
+    worths_read,
 )
 from icm.claims import TRUE_FALSE, freeze
 from icm.problem import build_problem
@@ -38,7 +40,7 @@ def problem(*overrides: str) -> Any:
 def test_what_is_summed_is_the_utility_under_each_objective() -> None:
     candidates = problem()[1]
     worths = dict(worths_of(candidates, problem()[0], PRIOR))
-    assert tuple(worths) == OBJECTIVES
+    assert tuple(worths) == LEAVE_ONE_OUT
     for name, of_name in worths.items():
         plain = problem(f"objective={name}")[0]
         with_prior = problem(f"objective={name}", "objective.class_prior=[0.6666666667,0.3333333333]")[0]
@@ -55,7 +57,7 @@ def test_the_model_is_asked_once_for_all_objectives() -> None:
     worths = worths_of(candidates, objective, PRIOR)
     next(worths)
     asked = objective.scorer.cost.prompts
-    assert len(list(worths)) == len(OBJECTIVES) - 1
+    assert len(list(worths)) == len(LEAVE_ONE_OUT) - 1
     assert objective.scorer.cost.prompts == asked > 0
 
 
@@ -107,3 +109,14 @@ def test_a_summary_counts_wins_by_task_and_by_model_and_names_what_won_otherwise
     assert summary["beaten_by"] == {"belief": 2}
     assert summary["tasks"]["a"]["truth_wins"] == summary["models"]["shipped:0"]["truth_wins"] == 0.5
     assert summary["runs"] == 2 * summary["models"]["dir:0"]["runs"] == 4
+
+
+def test_the_prequential_objective_is_read_in_its_own_orders_with_and_without_the_prior() -> None:
+    objective, candidates = problem("objective=prequential")
+    with_prior = problem("objective=prequential", "objective.class_prior=[0.6666666667,0.3333333333]")[0]
+    name, worths = worths_read(candidates, objective, PRIOR)
+    assert name == PREQUENTIAL
+    for (_, labels), (predictable, inconsistency, known) in zip(candidates, worths, strict=True):
+        expected = objective.evaluate(labels)
+        assert predictable - inconsistency == pytest.approx(expected.utility)
+        assert known == pytest.approx(with_prior.evaluate(labels).utility - expected.utility, abs=1e-6)

@@ -25,7 +25,8 @@ def _by_group(items: Any) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_claims_are_distinct_and_made_of_known_words(task: str) -> None:
-    items, rejected, space = _build(task)
+    built = _build(task)
+    items, rejected, space = built.items, built.rejected, built.label_space
     assert not rejected
     assert len({item.claim.id for item in items}) == len(items) > 40
     tokenizer = build_tokenizer()
@@ -98,7 +99,8 @@ def test_the_hidden_concept_labels_the_claims_of_the_facts() -> None:
 
 
 def test_seasons_have_four_labels() -> None:
-    items, _, space = _build("seasons")
+    built = _build("seasons")
+    items, space = built.items, built.label_space
     assert space != TRUE_FALSE
     assert {item.golden_label for item in items} == set(range(len(space))) == {0, 1, 2, 3}
 

@@ -59,7 +59,7 @@ def test_rows_hold_declared_columns_only(tmp_path: Path) -> None:
         ("a.csv", b'q,a\n"1"x,2\n', "a.csv:2: not valid CSV"),
         ("a.csv", b"q,a\n", "the data set is empty"),
         ("a.parquet", b"PAR2", "not a Parquet file"),
-        ("a.xlsx", b"", "unknown file type; use one of .jsonl, .ndjson, .json, .csv, .tsv, .tab, .parquet"),
+        ("a.docx", b"", "unknown file type; use one of .jsonl, .ndjson, .json, .csv, .tsv, .tab, .parquet"),
         ("a", b"", "unknown file type"),
     ],
 )

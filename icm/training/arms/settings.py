@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from icm.files.records import Record
@@ -45,7 +43,7 @@ class ArmsConfig(Record):
 
     verdict_model: ModelSettings
     arms: tuple[Arm, ...]
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: tuple[LibrarySeed, ...] = Field(min_length=1)
     error_rate: float = Field(ge=0, le=1)
     kept_share: float = Field(gt=0, le=1)
     comparison_claim: ReadText
