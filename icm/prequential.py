@@ -29,6 +29,10 @@ MATCHED: Final = 1e-9
 """Offsets that match a class prior are refined until none moves by more, nats."""
 
 
+Readings = dict[tuple[int, int], tuple[NDArray[np.int64], Reading]]
+"""What is read of a labelling: by order and block the labelled claims, and the reading."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockPlan:
     """Random orders of N claims, each cut into blocks of nearly equal size that fit the model's context.
@@ -158,18 +162,18 @@ class Prequential:
             rows[:, claim] = self._predicted(labels, claim)
         return self.calibrated(rows[:, claims].mean(axis=0)) + self.evidence[claims]
 
-    def rows(self, labels: Labels) -> NDArray[np.float64]:
+    def rows(self, labels: Labels, known: Evaluation | None = None) -> NDArray[np.float64]:
         """Return log p(label | claim, labelled claims read before it), not calibrated, by order and claim.
+
+        Args:
+            labels: (N,) the labelling.
+            known: An evaluation whose answers are taken over.
 
         Returns:
             (R, N, L) nats; NaN for unlabelled claims.
         """
         found = self.readings(labels)
-        answers = self.scorer.verdict_logprobs([reading for _, reading in found.values()])
-        rows = np.full((self.num_orders, len(self.queries), self.scorer.num_labels), np.nan)
-        for (order, _), (claims, _), each in zip(found, found.values(), answers, strict=True):
-            rows[order, claims] = log_softmax(each, axis=1)
-        return rows
+        return self._rows(found, self._ask([found], known.answers if known else {}))
 
     def calibrated(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log-probabilities (n, L) without the model's liking for the word of a label, normalised."""
@@ -180,12 +184,11 @@ class Prequential:
             return match_prior(rows, self.settings.class_prior)
         if self.settings.calibration == "none":
             return log_softmax(rows, axis=1)
-        # The log-sum exceeds the log-mean by log n, which is the same for all labels and cancels.
-        return log_softmax(rows - logsumexp(rows, axis=0), axis=1)
+        return without_mean(rows)
 
-    def readings(self, labels: Labels) -> dict[tuple[int, int], tuple[NDArray[np.int64], Reading]]:
+    def readings(self, labels: Labels) -> Readings:
         """Return what is read to evaluate a labelling: by order and block the labelled claims, and the reading."""
-        found = {}
+        found: Readings = {}
         for order in range(self.num_orders):
             for number, block in enumerate(self._blocks(order)):
                 claims = block[labels[block] != UNLABELLED]
@@ -216,30 +219,31 @@ class Prequential:
         return log_softmax([rows[-1] for rows in self.scorer.verdict_logprobs(readings)], axis=1)
 
     def _evaluate_all(self, labellings: Sequence[Labels], known: Mapping[tuple[int, int], Answer]) -> list[Evaluation]:
-        """Evaluate labellings, asking once for every block whose answer is not known."""
         asked = [self.readings(labels) for labels in labellings]
+        answers = self._ask(asked, known)
+        return [self._assemble(labels, found, answers) for labels, found in zip(labellings, asked, strict=True)]
+
+    def _ask(self, asked: Sequence[Readings], known: Mapping[tuple[int, int], Answer]) -> dict[bytes, Answer]:
+        """Return the answers to readings by digest, asking once for all that are not known."""
         answers = {answer.digest: answer for answer in known.values()}
         # By digest, so that a block which several labellings share is read once.
         missing = {r.digest: r for found in asked for _, r in found.values() if r.digest not in answers}
         if missing:
             rows = self.scorer.verdict_logprobs(list(missing.values()))
             answers |= {d: Answer(d, log_softmax(each, axis=1)) for d, each in zip(missing, rows, strict=True)}
-        return [
-            self._assemble(labels, found, {place: answers[reading.digest] for place, (_, reading) in found.items()})
-            for labels, found in zip(labellings, asked, strict=True)
-        ]
+        return answers
 
-    def _assemble(
-        self,
-        labels: Labels,
-        found: Mapping[tuple[int, int], tuple[NDArray[np.int64], Reading]],
-        answers: Mapping[tuple[int, int], Answer],
-    ) -> Evaluation:
-        """Sum everything anew from the answers to all readings of a labelling."""
+    def _rows(self, found: Readings, answers: Mapping[bytes, Answer]) -> NDArray[np.float64]:
+        """Return what the readings of a labelling were answered, by order and claim: (R, N, L), nats."""
         # NaN where nothing is labelled, so that a row which is read by mistake spoils the sum and is noticed.
-        rows = np.full((self.num_orders, labels.size, self.scorer.num_labels), np.nan)
-        for (order, _), (claims, _), answer in zip(found, found.values(), answers.values(), strict=True):
-            rows[order, claims] = answer.label_logprobs
+        rows = np.full((self.num_orders, len(self.queries), self.scorer.num_labels), np.nan)
+        for (order, _), (claims, reading) in found.items():
+            rows[order, claims] = answers[reading.digest].label_logprobs
+        return rows
+
+    def _assemble(self, labels: Labels, found: Readings, answers: Mapping[bytes, Answer]) -> Evaluation:
+        """Sum everything anew from the answers to all readings of a labelling."""
+        rows = self._rows(found, answers)
         labelled = np.flatnonzero(labels != UNLABELLED)
         prior = self.settings.class_prior
         # Only a known prior moves P: without one, P takes the log-probabilities as the model gave them.
@@ -249,7 +253,8 @@ class Prequential:
         averaged = self._calibrated_where(rows.mean(axis=0, keepdims=True), labelled)[0]
         # The class prior is in the gain already, as the code that P is measured against.
         known = prior_knowledge(labels, self.evidence, class_prior=None)
-        return assemble(self, labels, per_order, averaged, known, answers)
+        of_places = {place: answers[reading.digest] for place, (_, reading) in found.items()}
+        return assemble(self, labels, per_order, averaged, known, of_places)
 
     def _calibrated_where(self, rows: NDArray[np.float64], labelled: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return rows (R, N, L) calibrated over the labelled claims, each order by itself; NaN elsewhere."""
@@ -257,6 +262,12 @@ class Prequential:
         for order, each in enumerate(rows):
             found[order, labelled] = self.calibrated(each[labelled])
         return found
+
+
+def without_mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log-probabilities (n, L) less the logarithm of the mean probability of each label, normalised."""
+    # The log-sum exceeds the log-mean by log n, which is the same for all labels and cancels.
+    return log_softmax(rows - np.asarray(logsumexp(rows, axis=0)), axis=1)
 
 
 def match_prior(rows: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:

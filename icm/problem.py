@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from consistency import compile_constraints
+from consistency import ConstraintArrays, compile_constraints
 from icm.claims import Claim, LabelSpace
 from icm.contexts import Contexts, ContextSettings, KShot, TokenLimit, Tree, draw_order
 from icm.errors import ConfigError
@@ -142,14 +142,13 @@ def build_problem(
 
     constraints = constraints_from(claims, task.relations, len(space))
     arrays = compile_constraints(constraints, num_claims=len(claims), num_labels=len(space))
-    queries = [claim.text for claim in claims]
     evidence = read_anchors(settings.anchors, claims, space, rows)
     match settings.objective:
         case PrequentialSettings() as told:
-            plan = _block_plan(told, settings.seed, claims, demos, scorer)
-            objective = Prequential(told, plan, queries, demos, scorer, arrays, evidence)
+            objective = _reading(told, settings.seed, claims, demos, scorer, arrays, evidence)
         case LeaveOneOutSettings() as told:
             contexts = [arrange(draw) for draw in range(num_orders)]
+            queries = [claim.text for claim in claims]
             objective = LeaveOneOut(told, contexts, queries, scorer, arrays, evidence)
     return Problem(claims, task, objective, arrange)
 
@@ -170,10 +169,21 @@ def read_in_order(problem: Problem, settings: PrequentialSettings, seed: int) ->
         return objective
     settings = settings.model_copy(update={"class_prior": objective.settings.class_prior})
     demos = render_demos(problem.claims, problem.task.label_space)
-    plan = _block_plan(settings, seed, problem.claims, demos, objective.scorer)
-    return Prequential(
-        settings, plan, objective.queries, demos, objective.scorer, objective.constraints, objective.evidence
-    )
+    return _reading(settings, seed, problem.claims, demos, objective.scorer, objective.constraints, objective.evidence)
+
+
+def _reading(
+    settings: PrequentialSettings,
+    seed: int,
+    claims: Sequence[Claim],
+    demos: Sequence[Sequence[str]],
+    scorer: LabelScorer,
+    constraints: ConstraintArrays,
+    evidence: NDArray[np.float64],
+) -> Prequential:
+    """Return U over claims that are read one after the other; raises as `_block_plan` does."""
+    plan = _block_plan(settings, seed, claims, demos, scorer)
+    return Prequential(settings, plan, [claim.text for claim in claims], demos, scorer, constraints, evidence)
 
 
 def _block_plan(

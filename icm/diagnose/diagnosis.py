@@ -69,16 +69,29 @@ def diagnose(elicited: Elicited, settings: DiagnoseSettings, console: Console | 
     with ProgressDisplay(console or Console(quiet=True), "diagnosing", "probe") as display:
         done = count(1)
         display.show(0, NUM_PROBES)
-        measured = measure(elicited, reading, settings, lambda: display.show(next(done), NUM_PROBES))
-        constraints = tally_constraints(elicited, reading, settings.violation_penalty)
+        evaluation = reading.evaluate(elicited.labels)
+        measured = measure(elicited, reading, evaluation, settings, lambda: display.show(next(done), NUM_PROBES))
+        constraints = tally_constraints(elicited, reading, evaluation, settings.violation_penalty)
         display.show(NUM_PROBES, NUM_PROBES)
     return judge(elicited.problem.task.name, measured, settings.bounds, settings.most_doubts, constraints)
 
 
 def measure(
-    elicited: Elicited, reading: Prequential, settings: DiagnoseSettings, advance: Callable[[], None]
+    elicited: Elicited,
+    reading: Prequential,
+    evaluation: Evaluation,
+    settings: DiagnoseSettings,
+    advance: Callable[[], None],
 ) -> Measures:
-    """Return the value of every check, or why there is none; `advance` is called after each probe of the model."""
+    """Return the value of every check, or why there is none.
+
+    Args:
+        elicited: The labels.
+        reading: U over the orders in which they are read.
+        evaluation: What it says of the labels.
+        settings: What else is asked.
+        advance: Called after each of `NUM_PROBES` probes of the model.
+    """
     labelled = elicited.labels != UNLABELLED
     measured: dict[CheckName, float | str] = {"unlabelled": float(np.mean(~labelled)), **_of_constraints(elicited)}
     # Without a label nothing else has a value: no share, no gain, nothing to read.
@@ -88,13 +101,17 @@ def measure(
     # A labelling may be partial, and then its rivals must be: gains of other claims cannot be compared.
     decoder = decoder if labelled.all() else decoder.restricted(labelled)
     rivals = _rivals(elicited, settings, decoder)
-    evaluation = reading.evaluate(elicited.labels)
     advance()
     measured |= _of_balance(elicited, reading, settings, decoder)
-    measured |= _of_bits(elicited, reading, settings, decoder, evaluation, rivals)
     measured |= _of_conditionals(elicited, reading, evaluation)
+    measured |= _of_bits(elicited, reading, settings, decoder, evaluation, rivals)
+    advance()
     measured |= _of_words(elicited, reading, settings, decoder, evaluation)
-    measured |= _of_zero_shot(elicited, reading, advance)
+    advance()
+    # Anchors are evidence about the labels and not what the model thinks.
+    verdicts = reading.calibrated(reading.zero_shot() - reading.evidence).argmax(axis=1).astype(np.int8)
+    measured["zero_shot"] = measures.kappa(verdicts, elicited.labels)
+    advance()
     measured |= _of_surface(elicited, rivals)
     measured["upright"] = _upright(measured)
     return measured
@@ -110,12 +127,13 @@ def _upright(measured: Measures) -> float | str:
     return max(known)
 
 
-def tally_constraints(elicited: Elicited, reading: Prequential, penalty: float) -> list[Tally]:
+def tally_constraints(elicited: Elicited, reading: Prequential, evaluation: Evaluation, penalty: float) -> list[Tally]:
     """Return for each relation how many of its constraints the labels violate, and how many bind.
 
     Args:
         elicited: The labels.
         reading: U over the orders in which they are read; what it expects of each claim is what constraints bind.
+        evaluation: What it says of the labels.
         penalty: What a violated weight of 1 costs, nats.
 
     Returns:
@@ -128,7 +146,10 @@ def tally_constraints(elicited: Elicited, reading: Prequential, penalty: float) 
     names = [each.name for each in constraints_from(elicited.problem.claims, relations, num_labels)]
     if not names or (elicited.labels == UNLABELLED).all():
         return []
-    tallies = tally_binding(reading.constraints, names, reading.predict_all(elicited.labels), penalty)
+    # Unlabelled claims have no place in an evaluation and are asked by themselves.
+    is_whole = (elicited.labels != UNLABELLED).all()
+    expected = evaluation.conditionals if is_whole else reading.predict_all(elicited.labels)
+    tallies = tally_binding(reading.constraints, names, expected, penalty)
     # `constraints_from` gives the constraints in the order of the arrays, so a name and a row belong together.
     is_violated = violated(reading.constraints, elicited.labels)
     return [replace(tally, num_violated=int(is_violated[np.array(names) == tally.name].sum())) for tally in tallies]
@@ -197,7 +218,7 @@ def _of_conditionals(elicited: Elicited, reading: Prequential, evaluation: Evalu
     own = margins(evaluation.label_logprobs[labelled])[np.arange(labelled.sum()), labels[labelled]]
     found: dict[CheckName, float | str] = {
         "contradicted": float(np.mean(own < 0)),
-        "orders": probes.repeated_in_each_order(reading, labels),
+        "orders": probes.repeated_in_each_order(reading, labels, evaluation),
     }
     # One start cannot disagree with itself; to say so is better than a stability of 1.
     if elicited.stability is None or not elicited.alternatives:
@@ -223,16 +244,6 @@ def _of_words(
         "polarity": bits_per_label(evaluation, labels) - bits_per_label(swapped.evaluate(labels), labels),
         "swapped": float(np.mean(kept[labelled] == labels[labelled])),
     }
-
-
-def _of_zero_shot(
-    elicited: Elicited, reading: Prequential, advance: Callable[[], None]
-) -> dict[CheckName, float | str]:
-    advance()
-    # Anchors are evidence about the labels and not what the model thinks.
-    verdicts = reading.calibrated(reading.zero_shot() - reading.evidence).argmax(axis=1).astype(np.int8)
-    advance()
-    return {"zero_shot": measures.kappa(verdicts, elicited.labels)}
 
 
 def _rivals(elicited: Elicited, settings: DiagnoseSettings, decoder: Decoder) -> list[Labels]:

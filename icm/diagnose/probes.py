@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.claims import UNLABELLED, Labels, LabelSpace, freeze
+from icm.objective import Evaluation
 from icm.prequential import Prequential
 from icm.problem import Problem
 from icm.prompts import Prompt, Reading, render_demos
@@ -59,10 +60,16 @@ def sweep(reading: Prequential, decoder: Decoder, labels: Labels, max_rounds: in
     return labels
 
 
-def repeated_in_each_order(reading: Prequential, labels: Labels) -> float:
-    """Return the share of labels that the model expects, in each order by itself; one claim is labelled."""
+def repeated_in_each_order(reading: Prequential, labels: Labels, evaluation: Evaluation) -> float:
+    """Return the share of labels that the model expects, in each order by itself; one claim is labelled.
+
+    Args:
+        reading: U over the orders.
+        labels: (N,) the labels.
+        evaluation: Theirs, so that nothing is asked again.
+    """
     labelled = labels != UNLABELLED
-    expected = [reading.calibrated(rows[labelled]).argmax(axis=1) for rows in reading.rows(labels)]
+    expected = [reading.calibrated(rows[labelled]).argmax(axis=1) for rows in reading.rows(labels, evaluation)]
     return float(np.mean(np.stack(expected) == labels[labelled]))
 
 
@@ -72,7 +79,7 @@ def draw_nulls(generator: np.random.Generator, decoder: Decoder, labels: Labels,
     Both leave those claims unlabelled that are.
     """
     labelled = np.flatnonzero(labels != UNLABELLED)
-    # All claims are drawn, so that constraints reach over unlabelled ones, and then cut down to the labelled ones.
+    # The decoder may label all claims; what is compared has the labels that were found, and no more.
     consistent = decoder.draw(generator, np.zeros((labels.size, num_labels)), 1.0)
     nulls = []
     for source in (consistent[labelled], generator.permutation(labels[labelled])):

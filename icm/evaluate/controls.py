@@ -20,9 +20,9 @@ from scipy.special import log_softmax, logsumexp
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.errors import ScoringError
-from icm.evaluate.in_context import Rows, demonstrations, draw_shots, fitting, without_mean
+from icm.evaluate.in_context import Rows, demonstrations, draw_shots, fitting
 from icm.evaluate.schema import Calibrated, ControlResult
-from icm.prequential import match_prior
+from icm.prequential import match_prior, without_mean
 from icm.prompts import NO_CONTEXT, Prompt
 from icm.report.progress import ProgressDisplay
 from icm.scoring.protocol import LabelScorer

@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 from icm.claims import UNLABELLED, Claim, Labels, LabelSpace
 from icm.evaluate.schema import ARMS, ARMS_WITH_SHOTS, Arm, ArmResult, InContext, SkippedShots
+from icm.prequential import without_mean
 from icm.prompts import NO_CONTEXT, Prompt, render_demo
 from icm.report.progress import ProgressDisplay
 from icm.scoring.protocol import LabelScorer
@@ -158,12 +159,6 @@ def affordable(
         else:
             break
     return draws, counts, num_queries
-
-
-def without_mean(rows: Rows) -> Rows:
-    """Return log-probabilities (N, L) less the logarithm of each label's mean probability, normalised."""
-    # The log-sum exceeds the log-mean by log N, which is the same for all labels and cancels.
-    return log_softmax(rows - np.asarray(logsumexp(rows, axis=0)), axis=1)
 
 
 def draw_shots(num_candidates: int, num_shots: int, num_labels: int, seed: int, index: int) -> Draw:

@@ -171,10 +171,11 @@ def test_violated_constraints_are_counted_for_the_labels_that_were_found(world: 
     run(directory, scorer)
     found = diagnose.read_elicited(directory / "prepare", directory / "elicit", scorer)
     everything_true = replace(found, labels=freeze(np.ones(len(claims))))
-    (tally,) = tally_constraints(everything_true, reading_of(found.problem), 100.0)
+    reading = reading_of(found.problem)
+    (tally,) = tally_constraints(everything_true, reading, reading.evaluate(everything_true.labels), 100.0)
     assert tally.num_violated == tally.num_constraints
     nothing = replace(found, labels=freeze(np.full(len(claims), UNLABELLED)))
-    assert tally_constraints(nothing, reading_of(found.problem), 100.0) == []
+    assert tally_constraints(nothing, reading, reading.evaluate(nothing.labels), 100.0) == []
 
 
 def test_a_diagnosis_is_the_same_bytes_again_and_a_complete_one_asks_nothing(world: Any) -> None:
