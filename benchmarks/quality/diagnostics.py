@@ -33,6 +33,7 @@ from benchmarks.quality.pocket_runs import (
     pocket_scorer,
     read_labels,
     read_prepared,
+    seal_anew,
     settings_hash,
     weights_hash,
 )
@@ -42,7 +43,7 @@ from icm.diagnose import stage as diagnose
 from icm.diagnose.schema import CHECK_NAMES, DIAGNOSIS, Diagnosis
 from icm.elicit import stage as elicit
 from icm.files.records import CLAIMS, GOLD, read_claims, write_rows
-from icm.files.stage_dir import StageDir, read_manifest, read_result
+from icm.files.stage_dir import read_result
 from icm.pocket.statements import fact_text
 from icm.pocket.words import FACT_RELATIONS
 from icm.prepare import stage as prepare
@@ -133,10 +134,7 @@ def _shuffle_answers(prepare_dir: Path, seed: int) -> None:
             moved[claim.id] = replace(claim, id=claim_id(group, text), text=text, parts=parts)
     write_rows(prepare_dir / CLAIMS, sorted(moved.values(), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: truth[before] for before, claim in moved.items()})
-    # The manifest holds hashes of the files as they were; the next stage would refuse these.
-    manifest = read_manifest(prepare_dir, "prepare")
-    stage = StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs)
-    stage.finish(manifest.counts, manifest.outputs)
+    seal_anew(prepare_dir)
 
 
 def summarise(rows: Sequence[Row]) -> Row:

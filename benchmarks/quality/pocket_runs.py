@@ -16,6 +16,7 @@ from icm import golden
 from icm.claims import UNLABELLED, Claim, ClaimId, Labels, LabelSpace, freeze
 from icm.config import Config, load
 from icm.files.records import CLAIMS, GOLD, LABELS, TASK, LabelRow, TaskRecord, read_claims, read_rows, read_task
+from icm.files.stage_dir import StageDir, read_manifest
 from icm.pocket.weights import HASH_NAME, SHIPPED_DIR, pocket_model_dir
 from icm.prepare.pocket import concepts_of
 from icm.prepare.settings import PocketSettings
@@ -45,6 +46,12 @@ def read_prepared(prepare_dir: Path) -> tuple[TaskRecord, list[Claim], Labels]:
     """Return the task, the claims and their golden labels."""
     task, claims = read_task(prepare_dir / TASK), read_claims(prepare_dir / CLAIMS)
     return task, claims, golden.as_labels(golden.load(prepare_dir / GOLD, task.label_space), claims)
+
+
+def seal_anew(prepare_dir: Path) -> None:
+    """Finish a prepare stage again whose files were changed: the next stage refuses other hashes than it recorded."""
+    manifest = read_manifest(prepare_dir, "prepare")
+    StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs).finish(manifest.counts, manifest.outputs)
 
 
 def read_labels(elicit_dir: Path) -> Labels:

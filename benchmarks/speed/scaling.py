@@ -28,14 +28,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.harness import Row, append_row, conditions, option_parser, read_rows, results_path
-from benchmarks.quality.pocket_runs import pocket_config, pocket_scorer, read_labels, read_prepared
+from benchmarks.quality.pocket_runs import pocket_config, pocket_scorer, read_labels, read_prepared, seal_anew
 from icm import golden
 from icm.claims import Claim, claim_id
 from icm.config import Config
 from icm.elicit import stage as elicit
 from icm.elicit.forecast import forecast
 from icm.files.records import CLAIMS, GOLD, TASK, read_claims, read_task, write_rows
-from icm.files.stage_dir import StageDir, read_manifest
 from icm.prepare import stage as prepare
 from icm.problem import build_problem
 from icm.scoring.fake import HashScorer
@@ -101,9 +100,7 @@ def _prepared(num_claims: int, directory: Path) -> tuple[Config, Path, Path]:
         copies.append((replace(claim, id=claim_id(group, claim.text), group=group), truth[claim.id]))
     write_rows(prepare_dir / CLAIMS, sorted((claim for claim, _ in copies), key=lambda claim: claim.id))
     golden.save(prepare_dir / GOLD, {claim.id: label for claim, label in copies})
-    manifest = read_manifest(prepare_dir, "prepare")
-    # The manifest holds hashes of the files as they were; the next stage would refuse these.
-    StageDir(prepare_dir, "prepare", manifest.config, manifest.inputs).finish(manifest.counts, manifest.outputs)
+    seal_anew(prepare_dir)
     return config, prepare_dir, directory / "elicit"
 
 

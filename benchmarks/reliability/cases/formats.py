@@ -217,30 +217,13 @@ def _files() -> Iterator[Case]:
     }
     for name, (file, content, refused) in bad.items():
         yield Case("I", name, prepare(file), {file: content}, refused=refused)
-    refused = ("is for CSV files", "leave it out")
-    yield Case(
-        "I",
-        "a delimiter of JSON",
-        prepare("rows.jsonl", "task.delimiter=tab"),
-        {"rows.jsonl": jsonl(ROWS)},
-        refused=refused,
-    )
-    refused = ("one character", "semicolon", "'::'")
-    yield Case(
-        "I",
-        "a delimiter of two",
-        prepare("rows.csv", 'task.delimiter="::"'),
-        {"rows.csv": table(ROWS)},
-        refused=refused,
-    )
-    refused = ("no encoding", "klingon", "utf-8")
-    yield Case(
-        "I",
-        "no such encoding",
-        prepare("rows.csv", "task.encoding=klingon"),
-        {"rows.csv": table(ROWS)},
-        refused=refused,
-    )
+    wrong = {
+        "a delimiter of JSON": ("rows.jsonl", "task.delimiter=tab", jsonl(ROWS), ("is for CSV files", "leave it out")),
+        "a delimiter of two": ("rows.csv", 'task.delimiter="::"', table(ROWS), ("one character", "semicolon", "'::'")),
+        "no such encoding": ("rows.csv", "task.encoding=klingon", table(ROWS), ("no encoding", "klingon", "utf-8")),
+    }
+    for name, (file, setting, content, refused) in wrong.items():
+        yield Case("I", name, prepare(file, setting), {file: content}, refused=refused)
 
 
 TEXT_OF_FIVE: Final = "Bridge 5 stands"
