@@ -20,6 +20,7 @@ from icm.commands.memory import remembered_run
 from icm.config import Config, Places
 from icm.diagnose.schema import DIAGNOSIS, Diagnosis
 from icm.errors import ConfigError, RunDirectoryError
+from icm.evaluate.summary import percent
 from icm.files.records import MANIFEST, LabelRow
 from icm.files.stage_dir import read_result
 from icm.files.tables import read_table
@@ -171,13 +172,13 @@ class Result:
         return len(self._by_row)
 
     def __repr__(self) -> str:
-        shown = [f"{row['label'] or '–':<16}  {_percent(row['probability'])}  {text}" for row, text in self._shown()]
+        shown = [f"{row['label'] or '–':<16}  {percent(row['probability']):>7}  {text}" for row, text in self._shown()]
         return "\n".join([self._headline(), *shown, *self._more()])
 
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{html.escape(row['label'] or '–')}</td><td style='text-align:right'>"
-            f"{_percent(row['probability'])}</td><td style='text-align:left'>{html.escape(text)}</td></tr>"
+            f"{percent(row['probability']):>7}</td><td style='text-align:left'>{html.escape(text)}</td></tr>"
             for row, text in self._shown()
         )
         head = "<tr><th>label</th><th>probability</th><th style='text-align:left'>text</th></tr>"
@@ -221,7 +222,7 @@ class Result:
         """The claim that each row stands for, by number of the row."""
         return claims_of_rows(self.rows, self.run.source_rows, self.run.claims)
 
-    @property
+    @cached_property
     def _by_row(self) -> list[LabelRow | None]:
         """The label of each row of the source, `None` for rows without a claim in the search."""
         labels = {row.id: row for row in self.run.rows}
@@ -280,10 +281,6 @@ def _source_rows(run: LabelledRun) -> list[dict[str, Any]]:
     return [
         next((parts[each] for each in run.source_rows.get(row, ()) if each in parts), {}) for row in range(last + 1)
     ]
-
-
-def _percent(share: float | None) -> str:
-    return "      –" if share is None else f"{100 * share:5.1f} %"
 
 
 def _cut(text: str) -> str:

@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from icm.evaluate.summary import percent
 from icm.files.records import LabelRow
 from icm.show.explain import Explanation
 from icm.show.labelled import LabelledRun
@@ -35,7 +36,7 @@ def claims_list(run: LabelledRun, positions: Sequence[int], width: int, others: 
             run.claims[position].id[:ID_LENGTH],
             name_of(run.rows[position]),
             *([others[number]] if others is not None else []),
-            f"{probability_of(run.rows[position]):>7}",
+            f"{percent(run.rows[position].probability):>7}",
         )
         for number, position in enumerate(positions)
     ]
@@ -67,11 +68,6 @@ def explanation_text(run: LabelledRun, told: Explanation, limit: int) -> Rendera
 def name_of(row: LabelRow) -> str:
     """Return the name of a label, a dash for none."""
     return "–" if row.name is None else row.name
-
-
-def probability_of(row: LabelRow) -> str:
-    """Return the probability of a label in percent, a dash where it is not known."""
-    return "–" if row.probability is None else f"{100 * row.probability:.1f} %"
 
 
 def one_line(text: str) -> str:
