@@ -27,7 +27,7 @@ from tests.worlds import prepare_pocket
 SMALL = (
     "seeds=[0]",
     "model.steps=10",
-    "verdicts.steps=12",
+    "verdicts.steps=40",
     "samples.num_prompts=4",
     "samples.samples_per_prompt=8",
     "samples.best_of_n=[1,4,8]",
@@ -80,7 +80,7 @@ def test_every_arm_is_judged_on_the_same_and_differs_in_its_labels_alone(run_dir
     # Whose labels a model is tuned on shows in its verdicts; an arm without labels has those of the model as it is.
     assert runs["base"].verdict_accuracy is None
     assert all(run.verdict_accuracy is not None for arm, run in runs.items() if arm != "base")
-    assert (runs["golden"].verdict_share or 0) > 0.9
+    assert (runs["golden"].verdict_share or 0) > (runs["shuffled"].verdict_share or 1)
     assert not any(run.reinforced for run in runs.values())
 
     summaries = summarise(list(runs.values()))

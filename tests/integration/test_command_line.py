@@ -11,11 +11,14 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from icm.commands import stages
 from icm.commands.clean import STILL_SECONDS
+from icm.files.records import Manifest
 
 Icm = Callable[..., tuple[int, str, str]]
 
@@ -43,6 +46,9 @@ def test_what_is_complete_says_since_when(icm: Icm, tmp_path: Path) -> None:
     assert "already complete" not in first
     again = icm("prepare", f"run_dir={tmp_path / 'run'}")[1]
     assert re.search(r"already complete, from (\S+ )?\d\d:\d\d\)", again)
+    # As if it had been made on another day: a manifest on disk knows when its date was changed.
+    before = Manifest(stage="prepare", config={}, counts={}, created_at="2025-03-04T09:26:00+00:00")
+    assert stages._since(before, datetime.now(UTC)).startswith(" (already complete, from 2025-03-0")
 
 
 def test_no_colour_is_written_where_none_is_wanted(icm: Icm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,9 @@ def test_flipping_the_golden_labels_swaps_accuracy_and_flipped_accuracy(tmp_path
 def test_a_missing_gold_file_is_named_with_the_way_out(tmp_path: Path) -> None:
     directories = write_run(elicitation(), tmp_path)
     (directories[0] / "gold.jsonl").unlink()
-    with pytest.raises(RunDirectoryError, match=r"gold\.jsonl is missing since"):
+    with pytest.raises(
+        RunDirectoryError, match=r"gold\.jsonl is missing since `icm prepare` wrote it; run `icm prepare` again"
+    ):
         run(CONFIG, *directories, tmp_path / "evaluate", None)
 
 
